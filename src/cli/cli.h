@@ -1,0 +1,16 @@
+/*
+ * cli/cli.h - what the subcommands share.
+ *
+ * Each subcommand is one file, cli/NAME.c, with one function cmd_NAME(argc, argv) that returns the
+ * exit code; argv[0] is the subcommand's name. main.c has the table of them.
+ */
+#pragma once
+
+#include "base/base.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* Prints "penstock NAME: message" and how to get help, to stderr. Returns EXIT_USAGE. */
+int usage_error(const char *name, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Prints "penstock NAME: message" to stderr. Returns EXIT_FAILED. */
+int command_error(const char *name, const char *fmt, ...) PRINTF_LIKE(2, 3);

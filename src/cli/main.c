@@ -1,0 +1,64 @@
+/* cli/main.c - dispatches to one file a subcommand. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} commands[] = {
+    {NULL, NULL, NULL},
+};
+
+int usage_error(const char *name, const char *fmt, ...)
+{
+    va_list ap;
+
+    fprintf(stderr, "penstock %s: ", name);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "\nTry 'penstock %s --help'.\n", name);
+    return EXIT_USAGE;
+}
+
+int command_error(const char *name, const char *fmt, ...)
+{
+    va_list ap;
+
+    fprintf(stderr, "penstock %s: ", name);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return EXIT_FAILED;
+}
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "Usage: penstock COMMAND [OPTIONS]\n\nCommands:\n");
+    for (const struct command *c = commands; c->name; c++)
+        fprintf(to, "  %-10s %s\n", c->name, c->summary);
+    fprintf(to, "\n'penstock COMMAND --help' tells more of each.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return EXIT_DONE;
+    }
+    for (const struct command *c = commands; c->name; c++)
+        if (strcmp(c->name, argv[1]) == 0)
+            return c->run(argc - 1, argv + 1);
+    fprintf(stderr, "penstock: no command '%s'\n", argv[1]);
+    print_help(stderr);
+    return EXIT_USAGE;
+}

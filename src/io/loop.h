@@ -1,0 +1,64 @@
+/*
+ * io/loop.h - one event loop (libuv), its timers and its mailbox. One thread owns a loop; except
+ * where said, its functions are called in that thread.
+ *
+ * Nothing that blocks runs in a loop. A watchdog reports any callback that runs longer than
+ * LOOP_SLOW_MS to the `on_slow` hook.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/list.h"
+
+#define LOOP_SLOW_MS 10
+
+struct loop; /* opaque */
+struct uv_loop_s;
+
+MUST_CHECK int loop_new(struct loop **ret); /* 0, -ENOMEM, -EMFILE */
+void loop_free(struct loop **loop);         /* everything on it was closed before */
+/* Runs until loop_stop(). */
+void loop_run(struct loop *loop);
+/* One turn; waits for events only when `wait`. For tests and for draining at the end. */
+void loop_turn(struct loop *loop, bool wait);
+void loop_stop(struct loop *loop); /* any thread */
+/* The time at the start of this turn: cheap, and one value for all that happens in a turn. */
+uint64_t loop_now_ms(const struct loop *loop);
+void loop_on_slow(struct loop *loop, void (*fn)(void *ctx, uint64_t ms), void *ctx);
+/* For the few modules that must give libuv a handle of their own (control's HTTP socket). */
+struct uv_loop_s *loop_uv(struct loop *loop);
+
+/*
+ * A one-shot timer, a value inside the caller's struct. Start, restart and stop cost O(log n) at
+ * most and allocate nothing; a stopped timer may be freed with its struct at once.
+ */
+struct loop_timer { /* fields are private */
+    struct loop *loop;
+    void (*fn)(struct loop_timer *t);
+    uint64_t due_ms;
+    struct list node;
+    uint32_t heap_index;
+};
+
+void loop_timer_init(struct loop_timer *t, struct loop *loop, void (*fn)(struct loop_timer *t));
+/* Fires once, `delay_ms` from now (loop_now_ms); a running timer is moved. */
+void loop_timer_start(struct loop_timer *t, uint64_t delay_ms);
+void loop_timer_stop(struct loop_timer *t);
+bool loop_timer_is_running(const struct loop_timer *t);
+
+/* Calls fn(ctx, signum) in the loop's thread on each such signal. 0 or -Exxx. Freed with the
+ * loop. */
+MUST_CHECK int loop_on_signal(struct loop *loop, int signum, void (*fn)(void *ctx, int signum),
+                              void *ctx);
+
+/*
+ * Calls fn(ctx) whenever `fd` becomes readable (level-triggered), until loop_unwatch_fd(). The fd
+ * stays the caller's. For fds of other libraries: resolver, HTTP server.
+ */
+struct loop_watch; /* opaque */
+MUST_CHECK int loop_watch_fd(struct loop *loop, int fd, void (*fn)(void *ctx), void *ctx,
+                             struct loop_watch **ret);
+void loop_unwatch_fd(struct loop_watch **w);

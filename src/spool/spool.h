@@ -1,0 +1,163 @@
+/*
+ * spool/spool.h - the durable queue: what is on disk, and what a crash leaves.
+ *
+ * An append-only log of preallocated, recycled segments (docs/spool-format.md has the bytes). The
+ * spool owns bytes, not time: it knows messages, each an envelope (bytes it does not understand),
+ * a body in extents, and marks (small records appended later, also not understood here: attempts
+ * and their results). It knows nothing of recipients, retry or SMTP.
+ *
+ * The promise: what spool_commit() wrote is there after any crash once the spool_sync() after it
+ * returned 0. What spool_remove() removed may come back after a crash until the next spool_sync():
+ * a crash may send twice, never lose.
+ *
+ * Threads: one writer thread calls everything under "writer"; calls under "any thread" are safe
+ * from all threads at once (they take the one short lock of the index). spool/writer.h runs a
+ * spool in such a thread and groups commits.
+ *
+ * Errors: after a failed write or sync of a segment, that segment is given up: it is sealed at the
+ * last synced byte, and everything appended and not yet synced has failed for good (-EIO); the
+ * next append opens another segment. When that fails too the spool is FAILED: appends answer
+ * -ERR_FAILED until it is reopened; reading goes on.
+ *
+ * No clock, no randomness; disk through io/fs.h only, so that a test can fail, tear, delay or lose
+ * any operation.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/slice.h"
+
+struct fs; /* io/fs.h */
+struct spool;
+
+#define SPOOL_EXTENT_MAX KIB(64)  /* body bytes in one extent */
+#define SPOOL_ENVELOPE_MAX MIB(1) /* bytes of envelope and folded marks */
+#define SPOOL_MARK_MAX KIB(256)   /* bytes of one mark */
+#define SPOOL_ID_TEXT_MAX 14      /* 13 characters and a NUL */
+
+struct spool_config {
+    uint64_t segment_bytes; /* 1 MiB..1 GiB; made smaller by the spool on a small disk */
+    uint64_t max_bytes;     /* most that all segments together may take; 0: the disk's size */
+    uint64_t
+        drain_reserve_bytes; /* kept for marks, removals and checkpoints: intake never has it */
+    uint32_t spare_segments; /* recycled segments kept ready; more are unlinked */
+    uint64_t first_id;       /* ids of a new spool start here: the wall clock in us */
+};
+
+/* Where the body bytes of a message are: made by spool_append(), kept in the commit record. */
+struct spool_extent {
+    uint32_t segment;
+    uint32_t offset; /* of the record, in the segment */
+    uint32_t bytes;  /* of body */
+};
+
+/* What opening found, for the log and for `penstock spool verify`. */
+struct spool_report {
+    void (*damage)(void *ctx, const char *file, uint64_t offset, uint64_t id, const char *what);
+    void (*note)(void *ctx, const char *sentence); /* torn tail cut, checkpoint rebuilt, ... */
+    void *ctx;
+};
+
+/*
+ * Opens the spool in the directory `fs` stands for, creating it when empty, and recovers: reads
+ * the checkpoint, replays what came after it, cuts a torn tail, sets damaged messages aside. Holds
+ * the directory's lock until spool_close(). -ERR_LOCKED: another server has it. -EACCES, -ENOSPC,
+ * -ENOTDIR, -EIO, -ENOMEM, -ERR_DAMAGED (of a future version). `*why` gets a sentence.
+ */
+MUST_CHECK int spool_open(struct spool **ret, struct fs *fs, const struct spool_config *config,
+                          const struct spool_report *report, struct buf *why);
+/* Syncs, checkpoints where it can, releases the lock. NULL is fine. */
+void spool_close(struct spool **sp);
+
+/* ---- any thread ---- */
+
+/* Never twice the same, not after a crash or a removal either. */
+uint64_t spool_new_id(struct spool *sp);
+/* The id as people see it: Crockford base32 in lower case, 13 characters at most, no padding. */
+void spool_id_format(uint64_t id, char ret[static SPOOL_ID_TEXT_MAX]);
+MUST_CHECK int spool_id_parse(struct slice text, uint64_t *ret); /* -EINVAL */
+
+/*
+ * Sets room aside for a message of `bytes` (body and envelope), before its first byte is taken, so
+ * that an accepted message cannot meet a full disk. 0 or -ENOSPC. What was reserved and not
+ * appended goes back with spool_unreserve().
+ */
+MUST_CHECK int spool_reserve(struct spool *sp, uint64_t bytes);
+void spool_unreserve(struct spool *sp, uint64_t bytes);
+
+struct spool_stat {
+    uint64_t messages;   /* committed and not removed */
+    uint64_t live_bytes; /* of records that are still needed */
+    uint64_t segments, segments_free, segment_bytes;
+    uint64_t reserved_bytes;
+    uint64_t capacity_bytes, free_bytes; /* what intake may still take, reserve excluded */
+    uint64_t syncs, bytes_written, commits, marks, removes, checkpoints, compacted_bytes;
+    uint64_t damaged;
+    bool failed;
+};
+void spool_get_stat(struct spool *sp, struct spool_stat *ret);
+
+/*
+ * Reading. A reader pins the segments its message lies in, so that they are not recycled under it;
+ * hold it shortly. The envelope and the marks (in the order written) are copied into `ret_envelope`
+ * and `ret_marks` (NULL: not wanted), each mark as a u32 length and its bytes.
+ * 0; -ENOENT: no such message; -ERR_DAMAGED; -EIO; -EAGAIN: `nowait` and it is not in memory (ask
+ * again from a thread that may block).
+ */
+struct spool_reader { /* fields are private; a value in the caller's struct */
+    struct spool *sp;
+    uint64_t id, body_bytes;
+    struct spool_extent *extents;
+    uint32_t count, at, at_offset;
+    struct spool_extent inline_extents[4];
+};
+MUST_CHECK int spool_read(struct spool *sp, uint64_t id, bool nowait, struct spool_reader *ret,
+                          struct buf *ret_envelope, struct buf *ret_marks);
+/* The next body bytes, checked against their CRC: >0 count, 0 at the end, -EAGAIN, -ERR_DAMAGED,
+ * -EIO. `size` of SPOOL_EXTENT_MAX always makes progress by whole extents. */
+MUST_CHECK ptrdiff_t spool_read_body(struct spool_reader *r, bool nowait, void *to, size_t size);
+void spool_read_rewind(struct spool_reader *r);
+void spool_read_done(struct spool_reader *r); /* unpins; harmless twice */
+
+/* ---- writer ---- */
+
+/* Appends body bytes (1..SPOOL_EXTENT_MAX) of a message to be committed. 0, -ENOSPC, -EIO,
+ * -ERR_FAILED. The bytes may still be in the spool's write buffer when it returns. */
+MUST_CHECK int spool_append(struct spool *sp, uint64_t id, struct slice body,
+                            struct spool_extent *ret);
+/* Appends the record that makes the message exist: all or nothing. Errors as above, -E2BIG. */
+MUST_CHECK int spool_commit(struct spool *sp, uint64_t id, struct slice envelope,
+                            const struct spool_extent *extents, size_t count);
+/* The client went away: these extents will never be committed. */
+void spool_abort(struct spool *sp, uint64_t id, const struct spool_extent *extents, size_t count);
+/* Appends a mark. May use the drain reserve. -ENOENT: no such message. Errors as above, -E2BIG. */
+MUST_CHECK int spool_mark(struct spool *sp, uint64_t id, struct slice mark);
+/* Replaces envelope and all marks of a message by `envelope`; the body stays. */
+MUST_CHECK int spool_rewrite(struct spool *sp, uint64_t id, struct slice envelope);
+/* The message is finished. May use the drain reserve. -ENOENT. */
+MUST_CHECK int spool_remove(struct spool *sp, uint64_t id);
+
+/*
+ * Writes what is buffered and makes all appended records durable (one write, one fdatasync).
+ * 0: all of them are. -EIO, -ENOSPC: none of those appended since the last sync may be
+ * acknowledged; the spool forgot their commits. -ERR_FAILED.
+ */
+MUST_CHECK int spool_sync(struct spool *sp);
+bool spool_is_dirty(const struct spool *sp); /* something appended and not synced */
+/* Background work, at most about `budget_bytes` of it: checkpoint when due, compact the emptiest
+ * segment, recycle. 1: there is more to do. 0: nothing to do now. Negative: the error, to report. */
+MUST_CHECK int spool_tick(struct spool *sp, uint64_t budget_bytes);
+/* A remedy under disk pressure: compacts whatever frees a segment, checkpoints, returns spares. */
+MUST_CHECK int spool_relieve(struct spool *sp, uint64_t *ret_freed_bytes);
+
+/* Calls fn for every message, oldest first, until it returns non-zero (which is returned). Marks
+ * as in spool_read(). For rebuilding the schedule at start: fast (the checkpoint is read in one
+ * run, no body is touched). Damaged ones were set aside before and do not appear. */
+int spool_each(struct spool *sp,
+               int (*fn)(void *ctx, uint64_t id, struct slice envelope, struct slice marks),
+               void *ctx);
