@@ -1,0 +1,190 @@
+/*
+ * deliver/queue.h - the queue manager: what joins spool (bytes), schedule (time) and the workers
+ * that speak SMTP.
+ *
+ * It files committed messages by destination, hands jobs (a connection slot and some entries) to
+ * workers, takes each entry's result, and writes what must outlive a crash: a removal, a mark, or
+ * a DSN first and then the mark. An order of its own guards mail: a message is removed only after
+ * every recipient is delivered, or failed with its DSN durable.
+ *
+ * Threads: one thread (the queue thread) calls everything here. Clock, spool writer and workers
+ * are seams, so that the simulation drives the same code.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/rand.h"
+#include "base/slice.h"
+#include "io/mailbox.h"
+#include "message/envelope.h"
+#include "schedule/schedule.h"
+#include "spool/spool.h"
+#include "spool/writer.h"
+
+struct config;
+struct queue; /* opaque */
+struct job;
+
+#define JOB_ENTRIES_MAX 16
+
+/* How the attempt of one entry ended. */
+enum attempt_outcome {
+    ATTEMPT_NOT_MADE,  /* its turn did not come: no attempt is counted */
+    ATTEMPT_DELIVERED, /* every recipient of the entry; `details` may be NULL */
+    ATTEMPT_MIXED,     /* `details` tells each recipient's result */
+    ATTEMPT_GONE,      /* the spool no longer has the message */
+    ATTEMPT_DAMAGED,   /* the spool's copy is damaged; it was set aside */
+};
+
+/* Results by recipient; made by the worker with attempt_details_new(), freed by the queue. */
+struct attempt_details {
+    size_t count;
+    bool host_lacks_dsn; /* delivered to a host without DSN: "relayed", not "delivered" */
+    struct buf texts;    /* what the results' texts point into, by offset: see attempt_add() */
+    struct mark_result results[];
+};
+
+struct job_entry {
+    struct parcel parcel; /* back to the queue: queue_entry_finished */
+    struct job *job;
+    entry_ref ref;
+    uint64_t id;
+    uint32_t attempts; /* before this one */
+    enum attempt_outcome outcome;
+    /* Some recipient wants a report of success (RFC 3461): the queue makes it. */
+    bool success_dsn;
+    struct attempt_details *details;
+};
+
+/*
+ * One connection slot of a destination, with entries to send over it. The queue owns a job that is
+ * not dispatched; the worker owns it from dispatch until it has posted back every entry's parcel.
+ * When all are back the queue refills and dispatches it again to the same worker, or frees it.
+ */
+struct job {
+    struct parcel parcel; /* to the worker */
+    struct queue *queue;
+    uint32_t destination; /* handle in the schedule */
+    uint32_t worker;      /* which loop: the same as long as the job lives */
+    uint32_t returned;
+    /*
+     * The worker could not reach any host (or every host refused the session): the queue keeps the
+     * destination quiet for a retry interval. Set before the last entry is posted back.
+     */
+    bool destination_failed;
+    char name[256]; /* the destination: a domain, or the text of a static next hop */
+    uint32_t count;
+    struct job_entry entries[JOB_ENTRIES_MAX];
+};
+
+struct queue_seams {
+    void *ctx;
+    int64_t (*wall_ms)(void *ctx);
+    /* To the spool's writer; the answer's parcel.deliver() is called in the queue thread with
+     * `answer_receiver` (the queue) as its receiver. */
+    void (*post)(void *ctx, struct spool_request *r);
+    /* To worker number job->worker, of `workers`. */
+    void (*dispatch)(void *ctx, struct job *job);
+    struct mailbox *answers; /* set as answer_to in requests; the simulation may leave it NULL */
+    uint32_t workers;
+};
+
+/* `config` is borrowed until queue_set_config() or queue_free(). 0 or -ENOMEM. */
+MUST_CHECK int queue_new(struct queue **ret, const struct config *config, struct spool *spool,
+                         struct rand *rand, const struct queue_seams *seams);
+/* No job is with a worker and no request with the writer any more. */
+void queue_free(struct queue **q);
+void queue_set_config(struct queue *q, const struct config *config);
+
+/* Files everything the spool holds. 0, -ENOMEM, -ENOBUFS. */
+MUST_CHECK int queue_load(struct queue *q);
+
+/* A message was committed: file it. `envelope` as in the spool. Never fails for the mail's sake:
+ * what cannot be filed now (memory) is found again by queue_load() and is counted. */
+void queue_committed(struct queue *q, uint64_t id, struct slice envelope);
+
+/* Grants slots and dispatches jobs as far as limits allow. Returns the wall time in ms at which it
+ * should be called next (SCHEDULE_NEVER: when something happens). */
+int64_t queue_run(struct queue *q);
+/* No new jobs from now on (shutdown). */
+void queue_stop(struct queue *q);
+/* Nothing is with workers or the writer: safe to free. */
+bool queue_is_idle(const struct queue *q);
+
+/* parcel.deliver of a job_entry, posted by a worker; the receiver is the queue. */
+void queue_entry_finished(struct parcel *p, void *receiver);
+
+/* For workers: results of `count` recipients; NULL when there is no memory. attempt_add() copies
+ * the text (cut to ENVELOPE_TEXT_MAX). */
+struct attempt_details *attempt_details_new(size_t count);
+void attempt_add(struct attempt_details *d, uint32_t recipient, enum recipient_state state,
+                 uint16_t code, struct slice text);
+void attempt_details_free(struct attempt_details **d);
+
+/* ---- for people: listings and actions (all in the queue thread, bounded work a call) ---- */
+
+struct queue_filter {                       /* an empty slice or 0 does not filter */
+    struct slice destination;               /* exact, without case */
+    struct slice sender;                    /* substring, without case */
+    struct slice recipient;                 /* substring, without case */
+    uint64_t id;                            /* one message */
+    int64_t older_than_ms, younger_than_ms; /* age since arrival */
+    bool held_only, deferred_only;
+};
+
+struct queue_item { /* one message at one destination; slices are valid during the callback */
+    uint64_t id;
+    struct slice destination;
+    const char *state; /* "ready", "deferred", "active", "held" */
+    int64_t arrival_ms, due_ms;
+    uint32_t attempts;
+    /* From the spool, with `details` only: */
+    const struct envelope *envelope; /* NULL where it cannot be read */
+};
+
+#define QUEUE_SCAN_MAX 20000 /* entries looked at in one call */
+#define QUEUE_READ_MAX 1000  /* of them read from the spool in one call */
+
+/*
+ * Walks entries from `*cursor` (0: the start), calling fn for those that match, until it returns
+ * false, `limit` matched, or the bounds above are reached. `*cursor` is where to go on; false: the
+ * end was reached. `details` reads each envelope; filters on sender or recipient do too.
+ */
+bool queue_list(struct queue *q, const struct queue_filter *filter, bool details, size_t limit,
+                uint32_t *cursor, bool (*fn)(void *ctx, const struct queue_item *item), void *ctx);
+
+enum queue_action { QUEUE_RETRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_BOUNCE, QUEUE_REMOVE };
+
+struct queue_action_result {
+    uint64_t matched, done;
+    uint64_t busy; /* being sent at this moment: ask again */
+};
+
+/* As queue_list(), doing `action` to each match. RELEASE and HOLD act on the whole message. */
+bool queue_act(struct queue *q, const struct queue_filter *filter, enum queue_action action,
+               uint32_t *cursor, struct queue_action_result *ret);
+
+/* One message whole, from the spool (blocking): envelope with its marks folded in. `buffers` keep
+ * the bytes the envelope points into. 0, -ENOENT, -ERR_DAMAGED, -EIO, -ENOMEM. */
+struct queue_message {
+    uint64_t id;
+    struct envelope envelope;
+    struct buf envelope_bytes, marks; /* marks: for marks_each() */
+};
+MUST_CHECK int queue_read_message(struct queue *q, uint64_t id, struct queue_message *ret);
+void queue_message_done(struct queue_message *m);
+
+/* The schedule, for summaries (schedule_next_destination(), schedule_get_totals()). */
+const struct schedule *queue_schedule(const struct queue *q);
+struct spool *queue_spool(const struct queue *q);
+
+struct queue_figures {
+    uint64_t unfiled;        /* committed, not in the schedule for want of memory */
+    uint64_t jobs, requests; /* with workers, with the writer */
+};
+void queue_get_figures(const struct queue *q, struct queue_figures *ret);
