@@ -48,7 +48,7 @@ enum recipient_state {
 
 struct recipient {
     struct slice address; /* "local@domain", the domain in lower case; never empty */
-    struct slice orcpt;   /* as given, "rfc822;x@y" decoded no further; may be empty */
+    struct slice orcpt;   /* as given in ORCPT=, "rfc822;x+2By@z" (xtext kept); may be empty */
     uint8_t notify;
     /* The state: the caller building a new envelope leaves these zero. */
     uint8_t state; /* enum recipient_state */
@@ -73,13 +73,19 @@ struct envelope {
     size_t recipient_count;
 };
 
-/* Appends the encoding to `to`. 0, -E2BIG (the buf's cap, or too many recipients), -ENOMEM. */
+/*
+ * Appends the encoding to `to`, the recipients' states included (so that an envelope with its
+ * marks folded in can replace both: spool_rewrite()). Texts are cut to ENVELOPE_TEXT_MAX. About 20
+ * bytes, 3 a recipient, and the strings. 0, -E2BIG (the buf's cap, or too many recipients),
+ * -ENOMEM; on failure nothing is added.
+ */
 MUST_CHECK int envelope_encode(const struct envelope *e, struct buf *to);
 
 /*
- * Decodes; slices point into `bytes`. `recipients` has room for `room`; the real count comes in
- * ret->recipient_count. 0; -ENOBUFS: more recipients than room (the count is set: come again);
- * -ERR_DAMAGED.
+ * Decodes, allocating nothing; slices point into `bytes`. `recipients` has room for `room`; the
+ * real count comes in ret->recipient_count. 0; -ENOBUFS: more recipients than room (the count and
+ * the other fields are set, `recipients` is not touched: come again; a `room` of 0 asks for just
+ * that); -ERR_DAMAGED: `*ret` is untouched.
  */
 MUST_CHECK int envelope_decode(struct slice bytes, struct recipient *recipients, size_t room,
                                struct envelope *ret);
@@ -107,16 +113,26 @@ struct mark {
     size_t result_count;
 };
 
+/* Appends the encoding. Results alike one after another share one text. 0, -E2BIG (the buf's cap:
+ * give fewer results), -ENOMEM; on failure nothing is added. */
 MUST_CHECK int mark_encode(const struct mark *m, struct buf *to);
 
 /* Folds `marks` (u32 length and bytes each, as spool_read() gives them) into `e` in order; slices
  * of texts point into `marks`. 0 or -ERR_DAMAGED (what came before the damage is applied). */
 MUST_CHECK int envelope_apply_marks(struct envelope *e, struct slice marks);
 
-/* Walks marks for `queue show`: calls fn with each, in order. */
-int marks_each(struct slice marks, int (*fn)(void *ctx, const struct mark *m), void *ctx);
+/*
+ * Walks marks for `queue show`: calls fn with each, in order, until it returns non-zero, which is
+ * returned. A mark of more than MARK_RESULTS_AT_ONCE results comes in several calls that differ
+ * in their results only, so that nothing is allocated. 0 at the end, -ERR_DAMAGED.
+ */
+#define MARK_RESULTS_AT_ONCE 64
+MUST_CHECK int marks_each(struct slice marks, int (*fn)(void *ctx, const struct mark *m),
+                          void *ctx);
 
 /* Whether any recipient is still pending. */
 bool envelope_is_pending(const struct envelope *e);
 /* "example.org" of "a@example.org" (borrowed); empty where there is no @ (postmaster). */
 struct slice address_domain(struct slice address);
+/* Whether all bytes are below 0x80: an address with others needs SMTPUTF8 (RFC 6531). */
+bool address_is_ascii(struct slice address);
