@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "base/id.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/rand.h"
@@ -190,6 +191,39 @@ static void lists_pop_in_order(void **state)
     list_del(&a);
     assert_null(list_pop(&head));
     assert_true(list_is_empty(&head));
+}
+
+static void ids_are_one_text_each(void **state)
+{
+    static const struct {
+        const char *text;
+        int result;
+        uint64_t id;
+    } cases[] = {
+        {"0", 0, 0},
+        {"z", 0, 31},
+        {"10", 0, 32},
+        {"fzzzzzzzzzzzz", 0, UINT64_MAX},
+        {"FZZZZZZZZZZZZ", 0, UINT64_MAX},
+        {"000000000001z", 0, 63},
+        {"g000000000000", -EINVAL, 0},
+        {"", -EINVAL, 0},
+        {"00000000000001", -EINVAL, 0},
+        {"il", -EINVAL, 0},
+        {"a-b", -EINVAL, 0},
+    };
+    char text[ID_TEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        uint64_t id = 77, again;
+
+        assert_int_equal(id_parse(slice_str(cases[i].text), &id), cases[i].result);
+        assert_int_equal(id, cases[i].result == 0 ? cases[i].id : 77);
+        assert_int_equal(id_format(id, text), slice_str(text).len);
+        assert_int_equal(id_parse(slice_str(text), &again), 0);
+        assert_true(again == id);
+    }
 }
 
 int main(void)

@@ -1,0 +1,271 @@
+/*
+ * config/config.h - the configuration: one table of settings, YAML in, one immutable snapshot out.
+ *
+ * A snapshot is plain data: whoever holds a reference reads its fields from any thread, without a
+ * lock, and nothing in it changes. A reload makes another snapshot and swaps the pointer; sessions
+ * that hold the old one finish with it. Names, units, defaults and ranges of all settings are in
+ * the table of config/settings.c, from which the parser, `penstock config show` and
+ * docs/configuration.md come; a field here has the name of its setting, with the unit last.
+ *
+ * Ownership: everything a snapshot points to belongs to it and lives until its last reference is
+ * dropped. Texts are NUL-ended; NULL means not set, where the comment allows it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/slice.h"
+#include "io/addr.h"
+
+#define CONFIG_RETRIES_MAX 16 /* delays in a retry list */
+
+struct config_networks {
+    const struct network *list;
+    size_t count;
+};
+struct config_texts {
+    const char *const *list; /* NULL-ended as well, so that it may be handed to libraries */
+    size_t count;
+};
+
+/* Who may send to any domain through a listener. */
+enum config_relay {
+    CONFIG_RELAY_NETWORKS, /* clients in relay_networks */
+    CONFIG_RELAY_NONE,     /* nobody: only relay.domains are accepted */
+    CONFIG_RELAY_ALL,      /* whoever can connect: for private addresses only */
+};
+enum config_listener_tls {
+    CONFIG_LISTENER_TLS_OFF,         /* STARTTLS is not offered */
+    CONFIG_LISTENER_TLS_SELF_SIGNED, /* with a certificate made at start */
+    CONFIG_LISTENER_TLS_FILES,       /* with tls_certificate and tls_key */
+};
+struct config_listener {
+    const char *name;
+    struct addr address;
+    enum config_listener_tls tls;
+    const char *tls_certificate, *tls_key; /* set with CONFIG_LISTENER_TLS_FILES */
+    bool tls_required;                     /* mail is refused before STARTTLS */
+    enum config_relay relay;
+    struct config_networks relay_networks; /* its own, or those of the relay section */
+};
+
+/* Where mail for a domain goes. */
+enum config_target_kind {
+    CONFIG_TARGET_MX,      /* the MX hosts of `host`, or of the domain itself where it is NULL */
+    CONFIG_TARGET_SMTP,    /* host and port, no MX lookup */
+    CONFIG_TARGET_LMTP,    /* host and port */
+    CONFIG_TARGET_UNIX,    /* LMTP to the socket `path` */
+    CONFIG_TARGET_DISCARD, /* delivered to nowhere, and logged so */
+};
+struct config_target {
+    enum config_target_kind kind;
+    const char *host; /* a domain name, or an IP address without brackets */
+    const char *path;
+    uint16_t port;
+    const char *text; /* as it was written: names the target in logs */
+};
+struct config_route {
+    const char *domain; /* "example.org", ".example.org" (below it), "*" (all others) */
+    struct config_target to;
+};
+
+struct config_retry {
+    uint32_t delays_s[CONFIG_RETRIES_MAX]; /* after attempt 1, 2, ...; the last for all further */
+    size_t delay_count;                    /* 1 or more */
+    double jitter;                         /* 0..0.5, a share of the delay */
+    uint64_t max_queue_time_s;
+};
+/* A policy for one destination domain; what its block does not say it has from retry and
+ * delivery. */
+struct config_destination {
+    const char *destination; /* as config_route.domain */
+    struct config_retry retry;
+    uint32_t connections_max;
+};
+
+enum config_client_tls {
+    CONFIG_CLIENT_TLS_OFF,
+    CONFIG_CLIENT_TLS_OPPORTUNISTIC, /* where offered, any certificate (RFC 7435) */
+    CONFIG_CLIENT_TLS_REQUIRED,      /* any certificate, but never in the clear */
+    CONFIG_CLIENT_TLS_VERIFIED,      /* and the certificate must name the host */
+};
+enum config_families {
+    CONFIG_FAMILIES_ANY, /* both, in the order of preference and chance */
+    CONFIG_FAMILIES_PREFER_IPV6,
+    CONFIG_FAMILIES_PREFER_IPV4,
+    CONFIG_FAMILIES_IPV6, /* only */
+    CONFIG_FAMILIES_IPV4, /* only */
+};
+enum config_log_format { CONFIG_LOG_LOGFMT, CONFIG_LOG_JSON };
+enum config_log_level {
+    CONFIG_LOG_DEBUG,
+    CONFIG_LOG_INFO,
+    CONFIG_LOG_NOTICE,
+    CONFIG_LOG_WARNING,
+    CONFIG_LOG_ERROR,
+};
+enum config_log_target { CONFIG_LOG_STDERR, CONFIG_LOG_JOURNAL, CONFIG_LOG_OFF };
+enum config_status_line { CONFIG_STATUS_AUTO, CONFIG_STATUS_ON, CONFIG_STATUS_OFF };
+
+struct config_server {
+    const char *hostname;       /* never NULL: the machine's where not set */
+    const char *user, *group;   /* to become after binding; NULL: stay */
+    uint32_t loops;             /* never 0 in a snapshot: one a core where not set */
+    const char *control_socket; /* path */
+};
+struct config_relay_rules {
+    struct config_networks networks;
+    struct config_texts domains; /* ask config_is_relay_domain() */
+};
+struct config_tls {
+    const char *certificate, *key; /* for listeners that name none; NULL */
+    const char *ca_file;           /* what other hosts are verified with; NULL: the system's */
+};
+struct config_smtp_time_outs {
+    uint64_t command_ms; /* until the next command line is whole */
+    uint64_t data_ms;    /* between two pieces of a message */
+    uint64_t message_ms; /* for all of one message's data */
+    uint64_t tls_ms;     /* for the handshake */
+    uint64_t session_ms; /* for a whole session */
+};
+struct config_smtp {
+    uint64_t message_size_max_bytes;
+    uint32_t recipients_max;
+    uint32_t connections_max, connections_per_client_max; /* 0: no limit of its own */
+    uint32_t messages_per_connection_max;                 /* 0: no limit */
+    uint32_t errors_max;
+    uint32_t command_line_max_bytes, text_line_max_bytes; /* CRLF included */
+    uint32_t received_max;
+    bool early_talkers_refused;
+    uint64_t greeting_delay_ms;
+    struct config_smtp_time_outs time_outs;
+};
+struct config_spool {
+    const char *directory;
+    uint64_t segment_size_bytes;
+    uint64_t size_max_bytes; /* 0: the disk's */
+    uint64_t drain_reserve_bytes;
+    uint32_t spare_segments;
+    uint64_t commit_delay_us;
+    uint64_t commit_batch_bytes;
+    uint64_t lazy_sync_ms;
+    uint64_t messages_max; /* destinations of messages in the queue */
+};
+struct config_delivery_time_outs {
+    uint64_t connect_ms, greeting_ms, tls_ms, ehlo_ms, mail_ms, rcpt_ms, data_ms;
+    uint64_t block_ms; /* between two pieces the peer takes */
+    uint64_t data_end_ms, quit_ms;
+};
+struct config_delivery {
+    struct config_target smart_host; /* kind CONFIG_TARGET_MX with host NULL: none */
+    const struct config_route *routes;
+    size_t route_count;                   /* ask config_find_target() */
+    struct addr source_ipv4, source_ipv6; /* .len 0: the system's choice */
+    const char *ehlo_name;                /* never NULL: server.hostname where not set */
+    uint32_t connections_max, connections_per_destination_max;
+    uint32_t messages_per_connection_max;
+    uint32_t recipients_per_message_max;
+    uint64_t connection_idle_ms;
+    enum config_client_tls tls;
+    bool chunking, pipelining;
+    uint16_t port;
+    enum config_families families;
+    uint32_t mx_hosts_max;
+    struct config_delivery_time_outs time_outs;
+};
+struct config_retry_section {
+    struct config_retry policy;
+    uint64_t delay_warning_s; /* 0: never */
+};
+struct config_bounce {
+    const char *from;               /* the address of the From: field of a DSN; never NULL */
+    const char *from_name;          /* its display name */
+    const char *postmaster;         /* gets a copy of each failure DSN; NULL: nobody */
+    uint64_t return_size_max_bytes; /* larger messages come back as headers only */
+};
+struct config_dns {
+    struct config_texts servers; /* "127.0.0.1@5353"; empty: the system's */
+    uint64_t time_out_ms;
+    const char *trust_anchor; /* file; NULL: no DNSSEC validation */
+    bool cache;
+};
+struct config_log {
+    enum config_log_format format;
+    enum config_log_level level;
+    enum config_log_target target;
+    enum config_status_line status_line;
+};
+
+struct config_private;
+struct config {
+    struct config_server server;
+    const struct config_listener *listeners;
+    size_t listener_count;
+    struct config_relay_rules relay;
+    struct config_tls tls;
+    struct config_smtp smtp;
+    struct config_spool spool;
+    struct config_delivery delivery;
+    struct config_retry_section retry;
+    const struct config_destination *destinations;
+    size_t destination_count; /* ask config_find_destination() */
+    struct config_bounce bounce;
+    struct config_dns dns;
+    struct config_log log;
+    struct config_private *private;
+};
+
+#define CONFIG_WHY_MAX KIB(16) /* a cap for `why` that holds the reports of many errors */
+
+/*
+ * Reads `file` (NULL: the embedded defaults alone) and what it includes, then applies `overrides`
+ * ("smtp.recipients_max=50"; they win), checks everything and makes a snapshot with one reference.
+ *
+ * 0; or -EINVAL (something is wrong in it), -ENOENT, -EACCES, -EIO..., -E2BIG, -ENOMEM. On failure
+ * `*ret` is untouched and `*why` has one line for each error found, "file:line:column: key 'x':
+ * value 'y': what is allowed"; the first 20 are told and the rest counted. Reads files, so it is
+ * for the main thread at start and reload.
+ */
+MUST_CHECK int config_load(const char *file, const char *const *overrides, size_t override_count,
+                           struct config **ret, struct buf *why);
+/* As config_load() without a file: `text` is what it would hold, `name` what errors call it. */
+MUST_CHECK int config_load_text(const char *name, struct slice text, const char *const *overrides,
+                                size_t override_count, struct config **ret, struct buf *why);
+
+/* Any thread. */
+const struct config *config_ref(const struct config *c);
+void config_unref(const struct config **c); /* sets *c to NULL; NULL is fine */
+
+/* Adds to `ret` the names of settings that differ between the two and are read only at start,
+ * separated by ", ". Returns how many. */
+size_t config_restart_needed(const struct config *from, const struct config *to, struct buf *ret);
+
+/* Is mail for this recipient domain taken from anyone (relay.domains)? */
+bool config_is_relay_domain(const struct config *c, struct slice domain);
+/* Is `client` in one of the networks? */
+bool config_networks_contain(const struct config_networks *n, const struct addr *client);
+/* Where mail for `domain` goes: the exact route, else that of the longest ".suffix", else "*",
+ * else the smart host, else the domain's own MX hosts. Never NULL. */
+const struct config_target *config_find_target(const struct config *c, struct slice domain);
+/* The policy block for `domain`, found like a route; NULL where there is none. */
+const struct config_destination *config_find_destination(const struct config *c,
+                                                         struct slice domain);
+
+/* One setting as `penstock config show` tells it; the texts are valid during the call. */
+struct config_item {
+    const char *name;   /* "listeners[0].address", "smtp.recipients_max" */
+    const char *value;  /* in the form the file takes; "" where not set */
+    const char *origin; /* "default", "/etc/penstock.yaml:12", "command line" */
+    bool is_set, is_default, reloadable;
+};
+/* Calls fn for each setting in the order of the table. */
+void config_each(const struct config *c, void (*fn)(void *ctx, const struct config_item *item),
+                 void *ctx);
+/* Adds docs/configuration.md to `ret`. 0, -E2BIG or -ENOMEM. */
+MUST_CHECK int config_write_markdown(struct buf *ret);
+/* Adds a short list of all settings (name, unit, default) for --help. 0, -E2BIG or -ENOMEM. */
+MUST_CHECK int config_write_help(struct buf *ret);
