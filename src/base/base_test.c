@@ -229,10 +229,15 @@ static void ids_are_one_text_each(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slices_compare_and_cut), cmocka_unit_test(numbers_have_bounds),
-        cmocka_unit_test(buffers_keep_their_cap), cmocka_unit_test(cursors_fail_once_and_for_good),
-        cmocka_unit_test(crc32c_matches_the_rfc), cmocka_unit_test(maps_keep_what_is_put),
-        cmocka_unit_test(chance_stays_in_range),  cmocka_unit_test(lists_pop_in_order),
+        cmocka_unit_test(ids_are_one_text_each),
+        cmocka_unit_test(slices_compare_and_cut),
+        cmocka_unit_test(numbers_have_bounds),
+        cmocka_unit_test(buffers_keep_their_cap),
+        cmocka_unit_test(cursors_fail_once_and_for_good),
+        cmocka_unit_test(crc32c_matches_the_rfc),
+        cmocka_unit_test(maps_keep_what_is_put),
+        cmocka_unit_test(chance_stays_in_range),
+        cmocka_unit_test(lists_pop_in_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
