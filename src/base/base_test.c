@@ -217,10 +217,12 @@ static void ids_are_one_text_each(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         uint64_t id = 77, again;
+        size_t len;
 
         assert_int_equal(id_parse(slice_str(cases[i].text), &id), cases[i].result);
         assert_int_equal(id, cases[i].result == 0 ? cases[i].id : 77);
-        assert_int_equal(id_format(id, text), slice_str(text).len);
+        len = id_format(id, text);
+        assert_int_equal(len, slice_str(text).len);
         assert_int_equal(id_parse(slice_str(text), &again), 0);
         assert_true(again == id);
     }
