@@ -1,0 +1,29 @@
+# A front of a few targets; Meson builds, the scripts in tools/ do the work.
+#
+#   make run     install what building needs, build, run the server and a test provider
+#   make test    install what testing needs, build optimised and with sanitizers, run every test
+#   make bench   measure Penstock, and Postfix where installed, and print the table
+#   make build   build/penstock, optimised
+#   make clean   remove build/ (not var/, where the mail is)
+
+.PHONY: run test bench build clean
+.DEFAULT_GOAL := build
+
+run: build
+	@tools/run
+
+build:
+	@./setup build
+	@tools/build release
+
+test:
+	@./setup test
+	@tools/test
+
+bench:
+	@./setup test
+	@tools/build release
+	@bench/run $(BENCH)
+
+clean:
+	rm -rf build
