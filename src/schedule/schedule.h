@@ -6,8 +6,17 @@
  * turns (deficit round robin by message); destinations take fair turns for connections. A
  * connection slot is granted to a destination, then entries are taken for it one after another.
  *
+ *
+ *     add ---> WAITING --due--> READY --take--> ACTIVE --done--> gone
+ *                 ^               |               |
+ *                 |<--destination_failed          |
+ *                 |<-------------retry------------|
+ *     HELD (by the operator): from WAITING and READY, and back by release_hold
+ *
  * Engine: no I/O, no clock, no randomness of its own. Times are wall clock in ms (they outlive a
- * restart); `now_ms` may jump either way: entries are at most sent early or late, never lost.
+ * restart); `now_ms` may jump either way: entries are at most sent early or late, never lost. When
+ * it jumps back by more than a minute, all waits are moved back with it, so that a clock that was
+ * wrong for a while does not make mail wait for as long as it was wrong.
  * One thread at a time. Memory: at most 64 bytes an entry, plus its destination's.
  */
 #pragma once
@@ -42,8 +51,10 @@ struct schedule_config {
     uint64_t entries_max; /* over it schedule_add() gives -ENOBUFS */
 };
 
-typedef uint32_t entry_ref; /* valid from schedule_add() until schedule_done() */
+typedef uint32_t entry_ref; /* valid from schedule_add() until schedule_done() or _cancel() */
 #define ENTRY_NONE UINT32_MAX
+
+enum entry_state { ENTRY_WAITING, ENTRY_READY, ENTRY_ACTIVE, ENTRY_HELD };
 
 struct schedule_entry { /* what the caller sees of one */
     entry_ref ref;
@@ -51,36 +62,49 @@ struct schedule_entry { /* what the caller sees of one */
     struct slice destination;
     uint32_t attempts;
     int64_t arrival_ms, due_ms;
-    enum { ENTRY_WAITING, ENTRY_READY, ENTRY_ACTIVE, ENTRY_HELD } state;
+    enum entry_state state;
 };
 
+/* `config` is copied and must make sense (limits and delay_count at least 1: asserted); `rand` is
+ * borrowed. 0, -ENOMEM. */
 MUST_CHECK int schedule_new(struct schedule **ret, const struct schedule_config *config,
                             struct rand *rand);
-void schedule_free(struct schedule **s);
+void schedule_free(struct schedule **s); /* NULL is fine; sets *s to NULL */
+/* Lower limits take no slot away: they hold from the next grant on. */
 void schedule_set_config(struct schedule *s, const struct schedule_config *config);
+/*
+ * What differs for one destination: its retry policy (NULL: the common one), its slots (0: the
+ * common limit). NULL and 0 forget an earlier setting. Both arguments are copied. 0, -ENOMEM.
+ */
+MUST_CHECK int schedule_set_policy(struct schedule *s, struct slice destination,
+                                   const struct retry_policy *policy, uint32_t connections);
 
 /*
  * Files an entry. `destination` is copied, in lower case. `sender_hash` separates senders for the
- * fair turn. `due_ms` in the past means now. 0, -ENOMEM, -ENOBUFS.
+ * fair turn: hash what stands for the party that sends (with VERP the address differs in every
+ * message). `due_ms` in the past means now: the entry is READY at once when the schedule has seen
+ * such a time already, else at the next schedule_advance(). 0, -ENOMEM, -ENOBUFS (entries_max).
  */
 MUST_CHECK int schedule_add(struct schedule *s, uint64_t id, struct slice destination,
                             uint64_t sender_hash, int64_t arrival_ms, uint32_t attempts,
                             int64_t due_ms, bool held, entry_ref *ret);
 
-/* Moves entries whose time has come to their ready queues; at most `max` of them. Returns how
- * many. */
+/* Moves entries whose time has come to their ready queues (those of a destination that is paused
+ * after a failure: behind its pause); at most `max` of them. Returns how many it moved. */
 size_t schedule_advance(struct schedule *s, int64_t now_ms, size_t max);
 /* When schedule_advance() next has something to do; SCHEDULE_NEVER. */
 int64_t schedule_next_due_ms(const struct schedule *s);
 
 /*
- * Grants a connection slot to the destination whose turn it is, of those with ready entries and
- * slots left; a destination gets no more slots than ready entries. True: `*ret_destination` names
+ * Grants a connection slot to the destination whose turn it is, of those below their limit with
+ * ready entries that no slot granted and not yet used will take: with n ready entries, a
+ * destination gets at most n slots before the next schedule_take(). True: `*ret_destination` names
  * it (a handle, valid as long as the slot or any entry of it lives).
  */
 bool schedule_grant(struct schedule *s, uint32_t *ret_destination);
-/* Takes up to `max` ready entries of that destination for a slot: they become active. Returns how
- * many, 0 when there are none. */
+/* Takes up to `max` ready entries of that destination for a slot, one of each sender in turn: they
+ * become active. Returns how many, 0 when there are none (then release the slot). A slot may take
+ * again and again: that is how a connection is reused. */
 size_t schedule_take(struct schedule *s, uint32_t destination, entry_ref *ret, size_t max);
 /* The slot's connection is closed, or handed back. */
 void schedule_release(struct schedule *s, uint32_t destination);
@@ -90,18 +114,31 @@ struct slice schedule_destination_name(const struct schedule *s, uint32_t destin
 void schedule_done(struct schedule *s, entry_ref ref); /* nothing pending any more: forget it */
 /* Deferred: counts an attempt and returns the new due time, by the policy and jitter. */
 int64_t schedule_retry(struct schedule *s, entry_ref ref, int64_t now_ms);
-/* Was not tried at all (connection refused its turn): ready again, no attempt counted. */
+/* Was not tried at all (connection refused its turn): ready again, the first of its sender; no
+ * attempt counted. */
 void schedule_return(struct schedule *s, entry_ref ref);
-/* The destination cannot be reached at all: no slot for it before `until_ms`, and its ready
- * entries wait till then, spread by the policy's jitter; each counts an attempt. */
+/*
+ * The destination cannot be reached at all. It is paused for the policy's delay (the n-th delay
+ * after n failures without a schedule_done() between; what other slots report during the pause
+ * counts no more): its ready entries count an attempt and wait by the policy, entries that come
+ * due during the pause wait for its end and count none, all spread by the jitter. The active
+ * entries are the caller's: schedule_retry() or schedule_return() for each.
+ */
 void schedule_destination_failed(struct schedule *s, uint32_t destination, int64_t now_ms);
 
-/* By the operator, entries that are not active (active ones: -EBUSY). */
+/* By the policy of its destination: older than max_queue_time; older than delay_dsn. */
+bool schedule_is_expired(const struct schedule *s, entry_ref ref, int64_t now_ms);
+bool schedule_is_delay_due(const struct schedule *s, entry_ref ref, int64_t now_ms);
+
+/* By the operator, entries that are not active (active ones: -EBUSY). schedule_set_due() also ends
+ * the pause of a destination that failed; a held entry stays held and is due then later. */
 MUST_CHECK int schedule_set_due(struct schedule *s, entry_ref ref, int64_t due_ms);
 MUST_CHECK int schedule_hold(struct schedule *s, entry_ref ref);
+/* Held: waits again for its due time, or is ready when that has passed. Not held: nothing. */
 MUST_CHECK int schedule_release_hold(struct schedule *s, entry_ref ref, int64_t now_ms);
 MUST_CHECK int schedule_cancel(struct schedule *s, entry_ref ref); /* forget it */
 
+/* False: no such entry. */
 bool schedule_get(const struct schedule *s, entry_ref ref, struct schedule_entry *ret);
 /* All entries of message `id`, at most `max`; returns how many there are. */
 size_t schedule_find(const struct schedule *s, uint64_t id, entry_ref *ret, size_t max);
@@ -110,10 +147,13 @@ struct schedule_destination {
     struct slice name;
     uint64_t entries, waiting, ready, active, held;
     uint32_t slots;
-    int64_t oldest_arrival_ms; /* exact for the oldest entry filed and not yet done */
-    int64_t next_due_ms;
+    int64_t oldest_arrival_ms; /* of the entry filed first of those not yet done */
+    int64_t next_due_ms;       /* of those waiting; SCHEDULE_NEVER */
+    int64_t paused_until_ms;   /* after a failure; 0: it is not paused */
+    uint32_t failures;         /* in a row */
 };
-/* Walks destinations (start with *it = 0) and all entries: for listings. No change in between. */
+/* Walks destinations (start with *it = 0) and all entries: for listings. No change in between.
+ * A destination costs a look at each of its entries. */
 bool schedule_next_destination(const struct schedule *s, uint32_t *it,
                                struct schedule_destination *ret);
 bool schedule_next_entry(const struct schedule *s, uint32_t *it, struct schedule_entry *ret);
@@ -123,3 +163,6 @@ struct schedule_totals {
     uint32_t slots;
 };
 void schedule_get_totals(const struct schedule *s, struct schedule_totals *ret);
+
+/* What the schedule has allocated, for the memory figures and the tests. */
+size_t schedule_memory_bytes(const struct schedule *s);
