@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -18,6 +19,8 @@ struct addr { /* fields are private */
     socklen_t len;
     union {
         struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
         struct sockaddr_storage storage;
         struct sockaddr_un path;
     } u;
@@ -26,8 +29,9 @@ struct addr { /* fields are private */
 #define ADDR_TEXT_MAX 128
 
 /*
- * "127.0.0.1:2525", "[::1]:25", "127.0.0.1" (port `default_port`), "unix:/path". 0, or -EINVAL:
- * not an address; `*why`, when not NULL, gets a sentence that says what is wrong and allowed.
+ * "127.0.0.1:2525", "[::1]:25", "127.0.0.1" (port `default_port`), "::1", "unix:/path". 0, or
+ * -EINVAL: not an address; `*why`, when not NULL, gets a sentence that says what is wrong and what
+ * is allowed. Ports are 0 to 65535.
  */
 MUST_CHECK int addr_parse(struct slice text, uint16_t default_port, struct addr *ret,
                           struct buf *why);
@@ -43,10 +47,12 @@ bool addr_is_loopback(const struct addr *a); /* a Unix path is too */
 bool addr_eq(const struct addr *a, const struct addr *b);
 
 /* An IP network, "10.0.0.0/8", "::1/128", "192.0.2.7". An IPv4-mapped IPv6 address counts as its
- * IPv4 address. */
+ * IPv4 address, and an IPv6 network, "::/0" included, contains no IPv4 address. */
 struct network { /* fields are private */
-    uint8_t ip[16];
+    uint8_t ip[16];      /* IPv4 as an IPv4-mapped address */
     uint8_t prefix_bits; /* of 128 */
 };
+/* 0, or -EINVAL: not a network, or bits are set behind the prefix; `*why` as in addr_parse(). */
 MUST_CHECK int network_parse(struct slice text, struct network *ret, struct buf *why);
+/* A Unix path is in no network. */
 bool network_contains(const struct network *n, const struct addr *a);

@@ -18,29 +18,38 @@
 struct loop; /* opaque */
 struct uv_loop_s;
 
-MUST_CHECK int loop_new(struct loop **ret); /* 0, -ENOMEM, -EMFILE */
-void loop_free(struct loop **loop);         /* everything on it was closed before */
-/* Runs until loop_stop(). */
+/* 0, -ENOMEM, -EMFILE. SIGPIPE is ignored in the whole process from the first loop on: a peer that
+ * has gone is an error of the write. */
+MUST_CHECK int loop_new(struct loop **ret);
+/* Everything on it was closed before; streams that still linger are cut. NULL is fine. */
+void loop_free(struct loop **loop);
+/* Runs until loop_stop(); at once over when that was called before. */
 void loop_run(struct loop *loop);
 /* One turn; waits for events only when `wait`. For tests and for draining at the end. */
 void loop_turn(struct loop *loop, bool wait);
 void loop_stop(struct loop *loop); /* any thread */
 /* The time at the start of this turn: cheap, and one value for all that happens in a turn. */
 uint64_t loop_now_ms(const struct loop *loop);
+/* fn(ctx, ms) is called in the loop's thread after a callback that took longer than
+ * LOOP_SLOW_MS. */
 void loop_on_slow(struct loop *loop, void (*fn)(void *ctx, uint64_t ms), void *ctx);
 /* For the few modules that must give libuv a handle of their own (control's HTTP socket). */
 struct uv_loop_s *loop_uv(struct loop *loop);
 
 /*
  * A one-shot timer, a value inside the caller's struct. Start, restart and stop cost O(log n) at
- * most and allocate nothing; a stopped timer may be freed with its struct at once.
+ * most and allocate nothing; to restart one to a later time, as every command of a session does
+ * with its time-out, costs two comparisons. A stopped timer, and one that is in its own callback,
+ * may be freed with its struct at once.
  */
 struct loop_timer { /* fields are private */
     struct loop *loop;
     void (*fn)(struct loop_timer *t);
     uint64_t due_ms;
-    struct list node;
-    uint32_t heap_index;
+    uint64_t key_ms; /* its place in the heap: due_ms or earlier */
+    struct loop_timer *child, *next, *prev;
+    struct list node; /* in the list of those about to be called */
+    int state;
 };
 
 void loop_timer_init(struct loop_timer *t, struct loop *loop, void (*fn)(struct loop_timer *t));

@@ -1,0 +1,34 @@
+/*
+ * io/loop_int.h - the inside of a loop, for the other files of io/.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "io/loop.h"
+#include "io/timers_int.h"
+
+struct loop {
+    uv_loop_t uv;
+    uv_async_t stop;
+    atomic_bool stop_asked;
+    bool running;
+    uv_timer_t timer; /* the one that drives all of `timers` */
+    uint64_t timer_at_ms;
+    struct timers timers;
+    struct list signals;
+    void (*on_slow)(void *ctx, uint64_t ms);
+    void *on_slow_ctx;
+};
+
+/*
+ * Every call of a callback stands between these two, so that the watchdog sees it:
+ * loop_left(loop, loop_enter()). loop_left() returns the time it looked, to be the start of the
+ * next one in a row.
+ */
+uint64_t loop_enter(void);
+uint64_t loop_left(struct loop *loop, uint64_t entered_ns);
