@@ -37,8 +37,7 @@ struct header_scan {
     uint32_t received;     /* Received fields */
     uint32_t lines;        /* of the header section, continuations included, the empty one not */
     uint32_t fields;       /* enum header_field_id */
-    uint64_t header_bytes; /* before the empty line that ends it (or before the malformed line,
-                              or everything so far) */
+    uint64_t header_bytes; /* of those lines: what comes before the empty or malformed one */
     uint64_t total_bytes;
     bool ended;     /* the body has begun */
     bool malformed; /* ... without an empty line */

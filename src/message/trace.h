@@ -7,9 +7,10 @@
  *         (using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)
  *         for <a@example.org>; Sun, 22 Nov 2026 20:18:22 +0000
  *
- * What the client said is not trusted: anything in its EHLO argument, its name or a recipient
- * that could end a line, a comment or a token is replaced by '?', and long ones are cut, so no
- * line is longer than 998 bytes whatever comes in; with ordinary input none is longer than 78.
+ * What the client said is not trusted: anything in its EHLO argument or its name that could end a
+ * line, a comment or a token is replaced by '?', long ones are cut, and a recipient that is not
+ * plain (quoted, or 8-bit without `utf8`) is left out. So no line is longer than 998 bytes whatever
+ * comes in; with ordinary input none is longer than 78.
  */
 #pragma once
 
@@ -23,7 +24,7 @@
 struct trace {
     struct slice helo;      /* the argument of EHLO or HELO; empty: none was given */
     struct slice ptr;       /* the client's name by reverse DNS; empty: not known */
-    struct slice client_ip; /* "192.0.2.1", "2001:db8::1"; empty: not by a socket (sendmail) */
+    struct slice client_ip; /* "192.0.2.1", "2001:db8::1"; empty: made here, no "from" */
     struct slice host;      /* our name */
     struct slice id;        /* the queue id */
     struct slice tls;       /* "TLSv1.3 with cipher X"; empty: no TLS */
