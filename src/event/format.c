@@ -1,0 +1,304 @@
+/*
+ * event/format.c - one event as one line of logfmt or JSON.
+ *
+ * The values are not trusted. In logfmt a value of plain characters stands bare and any other is
+ * quoted, with \n, \r, \t, \", \\ and \xNN for what is not printable. In JSON, bytes that are not
+ * UTF-8 become U+FFFD. In both, C1 controls (which drive terminals) are escaped. A character is
+ * written whole or not at all, so a cut line is still valid.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "event/event.h"
+
+/* Kept free for what ends a line whose value was cut: three dots, a quote, a brace, LF. */
+#define TAIL_BYTES 8
+#define CHAR_BYTES_MAX 12 /* one character, escaped */
+
+struct line {
+    char *at, *limit;
+    bool json, full;
+};
+
+static void put(struct line *l, const void *bytes, size_t len)
+{
+    memcpy(l->at, bytes, len);
+    l->at += len;
+}
+
+static void put_str(struct line *l, const char *s)
+{
+    put(l, s, strlen(s));
+}
+
+static bool has_room(const struct line *l, size_t bytes)
+{
+    return (size_t)(l->limit - l->at) >= bytes;
+}
+
+/* Length of the UTF-8 sequence at the start of `s` (RFC 3629), 0 when there is none. */
+static size_t utf8_len(struct slice s)
+{
+    uint8_t c = s.ptr[0], low = 0x80, high = 0xbf;
+    size_t len;
+
+    if (c < 0x80)
+        return 1;
+    if (c < 0xc2 || c > 0xf4)
+        return 0;
+    len = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    if (c == 0xe0)
+        low = 0xa0; /* over-long */
+    else if (c == 0xed)
+        high = 0x9f; /* surrogates */
+    else if (c == 0xf0)
+        low = 0x90; /* over-long */
+    else if (c == 0xf4)
+        high = 0x8f; /* over U+10FFFF */
+    if (s.len < len || s.ptr[1] < low || s.ptr[1] > high)
+        return 0;
+    for (size_t i = 2; i < len; i++)
+        if ((s.ptr[i] & 0xc0) != 0x80)
+            return 0;
+    return len;
+}
+
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static void put_escape(struct line *l, uint8_t c)
+{
+    static const char hex[] = "0123456789abcdef";
+    char text[7] = {'\\'};
+
+    switch (c) {
+    case '"':
+    case '\\':
+        text[1] = (char)c;
+        break;
+    case '\n':
+        text[1] = 'n';
+        break;
+    case '\r':
+        text[1] = 'r';
+        break;
+    case '\t':
+        text[1] = 't';
+        break;
+    default:
+        memcpy(text, l->json ? "\\u00" : "\\x", l->json ? 4 : 2);
+        text[strlen(text)] = hex[c >> 4];
+        text[strlen(text)] = hex[c & 15];
+    }
+    put_str(l, text);
+}
+
+/* One character of `s`, which is not plain; returns how many bytes of `s` it took. */
+static size_t put_special(struct line *l, struct slice s)
+{
+    size_t len = utf8_len(s);
+
+    if (len == 1) {
+        put_escape(l, s.ptr[0]);
+        return 1;
+    }
+    if (len == 2 && s.ptr[0] == 0xc2 && s.ptr[1] < 0xa0) {
+        put_str(l, l->json ? "\\u00" : "\\xc2");
+        if (l->json) {
+            char hex[3];
+
+            (void)snprintf(hex, sizeof(hex), "%02x", s.ptr[1]);
+            put(l, hex, 2);
+        } else {
+            put_escape(l, s.ptr[1]);
+        }
+        return 2;
+    }
+    if (len) {
+        put(l, s.ptr, len);
+        return len;
+    }
+    if (l->json)
+        put_str(l, "\xef\xbf\xbd");
+    else
+        put_escape(l, s.ptr[0]);
+    return 1;
+}
+
+static void put_quoted(struct line *l, struct slice s)
+{
+    size_t i = 0;
+
+    put(l, "\"", 1);
+    while (i < s.len) {
+        size_t run = i;
+
+        while (run < s.len && is_plain(s.ptr[run]) && has_room(l, run - i + CHAR_BYTES_MAX))
+            run++;
+        put(l, s.ptr + i, run - i);
+        i = run;
+        if (i == s.len)
+            break;
+        if (!has_room(l, CHAR_BYTES_MAX)) {
+            put(l, "...", 3); /* in the room kept for the tail */
+            l->full = true;
+            break;
+        }
+        if (!is_plain(s.ptr[i]))
+            i += put_special(l, slice_from(s, i));
+    }
+    put(l, "\"", 1);
+}
+
+static bool is_bare(struct slice s)
+{
+    if (s.len == 0)
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_plain(s.ptr[i]) || s.ptr[i] == ' ' || s.ptr[i] == '=')
+            return false;
+    return true;
+}
+
+static void put_text(struct line *l, struct slice s)
+{
+    if (!l->json && has_room(l, s.len) && is_bare(s))
+        put(l, s.ptr, s.len);
+    else
+        put_quoted(l, s);
+}
+
+static void put_number(struct line *l, uint64_t v, bool is_negative)
+{
+    char text[21];
+    size_t at = sizeof(text);
+
+    do {
+        text[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    if (is_negative)
+        text[--at] = '-';
+    put(l, text + at, sizeof(text) - at);
+}
+
+static void put_value(struct line *l, const struct event_field *f)
+{
+    char text[ADDR_TEXT_MAX];
+
+    _Static_assert(ADDR_TEXT_MAX >= ID_TEXT_MAX, "one buffer for both");
+    switch (f->type) {
+    case EV_TYPE_SLICE:
+        put_text(l, f->v.text);
+        break;
+    case EV_TYPE_INT:
+        put_number(l, f->v.integer < 0 ? 0 - (uint64_t)f->v.integer : (uint64_t)f->v.integer,
+                   f->v.integer < 0);
+        break;
+    case EV_TYPE_UINT:
+        put_number(l, f->v.number, false);
+        break;
+    case EV_TYPE_BOOL:
+        put_str(l, f->v.number ? "true" : "false");
+        break;
+    case EV_TYPE_ID:
+        put_text(l, slice_make(text, id_format(f->v.number, text)));
+        break;
+    case EV_TYPE_ADDR:
+        addr_format(f->v.addr, text);
+        put_text(l, slice_str(text));
+        break;
+    case EV_TYPE_IP:
+        addr_format_ip(f->v.addr, text);
+        put_text(l, slice_str(text));
+        break;
+    }
+}
+
+static void put_field(struct line *l, const struct event_field *f)
+{
+    size_t key_len;
+
+    if (!f->key || l->full)
+        return;
+    key_len = strlen(f->key);
+    if (!has_room(l, key_len + 32)) { /* 32: punctuation and the longest number */
+        l->full = true;
+        return;
+    }
+    put_str(l, l->json ? ",\"" : " ");
+    put(l, f->key, key_len);
+    put_str(l, l->json ? "\":" : "=");
+    put_value(l, f);
+}
+
+/* "2026-11-22T20:30:01.123Z". The part down to the second is kept for the thread's next line. */
+static void put_time(struct line *l, int64_t wall_ms)
+{
+    static _Thread_local int64_t kept_s = INT64_MIN;
+    static _Thread_local char kept[32];
+    int64_t s = wall_ms / MS_PER_S, ms = wall_ms % MS_PER_S;
+    char fraction[6];
+
+    if (ms < 0) {
+        ms += MS_PER_S;
+        s--;
+    }
+    if (s != kept_s) {
+        time_t t = (time_t)s;
+        struct tm tm;
+
+        if (!gmtime_r(&t, &tm) || strftime(kept, sizeof(kept), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+            memcpy(kept, "-", 2);
+        kept_s = s;
+    }
+    put_str(l, kept);
+    fraction[0] = '.';
+    fraction[1] = (char)('0' + ms / 100);
+    fraction[2] = (char)('0' + ms / 10 % 10);
+    fraction[3] = (char)('0' + ms % 10);
+    fraction[4] = 'Z';
+    put(l, fraction, 5);
+}
+
+static const char *const level_names[] = {"debug", "info", "notice", "warning", "error"};
+
+#define TYPE_NAME(constant, name, level, counter) name,
+static const char *const type_names[] = {EVENT_TABLE(TYPE_NAME)};
+
+size_t event_format_line(enum event_format format, int64_t wall_ms, enum event_type type,
+                         uint64_t id, const struct event_field *fields, size_t count, char *ret)
+{
+    struct line l = {.at = ret, .limit = ret + EVENT_LINE_MAX - TAIL_BYTES};
+
+    ASSERT(type < EVENT_TYPES);
+    l.json = format == EVENT_JSON;
+    if (l.json)
+        put_str(&l, "{\"time\":\"");
+    put_time(&l, wall_ms);
+    put_str(&l, l.json ? "\",\"level\":\"" : " ");
+    put_str(&l, level_names[event_level_of(type)]);
+    put_str(&l, l.json ? "\",\"event\":\"" : " ");
+    put_str(&l, type_names[type]);
+    if (l.json)
+        put(&l, "\"", 1);
+    if (id != EVENT_NO_ID)
+        put_field(&l, &EV_ID("id", id));
+    for (size_t i = 0; i < count; i++)
+        put_field(&l, &fields[i]);
+    put_str(&l, l.json ? "}\n" : "\n");
+    ASSERT(l.at <= ret + EVENT_LINE_MAX);
+    return (size_t)(l.at - ret);
+}
+
+struct slice event_err_text(int err)
+{
+    return slice_str(err_str(err));
+}
