@@ -47,6 +47,7 @@ struct spool_config {
         drain_reserve_bytes; /* kept for marks, removals and checkpoints: intake never has it */
     uint32_t spare_segments; /* recycled segments kept ready; more are unlinked */
     uint64_t first_id;       /* ids of a new spool start here: the wall clock in us */
+    bool read_only;          /* writes nothing, sets nothing aside: `penstock spool verify` */
 };
 
 /* Where the body bytes of a message are: made by spool_append(), kept in the commit record. */
@@ -84,8 +85,12 @@ MUST_CHECK int spool_id_parse(struct slice text, uint64_t *ret); /* -EINVAL */
 
 /*
  * Sets room aside for a message of `bytes` (body and envelope), before its first byte is taken, so
- * that an accepted message cannot meet a full disk. 0 or -ENOSPC. What was reserved and not
- * appended goes back with spool_unreserve().
+ * that an accepted message cannot meet a full disk. 0 or -ENOSPC. May be called again as a message
+ * grows. Every byte given to spool_append() and every envelope byte given to spool_commit() uses
+ * up what was reserved, also when the sync after it fails (not when the call itself fails); what
+ * was reserved and not used goes back with spool_unreserve(). Who appends without reserving takes
+ * from others. Room is real: it lies in preallocated segments, and where they do not suffice one
+ * is allocated here, once per segment of growth.
  */
 MUST_CHECK int spool_reserve(struct spool *sp, uint64_t bytes);
 void spool_unreserve(struct spool *sp, uint64_t bytes);
@@ -114,12 +119,14 @@ struct spool_reader { /* fields are private; a value in the caller's struct */
     uint64_t id, body_bytes;
     struct spool_extent *extents;
     uint32_t count, at, at_offset;
+    uint32_t crc, want_crc; /* of the extent that is being read in pieces */
     struct spool_extent inline_extents[4];
 };
 MUST_CHECK int spool_read(struct spool *sp, uint64_t id, bool nowait, struct spool_reader *ret,
                           struct buf *ret_envelope, struct buf *ret_marks);
 /* The next body bytes, checked against their CRC: >0 count, 0 at the end, -EAGAIN, -ERR_DAMAGED,
- * -EIO. `size` of SPOOL_EXTENT_MAX always makes progress by whole extents. */
+ * -EIO. A `size` of SPOOL_EXTENT_MAX or more gets whole extents, checked before they are given; with
+ * less, an extent comes in pieces and damage shows with its last one. */
 MUST_CHECK ptrdiff_t spool_read_body(struct spool_reader *r, bool nowait, void *to, size_t size);
 void spool_read_rewind(struct spool_reader *r);
 void spool_read_done(struct spool_reader *r); /* unpins; harmless twice */
@@ -135,12 +142,20 @@ MUST_CHECK int spool_commit(struct spool *sp, uint64_t id, struct slice envelope
                             const struct spool_extent *extents, size_t count);
 /* The client went away: these extents will never be committed. */
 void spool_abort(struct spool *sp, uint64_t id, const struct spool_extent *extents, size_t count);
-/* Appends a mark. May use the drain reserve. -ENOENT: no such message. Errors as above, -E2BIG. */
+/* Appends a mark. May use the drain reserve. -ENOENT: no such message. -E2BIG: envelope and marks
+ * together would be over SPOOL_ENVELOPE_MAX: fold them into the envelope and spool_rewrite() it.
+ * -ERR_DAMAGED: the earlier marks cannot be read; spool_set_aside() it. Else as above. */
 MUST_CHECK int spool_mark(struct spool *sp, uint64_t id, struct slice mark);
 /* Replaces envelope and all marks of a message by `envelope`; the body stays. */
 MUST_CHECK int spool_rewrite(struct spool *sp, uint64_t id, struct slice envelope);
 /* The message is finished. May use the drain reserve. -ENOENT. */
 MUST_CHECK int spool_remove(struct spool *sp, uint64_t id);
+/*
+ * What to do with a message whose reading gave -ERR_DAMAGED: writes what can still be read to the
+ * sub-directory damaged/ (ID.envelope, ID.marks, ID.body), reports it, and removes the message.
+ * 0, -ENOENT, or the error of writing there: then it stays and reading it goes on to fail.
+ */
+MUST_CHECK int spool_set_aside(struct spool *sp, uint64_t id);
 
 /*
  * Writes what is buffered and makes all appended records durable (one write, one fdatasync).
