@@ -35,9 +35,9 @@ static struct posix_fs *posix_of(struct fs *fs)
     return CONTAINER_OF(fs, struct posix_fs, fs);
 }
 
-static int fd_of(const struct fs_file *f)
+static int fd_of(struct fs_file *f)
 {
-    return CONTAINER_OF(f, const struct posix_file, file)->fd;
+    return CONTAINER_OF(f, struct posix_file, file)->fd;
 }
 
 static int result(int r)
