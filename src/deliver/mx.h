@@ -14,7 +14,7 @@
  * multicast addresses and duplicates are dropped, and every count is bounded.
  *
  * Engine: no I/O, no clock; randomness is handed in. A value inside the caller's struct (about
- * 8 KiB); no memory of its own. One thread at a time.
+ * 10 KiB); no memory of its own. One thread at a time.
  */
 #pragma once
 
@@ -25,6 +25,7 @@
 #include "base/base.h"
 #include "base/rand.h"
 #include "base/slice.h"
+#include "config/config.h"
 #include "io/addr.h"
 #include "io/resolver.h"
 
@@ -32,18 +33,11 @@
 #define MX_ADDRESSES_PER_FAMILY 4 /* of one host */
 #define MX_WHY_MAX 400
 
-enum mx_family {
-    MX_IPV6_FIRST = 0,
-    MX_IPV4_FIRST,
-    MX_EITHER, /* in random order */
-    MX_IPV4_ONLY,
-    MX_IPV6_ONLY,
-};
-
 struct mx_config { /* borrowed from mx_start() on */
-    enum mx_family family;
+    enum config_families families;
     uint16_t port;      /* 25 */
-    uint32_t tries_max; /* addresses tried in one round; 0: no limit but those above */
+    uint32_t hosts_max; /* the best so many; 0: MX_HOSTS_MAX */
+    uint32_t tries_max; /* addresses given in one round; 0: no limit but those above */
     const struct slice *own_names;
     size_t own_name_count;
     /* Whether connecting to that address would reach ourselves; NULL: never. */
@@ -64,12 +58,13 @@ struct mx_step {
 };
 
 /* What MX_END means for the mail. */
+enum mx_result {
+    MX_TRIED_ALL = 1, /* at least one address was given: the last attempt says what happened */
+    MX_DEFER,
+    MX_FAIL,
+};
 struct mx_verdict {
-    enum {
-        MX_TRIED_ALL = 1, /* at least one address was given: the last attempt says what happened */
-        MX_DEFER,
-        MX_FAIL,
-    } result;
+    enum mx_result result;
     uint16_t code; /* MX_DEFER, MX_FAIL: the reply code a client would be told: 451, 550, 556 */
     const char *status; /* "5.1.10" */
     const char *why;    /* a sentence part that names the domain and what DNS said */
@@ -93,7 +88,7 @@ struct mx { /* fields are private */
     struct rand *rand;
     uint16_t port;
     uint8_t state;
-    bool static_host, mx_secure, temporary, looped;
+    bool is_route, mx_secure, temporary, looped;
     uint32_t tries;
     uint32_t host_count, level_start, level_end, at;
     struct mx_verdict verdict;
@@ -109,12 +104,15 @@ struct mx { /* fields are private */
  */
 void mx_start(struct mx *m, const struct mx_config *config, struct rand *rand, struct slice domain);
 /*
- * Starts for one host of a static route: no MX lookup, A and AAAA only; `host` is a name or an
- * address, with or without brackets. All its failures are temporary (4.3.5), since they are the
- * operator's to mend, not the sender's.
+ * Start for the next hop of a static route or a smart host: mx_start_host() for one host, a name
+ * or an address, with or without brackets (no MX lookup, A and AAAA only); mx_start_relay() for
+ * the MX hosts of a domain other than the recipient's. All their failures are temporary (4.3.5),
+ * since they are the operator's to mend, not the sender's.
  */
 void mx_start_host(struct mx *m, const struct mx_config *config, struct rand *rand,
                    struct slice host, uint16_t port);
+void mx_start_relay(struct mx *m, const struct mx_config *config, struct rand *rand,
+                    struct slice domain);
 
 enum mx_step_kind mx_next(struct mx *m, struct mx_step *ret);
 /* The answer to a lookup, once each. One that was not asked for is ignored. */
