@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "io/loop_int.h"
+#include "io/stream_int.h"
 
 /* Turns that loop_free() gives to handles that are closing; each needs one. */
 #define CLOSING_TURNS_MAX 8
@@ -68,6 +69,7 @@ int loop_new(struct loop **ret)
     atomic_init(&loop->stop_asked, false);
     timers_init(&loop->timers);
     list_init(&loop->signals);
+    list_init(&loop->streams);
     loop->timer_at_ms = UINT64_MAX;
     (void)uv_timer_init(&loop->uv, &loop->timer);
     loop->timer.data = loop;
@@ -97,6 +99,7 @@ void loop_free(struct loop **loop_ptr)
 
         uv_close((uv_handle_t *)&w->uv, free_handle);
     }
+    streams_cut_lingering(loop);
     uv_close((uv_handle_t *)&loop->timer, NULL);
     uv_close((uv_handle_t *)&loop->stop, NULL);
     for (int turn = 0; turn < CLOSING_TURNS_MAX && r == UV_EBUSY; turn++) {

@@ -12,6 +12,8 @@
 #include "io/loop.h"
 #include "io/timers_int.h"
 
+#define LOOP_READ_SIZE 65536
+
 struct loop {
     uv_loop_t uv;
     uv_async_t stop;
@@ -21,8 +23,11 @@ struct loop {
     uint64_t timer_at_ms;
     struct timers timers;
     struct list signals;
+    struct list streams; /* all that are not yet freed */
     void (*on_slow)(void *ctx, uint64_t ms);
     void *on_slow_ctx;
+    /* Where sockets are read into. Its content is the business of one callback, then gone. */
+    uint8_t read_buf[LOOP_READ_SIZE];
 };
 
 /*
