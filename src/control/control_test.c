@@ -1,0 +1,697 @@
+/*
+ * control/control_test.c - the API over a real socket and loop, with a queue, schedule and spool
+ * played by the functions below: those of control's lower layers that it calls.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "control/control.h"
+#include "control/filter_int.h"
+#include "control/json_out.h"
+#include "deliver/queue.h"
+#include "io/loop.h"
+
+#define NOW 1790000000000
+#define ENTRIES 2500
+#define DESTINATIONS 300
+#define BODY_BYTES 300000
+
+/* ---- a queue of ENTRIES messages with ids from 1; every tenth is held ---- */
+
+struct queue {
+    struct queue_filter filter; /* of the last call */
+    enum queue_action action;
+    uint64_t acted;
+    bool body_breaks;
+};
+static struct queue queue;
+
+static bool entry_matches(const struct queue_filter *f, uint64_t id)
+{
+    return (f->id == 0 || f->id == id) && (!f->held_only || id % 10 == 0);
+}
+
+static void fill_envelope(struct envelope *e, struct recipient recipients[static 2])
+{
+    recipients[0] = (struct recipient){.address = SLICE_LIT("b@example.org"),
+                                       .notify = NOTIFY_FAILURE | NOTIFY_DELAY,
+                                       .attempts = 2,
+                                       .last_code = 452,
+                                       .last_attempt_ms = NOW - 60000,
+                                       .next_attempt_ms = NOW + 60000,
+                                       .last_text = SLICE_LIT("4.3.1 \xff no room\nleft")};
+    recipients[1] = (struct recipient){.address = SLICE_LIT("c@example.net"),
+                                       .state = RECIPIENT_DELIVERED,
+                                       .attempts = 1,
+                                       .last_code = 250,
+                                       .last_attempt_ms = NOW - 90000};
+    *e = (struct envelope){.sender = SLICE_LIT("a@example.com"),
+                           .flags = ENVELOPE_8BITMIME | ENVELOPE_TLS,
+                           .arrival_ms = NOW - 100000,
+                           .body_bytes = BODY_BYTES,
+                           .client_ip = SLICE_LIT("192.0.2.1"),
+                           .recipients = recipients,
+                           .recipient_count = 2};
+}
+
+bool queue_list(struct queue *q, const struct queue_filter *filter, bool details, size_t limit,
+                uint32_t *cursor, bool (*fn)(void *ctx, const struct queue_item *item), void *ctx)
+{
+    struct recipient recipients[2];
+    struct envelope envelope;
+
+    q->filter = *filter;
+    fill_envelope(&envelope, recipients);
+    for (size_t matched = 0; *cursor < ENTRIES && matched < limit;) {
+        uint64_t id = ++*cursor;
+        struct queue_item item = {.id = id,
+                                  .destination = SLICE_LIT("example.org"),
+                                  .state = id % 10 == 0 ? "held" : "deferred",
+                                  .arrival_ms = NOW - 100000,
+                                  .due_ms = id % 10 == 0 ? SCHEDULE_NEVER : NOW + 1,
+                                  .envelope = details ? &envelope : NULL};
+
+        if (!entry_matches(filter, id))
+            continue;
+        matched++;
+        if (!fn(ctx, &item))
+            break;
+    }
+    return *cursor < ENTRIES;
+}
+
+bool queue_act(struct queue *q, const struct queue_filter *filter, enum queue_action action,
+               uint32_t *cursor, struct queue_action_result *ret)
+{
+    q->filter = *filter;
+    q->action = action;
+    *ret = (struct queue_action_result){0};
+    for (int scanned = 0; *cursor < ENTRIES && scanned < 1000; scanned++)
+        if (entry_matches(filter, ++*cursor)) {
+            ret->matched++;
+            ret->done++;
+        }
+    q->acted += ret->done;
+    return *cursor < ENTRIES;
+}
+
+int queue_read_message(struct queue *q, uint64_t id, struct queue_message *ret)
+{
+    const struct mark_result results[] = {
+        {.recipient = 0, .code = 452, .text = SLICE_LIT("4.3.1 no")},
+        {.recipient = 1, .code = 452, .text = SLICE_LIT("4.3.1 no")},
+        {.recipient = 9, .code = 0, .text = SLICE_LIT("")}, /* of no recipient: damaged */
+    };
+    const struct mark mark = {.kind = MARK_ATTEMPT,
+                              .at_ms = NOW - 5,
+                              .next_attempt_ms = NOW + 5,
+                              .results = results,
+                              .result_count = ARRAY_SIZE(results)};
+    struct buf one = BUF_INIT(1000);
+
+    (void)q;
+    if (id > ENTRIES)
+        return -ENOENT;
+    ret->id = id;
+    buf_init(&ret->envelope_bytes, 100);
+    buf_init(&ret->marks, 1000);
+    fill_envelope(&ret->envelope, calloc(2, sizeof(struct recipient)));
+    assert_int_equal(mark_encode(&mark, &one), 0);
+    assert_int_equal(buf_add_u32(&ret->marks, (uint32_t)buf_len(&one)), 0);
+    assert_int_equal(buf_add(&ret->marks, buf_slice(&one)), 0);
+    buf_done(&one);
+    return 0;
+}
+
+void queue_message_done(struct queue_message *m)
+{
+    free(m->envelope.recipients);
+    buf_done(&m->marks);
+}
+
+const struct schedule *queue_schedule(const struct queue *q)
+{
+    (void)q;
+    return NULL;
+}
+
+struct spool *queue_spool(const struct queue *q)
+{
+    (void)q;
+    return NULL;
+}
+
+void queue_get_figures(const struct queue *q, struct queue_figures *ret)
+{
+    (void)q;
+    *ret = (struct queue_figures){.jobs = 3};
+}
+
+void schedule_get_totals(const struct schedule *s, struct schedule_totals *ret)
+{
+    (void)s;
+    *ret = (struct schedule_totals){.entries = ENTRIES, .held = ENTRIES / 10};
+}
+
+bool schedule_next_destination(const struct schedule *s, uint32_t *it,
+                               struct schedule_destination *ret)
+{
+    (void)s;
+    if (*it >= DESTINATIONS)
+        return false;
+    *ret = (struct schedule_destination){.name = SLICE_LIT("example.org"),
+                                         .entries = *it % 2, /* every other one is empty */
+                                         .oldest_arrival_ms = NOW - 7,
+                                         .next_due_ms = SCHEDULE_NEVER};
+    ++*it;
+    return true;
+}
+
+void spool_get_stat(struct spool *sp, struct spool_stat *ret)
+{
+    (void)sp;
+    *ret = (struct spool_stat){.messages = ENTRIES, .free_bytes = 12345};
+}
+
+static int readers;
+
+int spool_read(struct spool *sp, uint64_t id, bool nowait, struct spool_reader *ret,
+               struct buf *ret_envelope, struct buf *ret_marks)
+{
+    assert_false(nowait);
+    assert_null(ret_envelope);
+    assert_null(ret_marks);
+    if (id > ENTRIES)
+        return -ENOENT;
+    *ret = (struct spool_reader){.sp = sp, .id = id, .body_bytes = BODY_BYTES};
+    readers++;
+    return 0;
+}
+
+ptrdiff_t spool_read_body(struct spool_reader *r, bool nowait, void *to, size_t size)
+{
+    size_t n = MIN_OF(size, (size_t)(r->body_bytes - r->at));
+
+    (void)nowait;
+    if (queue.body_breaks && r->at > BODY_BYTES / 2)
+        return -EIO;
+    for (size_t i = 0; i < n; i++)
+        ((uint8_t *)to)[i] = (uint8_t)((r->at + i) % 251);
+    r->at += (uint32_t)n;
+    return (ptrdiff_t)n;
+}
+
+void spool_read_done(struct spool_reader *r)
+{
+    (void)r;
+    readers--;
+}
+
+/* ---- the seams ---- */
+
+static unsigned changes, reloads;
+static bool reload_fails;
+
+static int64_t wall_ms(void *ctx)
+{
+    (void)ctx;
+    return NOW;
+}
+
+static int reload(void *ctx, struct buf *why)
+{
+    (void)ctx;
+    reloads++;
+    if (!reload_fails)
+        return 0;
+    (void)buf_add_str(why, "penstock.yaml:3:1: key 'x' is not known");
+    return -EINVAL;
+}
+
+static void queue_changed(void *ctx)
+{
+    (void)ctx;
+    changes++;
+}
+
+static void add_status(void *ctx, struct json_out *j)
+{
+    (void)ctx;
+    json_out_str(j, "version", "test");
+}
+
+static const struct control_seams seams = {.queue = &queue,
+                                           .wall_ms = wall_ms,
+                                           .reload = reload,
+                                           .queue_changed = queue_changed,
+                                           .add_status = add_status};
+
+/* ---- a client in the same thread ---- */
+
+static char folder[32], path[64];
+static struct loop *loop;
+static struct control *control;
+
+static int connect_to_it(void)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    (void)snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    return fd;
+}
+
+/* Reads until the server closes, turning the loop meanwhile. */
+static void read_all(int fd, struct buf *to)
+{
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        ssize_t n;
+
+        loop_turn(loop, false);
+        if (poll(&p, 1, 1) <= 0)
+            continue;
+        assert_int_equal(buf_reserve(to, 65536), 0);
+        n = read(fd, buf_tail(to), 65536);
+        if (n <= 0)
+            return;
+        buf_grew(to, (size_t)n);
+    }
+}
+
+/* The status; the body of the answer comes in `ret`. */
+static int ask(const char *method, const char *url, const char *body, struct buf *ret)
+{
+    struct buf out = BUF_INIT(MIB(1)), in = BUF_INIT(MIB(8));
+    int fd = connect_to_it();
+    ptrdiff_t at;
+    int status;
+
+    (void)buf_addf(&out,
+                   "%s %s HTTP/1.1\r\nHost: penstock\r\nConnection: close\r\n"
+                   "Content-Length: %zu\r\n\r\n%s",
+                   method, url, strlen(body), body);
+    assert_int_equal(send(fd, buf_cstr(&out), buf_len(&out), 0), buf_len(&out));
+    read_all(fd, &in);
+    (void)close(fd);
+    at = slice_find_slice(buf_slice(&in), SLICE_LIT("\r\n\r\n"));
+    assert_true(at > 12);
+    status = atoi(buf_cstr(&in) + 9);
+    buf_clear(ret);
+    assert_int_equal(buf_add(ret, slice_from(buf_slice(&in), (size_t)at + 4)), 0);
+    buf_done(&in);
+    buf_done(&out);
+    return status;
+}
+
+static json_t *ask_json(const char *method, const char *url, const char *body, int status)
+{
+    struct buf in = BUF_INIT(MIB(8));
+    int got = ask(method, url, body, &in);
+    json_t *read;
+
+    if (got != status)
+        print_message("%s %s: %d %s\n", method, url, got, buf_cstr(&in));
+    assert_int_equal(got, status);
+    read = json_loadb(buf_cstr(&in), buf_len(&in), 0, NULL);
+    assert_non_null(read);
+    buf_done(&in);
+    return read;
+}
+
+static json_int_t int_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+
+    assert_true(json_is_integer(value));
+    return json_integer_value(value);
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+
+    assert_true(json_is_string(value));
+    return json_string_value(value);
+}
+
+/* ---- tests ---- */
+
+static void status_has_all_parts(void **state)
+{
+    json_t *status = ask_json("GET", "/v1/status", "", 200);
+
+    (void)state;
+    assert_string_equal(text_of(status, "version"), "test");
+    assert_int_equal(int_of(status, "pid"), getpid());
+    assert_int_equal(int_of(json_object_get(status, "queue"), "entries"), ENTRIES);
+    assert_int_equal(int_of(json_object_get(status, "spool"), "free_bytes"), 12345);
+    assert_int_equal(int_of(json_object_get(status, "counters"), "messages_accepted"), 0);
+    json_decref(status);
+    status = ask_json("GET", "/v1/spool", "", 200);
+    assert_int_equal(int_of(status, "messages"), ENTRIES);
+    json_decref(status);
+}
+
+/* Follows cursors to the end; returns how many elements `key` had in all. */
+static size_t walk(const char *url, const char *key, unsigned *ret_pages)
+{
+    char next[256];
+    size_t count = 0;
+
+    (void)snprintf(next, sizeof(next), "%s", url);
+    for (*ret_pages = 1;; ++*ret_pages) {
+        json_t *page = ask_json("GET", next, "", 200);
+        const char *cursor = json_string_value(json_object_get(page, "cursor"));
+
+        count += json_array_size(json_object_get(page, key));
+        if (cursor)
+            (void)snprintf(next, sizeof(next), "%s&cursor=%s", url, cursor);
+        json_decref(page);
+        if (!cursor)
+            return count;
+    }
+}
+
+static void listings_come_in_pages(void **state)
+{
+    unsigned pages;
+
+    (void)state;
+    assert_int_equal(walk("/v1/queue?limit=1000&details=1", "items", &pages), ENTRIES);
+    assert_int_equal(pages, 3);
+    assert_int_equal(walk("/v1/queue?state=held", "items", &pages), ENTRIES / 10);
+    assert_true(queue.filter.held_only);
+    assert_int_equal(walk("/v1/queue/summary?limit=100", "destinations", &pages), DESTINATIONS / 2);
+    assert_int_equal(pages, 2);
+}
+
+static void entries_have_their_details(void **state)
+{
+    json_t *page = ask_json("GET", "/v1/queue?limit=10&details=1", "", 200);
+    const json_t *first = json_array_get(json_object_get(page, "items"), 0);
+    const json_t *tenth = json_array_get(json_object_get(page, "items"), 9);
+
+    (void)state;
+    assert_string_equal(text_of(first, "id"), "1");
+    assert_string_equal(text_of(first, "state"), "deferred");
+    assert_string_equal(text_of(first, "sender"), "a@example.com");
+    assert_int_equal(int_of(first, "bytes"), BODY_BYTES);
+    assert_int_equal(int_of(first, "recipient_count"), 1); /* the other was delivered */
+    assert_string_equal(json_string_value(json_array_get(json_object_get(first, "recipients"), 0)),
+                        "b@example.org");
+    assert_int_equal(int_of(first, "last_code"), 452);
+    assert_string_equal(text_of(first, "last_text"), "4.3.1 \xef\xbf\xbd no room\nleft");
+    assert_true(json_is_null(json_object_get(tenth, "next_attempt_ms")));
+    json_decref(page);
+}
+
+static void filters_are_decoded(void **state)
+{
+    json_t *page = ask_json(
+        "GET", "/v1/queue?sender=a%2Bb%40c&destination=Example.org&older_than_s=9", "", 200);
+
+    (void)state;
+    assert_int_equal(queue.filter.older_than_ms, 9000);
+    assert_int_equal(queue.filter.sender.len, 5);
+    assert_int_equal(queue.filter.destination.len, 11);
+    json_decref(page);
+}
+
+static void a_message_is_told_whole(void **state)
+{
+    json_t *message = ask_json("GET", "/v1/queue/2d", "", 200);
+    const json_t *recipients = json_object_get(message, "recipients");
+    const json_t *history = json_object_get(message, "history");
+    const json_t *results = json_object_get(json_array_get(history, 0), "results");
+
+    (void)state;
+    assert_string_equal(text_of(message, "id"), "2d");
+    assert_int_equal(json_array_size(json_object_get(message, "entries")), 1);
+    assert_int_equal(json_array_size(json_object_get(message, "flags")), 2);
+    assert_int_equal(json_array_size(recipients), 2);
+    assert_string_equal(text_of(json_array_get(recipients, 0), "state"), "pending");
+    assert_int_equal(json_array_size(json_object_get(json_array_get(recipients, 0), "notify")), 2);
+    assert_string_equal(text_of(json_array_get(recipients, 1), "state"), "delivered");
+    assert_int_equal(json_array_size(history), 1);
+    assert_int_equal(json_array_size(results), 2); /* like results stand together */
+    assert_int_equal(json_array_size(json_object_get(json_array_get(results, 0), "recipients")), 2);
+    assert_string_equal(text_of(json_array_get(results, 0), "text"), "4.3.1 no");
+    json_decref(message);
+}
+
+static void bodies_are_streamed(void **state)
+{
+    struct buf in = BUF_INIT(MIB(1));
+
+    (void)state;
+    assert_int_equal(ask("GET", "/v1/queue/2d/body", "", &in), 200);
+    assert_int_equal(buf_len(&in), BODY_BYTES);
+    for (size_t i = 0; i < BODY_BYTES; i++)
+        if (buf_slice(&in).ptr[i] != i % 251)
+            fail();
+    queue.body_breaks = true;
+    assert_int_equal(ask("GET", "/v1/queue/2d/body", "", &in), 200);
+    assert_true(buf_len(&in) < BODY_BYTES);
+    queue.body_breaks = false;
+    assert_int_equal(readers, 0);
+    buf_done(&in);
+}
+
+static void actions_come_in_pages(void **state)
+{
+    char body[200] = "{\"action\":\"bounce\",\"filter\":{\"all\":true}}";
+    unsigned pages = 0;
+
+    (void)state;
+    queue.acted = 0;
+    changes = 0;
+    while (body[0]) {
+        json_t *page = ask_json("POST", "/v1/queue/actions", body, 200);
+        const char *cursor = json_string_value(json_object_get(page, "cursor"));
+
+        body[0] = 0;
+        if (cursor)
+            (void)snprintf(body, sizeof(body),
+                           "{\"action\":\"bounce\",\"filter\":{\"all\":true},\"cursor\":\"%s\"}",
+                           cursor);
+        json_decref(page);
+        pages++;
+    }
+    assert_int_equal(pages, 3);
+    assert_int_equal(changes, 3);
+    assert_int_equal(queue.action, QUEUE_BOUNCE);
+    assert_int_equal(queue.acted, ENTRIES);
+}
+
+static void a_reload_tells_what_is_wrong(void **state)
+{
+    json_t *answer = ask_json("POST", "/v1/config/reload", "", 200);
+
+    (void)state;
+    json_decref(answer);
+    reload_fails = true;
+    answer = ask_json("POST", "/v1/config/reload", "", 422);
+    assert_string_equal(text_of(answer, "error"), "penstock.yaml:3:1: key 'x' is not known");
+    json_decref(answer);
+    reload_fails = false;
+    assert_int_equal(reloads, 2);
+}
+
+static void wrong_requests_get_a_sentence(void **state)
+{
+    static const struct {
+        const char *method, *url, *body;
+        int status;
+    } cases[] = {
+        {"GET", "/", "", 404},
+        {"GET", "/v1/queue/", "", 404},
+        {"GET", "/v1/queue/!/body", "", 404},
+        {"GET", "/v1/queue//body", "", 404},
+        {"GET", "/v1/queue/zzzzzzzz", "", 404},
+        {"GET", "/v1/queue/zzzzzzzz/body", "", 404},
+        {"GET", "/v1/queue?x=1", "", 400},
+        {"GET", "/v1/queue?limit", "", 400},
+        {"GET", "/v1/queue/summary?limit=x", "", 400},
+        {"POST", "/v1/queue", "", 405},
+        {"DELETE", "/v1/queue/2d", "", 405},
+        {"GET", "/v1/config/reload", "", 405},
+        {"POST", "/v1/queue/actions", "", 400},
+        {"POST", "/v1/queue/actions", "{\"action\":\"remove\"}", 400},
+        {"POST", "/v1/queue/actions", "{\"action\":\"remove\",\"filter\":{}}", 400},
+        {"POST", "/v1/queue/actions", "{\"action\":\"remove\",\"action\":\"hold\"}", 400},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        json_t *answer = ask_json(cases[i].method, cases[i].url, cases[i].body, cases[i].status);
+
+        assert_true(strlen(text_of(answer, "error")) > 10);
+        json_decref(answer);
+    }
+}
+
+static void a_long_body_is_refused(void **state)
+{
+    char *body = malloc(100001);
+    json_t *answer;
+
+    (void)state;
+    memset(body, 'x', 100000);
+    body[100000] = 0;
+    answer = ask_json("POST", "/v1/queue/actions", body, 413);
+    json_decref(answer);
+    free(body);
+}
+
+/* Whoever is neither root nor the server's user gets a 403, though the file's mode let them in. */
+static void strangers_are_refused(void **state)
+{
+    struct buf in = BUF_INIT(MIB(1));
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(path, 0666), 0);
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(seteuid(65534), 0); /* the peer's credentials are taken at connect() */
+    {
+        int fd = connect_to_it();
+
+        assert_int_equal(seteuid(0), 0);
+        assert_true(write(fd, "GET /v1/status HTTP/1.0\r\n\r\n", 27) == 27);
+        read_all(fd, &in);
+        (void)close(fd);
+    }
+    assert_true(slice_find_slice(buf_slice(&in), SLICE_LIT(" 403 ")) > 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    buf_done(&in);
+}
+
+static void half_a_request_hurts_nobody(void **state)
+{
+    int fds[8];
+    json_t *status;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = connect_to_it();
+        assert_true(
+            write(fds[i], "GET /v1/queue/2d/body HTTP/1.1\r\nHost: x\r\n\r\nPOST", 6 + i * 6) > 0);
+        loop_turn(loop, false);
+    }
+    status = ask_json("GET", "/v1/status", "", 200);
+    json_decref(status);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        (void)close(fds[i]);
+    for (int i = 0; i < 20; i++)
+        loop_turn(loop, false);
+    status = ask_json("GET", "/v1/status", "", 200);
+    json_decref(status);
+}
+
+static void the_socket_is_kept_well(void **state)
+{
+    struct buf why = BUF_INIT(1000);
+    struct control *second = NULL;
+    struct stat st;
+    char other[96];
+
+    (void)state;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(control_open(&second, loop, &seams, path, &why), -EADDRINUSE);
+    assert_null(second);
+    assert_true(slice_find_slice(buf_slice(&why), SLICE_LIT("Another server answers")) == 0);
+    assert_int_equal(stat(path, &st), 0);
+
+    buf_clear(&why);
+    (void)snprintf(other, sizeof(other), "%s/none/control.sock", folder);
+    assert_int_equal(control_open(&second, loop, &seams, other, &why), -ENOENT);
+    assert_true(buf_len(&why) > 20);
+
+    buf_clear(&why);
+    (void)snprintf(other, sizeof(other), "%s/file", folder);
+    assert_int_equal(close(creat(other, 0600)), 0);
+    assert_int_equal(control_open(&second, loop, &seams, other, &why), -EADDRINUSE);
+    assert_int_equal(unlink(other), 0);
+
+    /* What a crashed server left is replaced. */
+    (void)snprintf(other, sizeof(other), "%s/stale.sock", folder);
+    {
+        struct sockaddr_un at = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+        (void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", other);
+        assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+        (void)close(fd);
+    }
+    assert_int_equal(control_open(&second, loop, &seams, other, &why), 0);
+    control_close(&second);
+    assert_null(second);
+    assert_int_equal(stat(other, &st), -1);
+    buf_done(&why);
+}
+
+static int open_it(void **state)
+{
+    struct buf why = BUF_INIT(1000);
+
+    (void)state;
+    (void)snprintf(folder, sizeof(folder), "/tmp/penstock-control-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/control.sock", folder);
+    assert_int_equal(loop_new(&loop), 0);
+    assert_int_equal(control_open(&control, loop, &seams, path, &why), 0);
+    buf_done(&why);
+    return 0;
+}
+
+static int close_it(void **state)
+{
+    (void)state;
+    control_close(&control);
+    assert_int_equal(access(path, F_OK), -1);
+    loop_free(&loop);
+    assert_int_equal(rmdir(folder), 0);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(status_has_all_parts),
+        cmocka_unit_test(listings_come_in_pages),
+        cmocka_unit_test(entries_have_their_details),
+        cmocka_unit_test(filters_are_decoded),
+        cmocka_unit_test(a_message_is_told_whole),
+        cmocka_unit_test(bodies_are_streamed),
+        cmocka_unit_test(actions_come_in_pages),
+        cmocka_unit_test(a_reload_tells_what_is_wrong),
+        cmocka_unit_test(wrong_requests_get_a_sentence),
+        cmocka_unit_test(a_long_body_is_refused),
+        cmocka_unit_test(strangers_are_refused),
+        cmocka_unit_test(half_a_request_hurts_nobody),
+        cmocka_unit_test(the_socket_is_kept_well),
+    };
+
+    return cmocka_run_group_tests(tests, open_it, close_it);
+}
