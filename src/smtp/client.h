@@ -102,7 +102,8 @@ struct smtp_transaction {
     const struct smtp_recipient *recipients;
     size_t recipient_count; /* 1..SMTP_CLIENT_RECIPIENTS_MAX, and smtp_client_recipients_max() */
     uint64_t body_bytes;    /* exactly what smtp_client_body() will be given in all */
-    bool is_8bit, smtputf8;
+    bool is_8bit;
+    bool smtputf8; /* its headers need SMTPUTF8; addresses are looked at in any case */
     enum smtp_ret ret;
     struct slice envid; /* xtext ready to send; empty: none */
 };
@@ -119,11 +120,11 @@ struct smtp_client { /* fields are private */
     struct smtp_result failure;
     uint64_t size_max, body_left;
     uint32_t extensions, recipients_max, messages_max, messages;
-    uint32_t rcpts_sent, rcpts_answered, rcpts_accepted, end_answered;
-    uint8_t state, resets_pending;
-    bool used_helo, is_tls, uses_bdat, needs_reset, mail_refused, data_sent, has_failure,
-        wants_quit;
-    uint64_t accepted[SMTP_CLIENT_RECIPIENTS_MAX / 64];
+    uint32_t rcpts_sent, rcpts_answered, accepted, lmtp_next;
+    uint8_t awaits; /* enum smtp_phase: whose reply is next */
+    bool used_helo, is_tls, has_failure, needs_reset, awaits_reset, needs_utf8;
+    bool uses_bdat, data_sent, body_open, body_sent, end_seen;
+    uint64_t resolved[SMTP_CLIENT_RECIPIENTS_MAX / 64];
 };
 
 void smtp_client_init(struct smtp_client *c, const struct smtp_client_config *config,
@@ -145,7 +146,7 @@ enum smtp_phase smtp_client_phase(const struct smtp_client *c);
 void smtp_client_feed(struct smtp_client *c, struct slice in);
 
 /* Only when it wants a TRANSACTION. Results may come during the call (SMTPUTF8, SIZE): then
- * on_done too, and it wants a TRANSACTION again. */
+ * on_done too, and it wants a TRANSACTION again. Strings of the transaction hold no CR or LF. */
 void smtp_client_begin(struct smtp_client *c, const struct smtp_transaction *t);
 
 /*
@@ -167,7 +168,8 @@ void smtp_client_eof(struct smtp_client *c, int err);
 void smtp_client_quit(struct smtp_client *c);
 
 /* Why there can be no (more) transaction, once it wants CLOSE; NULL where it ended in order. Its
- * text is valid until smtp_client_done(). */
+ * text is valid until smtp_client_done(). An outcome of FAILED (554 at the greeting) is this host's
+ * word only: another one of the domain may think otherwise. */
 const struct smtp_result *smtp_client_failure(const struct smtp_client *c);
 
 /* After EHLO: what the peer offers, and its limits. */

@@ -76,7 +76,8 @@ struct smtp_server_handler {
      * transaction (on_reset, REFUSED). */
     struct smtp_decision (*on_data_begin)(void *ctx);
     /* The next body bytes, dots unstuffed, lines ended by CRLF, in place. False: no more for now;
-     * these bytes count as taken, and feed returns PAUSED until smtp_server_resume(). */
+     * these bytes count as taken, and feed returns PAUSED until smtp_server_resume(). (Where the
+     * last chunk of BDAT is over with them, its end follows at once.) */
     bool (*on_body)(void *ctx, struct slice body);
     /* The body is whole, and clean. Usually WAIT until it is durable. The transaction is over now
      * and its end is the owner's: no on_reset comes for it, even if the connection is lost. */
@@ -125,9 +126,8 @@ struct smtp_server { /* fields are private */
     uint64_t chunk_left;
     uint32_t recipients, messages, errors, idle_commands;
     uint8_t state, waiting, skip;
-    bool in_transaction, has_hello, is_esmtp, is_tls, smtputf8, is_paused, is_closed;
-    bool saw_cr, chunk_is_last, refuses_body, uses_bdat, is_broken;
-    struct smtp_fault body_fault;
+    bool in_transaction, has_hello, is_esmtp, is_tls, smtputf8, is_paused;
+    bool saw_cr, uses_bdat, chunk_is_last, refuses_body;
 };
 
 void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *config,
@@ -137,8 +137,9 @@ void smtp_server_done(struct smtp_server *s);
 
 enum smtp_server_next {
     SMTP_SERVER_MORE = 0, /* all bytes were taken; more may come */
-    SMTP_SERVER_WAIT,     /* a decision is open: smtp_server_answer(), then feed the rest */
-    SMTP_SERVER_PAUSED,   /* on_body wants no more: smtp_server_resume(), then feed the rest */
+    SMTP_SERVER_WAIT,     /* a decision is open: smtp_server_answer(), then feed the rest, be it
+                             empty */
+    SMTP_SERVER_PAUSED,   /* on_body wants no more: smtp_server_resume(), then the same */
     SMTP_SERVER_TLS,      /* send `out`, do the handshake, smtp_server_tls_started() */
     SMTP_SERVER_CLOSE,    /* send `out` and close; nothing more is taken */
 };
@@ -148,7 +149,8 @@ void smtp_server_greet(struct smtp_server *s);
 
 /*
  * Takes `*ret_used` bytes of `in`; all of them unless the result is another than MORE. What is
- * left is the owner's to keep and feed again. With an empty `in` it tells the present state. When
+ * left is the owner's to keep and feed again. With an empty `in` it tells the present state. Before
+ * greet it is WAIT, unless the config refuses early talkers. When
  * `out` cannot grow (the owner's cap: the peer does not read) the session ends: CLOSE.
  */
 enum smtp_server_next smtp_server_feed(struct smtp_server *s, struct slice in, size_t *ret_used);
