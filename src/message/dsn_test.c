@@ -538,7 +538,7 @@ static void another_parser_reads_the_same(void **state)
         "field Action = failed\n"
         "field Status = 4.4.7\n"
         "field Diagnostic-Code = X-Penstock; connect to 192.0.2.7: timed out\n"
-        "returned hello 6\n";
+        "returned hello 5\n";
     char path[] = "/tmp/dsn_test.XXXXXX", command[600], got[4000];
     struct buf b = BUF_INIT(REPORT_MAX);
     const char *script = getenv("DSN_CHECK");
