@@ -10,6 +10,12 @@
 #include <stdint.h>
 
 #define MUST_CHECK __attribute__((warn_unused_result))
+/* For a MUST_CHECK result that is ignored on purpose; a comment says why. */
+static inline void ignore_result(int result)
+{
+    (void)result;
+}
+
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 #define NORETURN __attribute__((noreturn))
 

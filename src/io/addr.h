@@ -48,7 +48,7 @@ bool addr_eq(const struct addr *a, const struct addr *b);
 
 /* An IP network, "10.0.0.0/8", "::1/128", "192.0.2.7". An IPv4-mapped IPv6 address counts as its
  * IPv4 address, and an IPv6 network, "::/0" included, contains no IPv4 address. */
-struct network { /* fields are private */
+struct network {         /* fields are private */
     uint8_t ip[16];      /* IPv4 as an IPv4-mapped address */
     uint8_t prefix_bits; /* of 128 */
 };

@@ -73,10 +73,13 @@ int loop_new(struct loop **ret)
     loop->timer_at_ms = UINT64_MAX;
     (void)uv_timer_init(&loop->uv, &loop->timer);
     loop->timer.data = loop;
+    (void)uv_prepare_init(&loop->uv, &loop->turn);
+    loop->turn.data = loop;
     loop->stop.data = loop;
     r = uv_async_init(&loop->uv, &loop->stop, on_stop);
     if (r < 0) {
         uv_close((uv_handle_t *)&loop->timer, NULL);
+        uv_close((uv_handle_t *)&loop->turn, NULL);
         (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
         r = uv_loop_close(&loop->uv) == 0 ? r : -EBUSY;
         free(loop);
@@ -101,6 +104,7 @@ void loop_free(struct loop **loop_ptr)
     }
     streams_cut_lingering(loop);
     uv_close((uv_handle_t *)&loop->timer, NULL);
+    uv_close((uv_handle_t *)&loop->turn, NULL);
     uv_close((uv_handle_t *)&loop->stop, NULL);
     for (int turn = 0; turn < CLOSING_TURNS_MAX && r == UV_EBUSY; turn++) {
         (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
@@ -130,6 +134,23 @@ void loop_stop(struct loop *loop)
 {
     atomic_store(&loop->stop_asked, true);
     (void)uv_async_send(&loop->stop);
+}
+
+static void on_turn(uv_prepare_t *prepare)
+{
+    struct loop *loop = prepare->data;
+
+    loop->on_turn(loop->on_turn_ctx);
+}
+
+void loop_on_turn(struct loop *loop, void (*fn)(void *ctx), void *ctx)
+{
+    loop->on_turn = fn;
+    loop->on_turn_ctx = ctx;
+    if (fn)
+        (void)uv_prepare_start(&loop->turn, on_turn);
+    else
+        (void)uv_prepare_stop(&loop->turn);
 }
 
 uint64_t loop_now_ms(const struct loop *loop)

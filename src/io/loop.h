@@ -33,6 +33,9 @@ uint64_t loop_now_ms(const struct loop *loop);
 /* fn(ctx, ms) is called in the loop's thread after a callback that took longer than
  * LOOP_SLOW_MS. */
 void loop_on_slow(struct loop *loop, void (*fn)(void *ctx, uint64_t ms), void *ctx);
+/* Calls fn(ctx) once in every turn, before the loop waits for events: for work that many events of
+ * one turn share. One such function a loop; NULL takes it away. */
+void loop_on_turn(struct loop *loop, void (*fn)(void *ctx), void *ctx);
 /* For the few modules that must give libuv a handle of their own (control's HTTP socket). */
 struct uv_loop_s *loop_uv(struct loop *loop);
 

@@ -19,6 +19,9 @@ struct loop {
     uv_async_t stop;
     atomic_bool stop_asked;
     bool running;
+    uv_prepare_t turn;
+    void (*on_turn)(void *ctx);
+    void *on_turn_ctx;
     uv_timer_t timer; /* the one that drives all of `timers` */
     uint64_t timer_at_ms;
     struct timers timers;
