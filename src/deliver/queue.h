@@ -34,18 +34,26 @@ struct job;
 
 /* How the attempt of one entry ended. */
 enum attempt_outcome {
-    ATTEMPT_NOT_MADE,  /* its turn did not come: no attempt is counted */
-    ATTEMPT_DELIVERED, /* every recipient of the entry; `details` may be NULL */
-    ATTEMPT_MIXED,     /* `details` tells each recipient's result */
-    ATTEMPT_GONE,      /* the spool no longer has the message */
-    ATTEMPT_DAMAGED,   /* the spool's copy is damaged; it was set aside */
+    ATTEMPT_NOT_MADE, /* its turn did not come: no attempt is counted */
+    /* Every recipient of the entry. `details` may be NULL when these were all of the message's
+     * recipients that were still pending. */
+    ATTEMPT_DELIVERED,
+    ATTEMPT_MIXED,   /* `details` tells each recipient's result */
+    ATTEMPT_GONE,    /* the spool no longer has the message */
+    ATTEMPT_DAMAGED, /* the spool's copy is damaged; it was set aside */
 };
 
-/* Results by recipient; made by the worker with attempt_details_new(), freed by the queue. */
-struct attempt_details {
-    size_t count;
-    bool host_lacks_dsn; /* delivered to a host without DSN: "relayed", not "delivered" */
-    struct buf texts;    /* what the results' texts point into, by offset: see attempt_add() */
+/*
+ * Results by recipient; made by the worker with attempt_details_new(), freed by the queue. The
+ * texts share one bounded area, so that ten thousand recipients cost no more than
+ * ATTEMPT_TEXT_TOTAL_MAX: with many recipients each text is cut shorter.
+ */
+#define ATTEMPT_TEXT_TOTAL_MAX KIB(128)
+
+struct attempt_details { /* read count and results; the rest is private */
+    size_t count, room;
+    char *text;
+    size_t text_len, text_each_max;
     struct mark_result results[];
 };
 
@@ -56,7 +64,8 @@ struct job_entry {
     uint64_t id;
     uint32_t attempts; /* before this one */
     enum attempt_outcome outcome;
-    /* Some recipient wants a report of success (RFC 3461): the queue makes it. */
+    /* Some delivered recipient asked for a report of success (RFC 3461, section 4.1) which the
+     * next host did not promise to make: the queue makes it. */
     bool success_dsn;
     struct attempt_details *details;
 };
@@ -77,7 +86,8 @@ struct job {
      * destination quiet for a retry interval. Set before the last entry is posted back.
      */
     bool destination_failed;
-    char name[256]; /* the destination: a domain, or the text of a static next hop */
+    const struct config *config; /* the same for all jobs that are out */
+    char name[256];              /* the destination: a domain, or the text of a static next hop */
     uint32_t count;
     struct job_entry entries[JOB_ENTRIES_MAX];
 };
@@ -85,8 +95,7 @@ struct job {
 struct queue_seams {
     void *ctx;
     int64_t (*wall_ms)(void *ctx);
-    /* To the spool's writer; the answer's parcel.deliver() is called in the queue thread with
-     * `answer_receiver` (the queue) as its receiver. */
+    /* To the spool's writer; the answer's parcel.deliver() is called in the queue thread. */
     void (*post)(void *ctx, struct spool_request *r);
     /* To worker number job->worker, of `workers`. */
     void (*dispatch)(void *ctx, struct job *job);
@@ -94,12 +103,25 @@ struct queue_seams {
     uint32_t workers;
 };
 
-/* `config` is borrowed until queue_set_config() or queue_free(). 0 or -ENOMEM. */
-MUST_CHECK int queue_new(struct queue **ret, const struct config *config, struct spool *spool,
-                         struct rand *rand, const struct queue_seams *seams);
+struct queue_settings {
+    struct schedule_config schedule;
+    const struct config *config; /* borrowed: routes, bounce, server.hostname */
+};
+
+/* What `settings` points to is borrowed until the next settings are in force or queue_free().
+ * 0 or -ENOMEM. */
+MUST_CHECK int queue_new(struct queue **ret, const struct queue_settings *settings,
+                         struct spool *spool, struct rand *rand, const struct queue_seams *seams);
 /* No job is with a worker and no request with the writer any more. */
 void queue_free(struct queue **q);
-void queue_set_config(struct queue *q, const struct config *config);
+/*
+ * New settings. Since routes decide under which destination an entry is filed, they come into
+ * force when the jobs that are out have come back: no new ones start till then, and everything is
+ * filed anew. fn(ctx), called in the queue thread, says when: from then on the old settings are
+ * not used any more. One change at a time: -EBUSY while another waits.
+ */
+MUST_CHECK int queue_change_settings(struct queue *q, const struct queue_settings *settings,
+                                     void (*fn)(void *ctx), void *ctx);
 
 /* Files everything the spool holds. 0, -ENOMEM, -ENOBUFS. */
 MUST_CHECK int queue_load(struct queue *q);
@@ -116,7 +138,7 @@ void queue_stop(struct queue *q);
 /* Nothing is with workers or the writer: safe to free. */
 bool queue_is_idle(const struct queue *q);
 
-/* parcel.deliver of a job_entry, posted by a worker; the receiver is the queue. */
+/* parcel.deliver of a job_entry, posted by a worker to the queue thread. */
 void queue_entry_finished(struct parcel *p, void *receiver);
 
 /* For workers: results of `count` recipients; NULL when there is no memory. attempt_add() copies
@@ -174,6 +196,7 @@ bool queue_act(struct queue *q, const struct queue_filter *filter, enum queue_ac
 struct queue_message {
     uint64_t id;
     struct envelope envelope;
+    struct recipient *recipients;
     struct buf envelope_bytes, marks; /* marks: for marks_each() */
 };
 MUST_CHECK int queue_read_message(struct queue *q, uint64_t id, struct queue_message *ret);

@@ -1,0 +1,88 @@
+/*
+ * deliver/queue_int.h - private to the queue manager: queue.c (filing, jobs, results), report.c
+ * (delivery status notifications) and queue_people.c (listings and actions).
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/id.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "deliver/queue.h"
+
+/* A message filed under several destinations: the last entry to end removes it. */
+struct shared_message {
+    char key[ID_TEXT_MAX];
+    uint32_t entries;
+};
+
+struct queue {
+    struct queue_settings settings;
+    struct spool *spool;
+    struct schedule *schedule;
+    struct rand *rand;
+    struct queue_seams seams;
+    uint64_t hash_seed;
+
+    struct map shared;            /* id as text -> struct shared_message */
+    struct recipient *recipients; /* scratch for one envelope */
+    size_t recipients_room;
+
+    struct list free_requests;
+    uint64_t free_request_count;
+    uint64_t unfiled, jobs, requests;
+    bool stopping;
+
+    bool changing; /* new settings wait for the jobs to come back */
+    struct queue_settings next_settings;
+    void (*changed)(void *ctx);
+    void *changed_ctx;
+};
+
+/* A request to the spool's writer on its way, with the bytes it points to. */
+struct queue_request {
+    struct spool_request r; /* first: the answer comes as its parcel */
+    struct queue *queue;
+    struct list free_node;
+    struct buf bytes;
+    /* Called with the answer before the request is recycled; NULL: only errors are counted. */
+    void (*answered)(struct queue_request *rq);
+    void *ctx;
+};
+
+/* One entry's result on its way to being settled, kept while its report is being made durable. */
+struct settlement {
+    struct queue *queue;
+    entry_ref ref;
+    uint64_t id;
+    int64_t now_ms;
+    bool success_dsn;
+    bool by_operator; /* the entry is held, not active */
+    struct attempt_details *details;
+    struct buf delayed; /* u32 indices: recipients whose delay report was made with this */
+};
+
+int64_t queue_now(const struct queue *q);
+struct slice queue_destination_of(const struct queue *q, const struct recipient *rcpt);
+/* Decodes an envelope into the queue's scratch, which grows as needed. 0, -ERR_DAMAGED, -ENOMEM. */
+MUST_CHECK int queue_decode(struct queue *q, struct slice bytes, struct envelope *ret);
+bool details_any(const struct attempt_details *d, enum recipient_state state);
+
+struct queue_request *queue_request_new(struct queue *q, enum spool_op op, uint64_t id);
+void queue_request_post(struct queue_request *rq);
+
+void settlement_init(struct settlement *s, struct queue *q, entry_ref ref, uint64_t id);
+void settlement_free(struct settlement *s);
+
+/* Records what became of the entry and goes on: removal, mark, retry. Frees `s`. */
+void queue_settle(struct settlement *s);
+/* The report could not be made durable: the entry is tried again later as if nothing had been
+ * learnt, so that no failure goes unreported. Frees `s`. */
+void queue_settle_later(struct settlement *s);
+
+/*
+ * deliver/report.c: makes the reports that this result calls for, then queue_settle()s it, now or
+ * when they are durable; queue_settle_later() when that fails. What has been in the queue too long
+ * becomes a failure here. Owns `s` from here.
+ */
+void report_then_settle(struct settlement *s);
