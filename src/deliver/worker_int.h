@@ -1,0 +1,160 @@
+/*
+ * deliver/worker_int.h - private to the workers: worker.c (jobs: finding hosts, connections, one
+ * entry after another), conn.c (one connection) and transaction.c (one entry's mail and results).
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/rand.h"
+#include "config/config.h"
+#include "deliver/mx.h"
+#include "deliver/queue.h"
+#include "deliver/worker.h"
+#include "io/addr.h"
+#include "io/loop.h"
+#include "io/resolver.h"
+#include "io/stream.h"
+#include "smtp/client.h"
+
+struct conn;
+struct run;
+
+struct worker {
+    struct worker_seams seams;
+    const struct config *config;
+    struct tls_config *tls;
+    struct resolver *resolver; /* made with the first lookup */
+    struct rand rand;
+    struct list runs;
+    struct list idle;    /* connections without a run, the longest idle first */
+    struct list leaving; /* connections that said QUIT */
+    size_t run_count, conn_count, idle_count;
+    bool stopping;
+};
+
+/* ---- transaction.c: one entry ---- */
+
+struct transaction {
+    struct worker *worker;
+    struct job_entry *entry;
+    const struct config *config;
+    struct slice destination;
+
+    struct buf envelope_bytes, marks;
+    struct envelope envelope;
+    struct recipient *recipients; /* of the envelope */
+    size_t recipients_room;
+    struct spool_reader reader;
+    bool is_open;
+
+    struct smtp_recipient *to; /* this entry's, all batches */
+    uint32_t *indices;         /* of `to` in the envelope */
+    size_t to_room, to_count;
+    size_t batch_from, batch_count;
+    struct smtp_transaction smtp;
+    uint8_t *chunk; /* SPOOL_EXTENT_MAX bytes, made with the first body that needs it */
+
+    struct attempt_details *details;
+    size_t delivered, deferred, failed;
+    bool all_pending_are_ours, host_made_dsn, has_unknown;
+    char host[320]; /* "mx.example.org[192.0.2.1]", for texts and logs */
+    uint16_t last_code;
+    char last_text[256];
+};
+
+void transaction_init(struct transaction *t, struct worker *w);
+void transaction_done(struct transaction *t);
+
+/*
+ * Reads the entry's message and picks its recipients. 0; negative: it was told to the queue
+ * (gone, damaged, not readable now) and the entry is over.
+ */
+MUST_CHECK int transaction_open(struct transaction *t, struct job *job, struct job_entry *entry);
+/* The next batch of recipients, at most `max`. False: there are no more. */
+bool transaction_next_batch(struct transaction *t, size_t max);
+/* The peer will make reports itself (it offers DSN). */
+void transaction_set_host(struct transaction *t, const char *host, const struct addr *addr,
+                          bool makes_dsn);
+void transaction_result(struct transaction *t, size_t batch_index, const struct smtp_result *r);
+/* One result for every recipient after the present batch (all, before the first batch), with a
+ * text of ours. */
+void transaction_fail_all(struct transaction *t, enum smtp_outcome outcome, uint16_t code,
+                          struct slice text);
+/* Body bytes for the machine: >0, 0 at the end, negative: the spool cannot give them. */
+MUST_CHECK ptrdiff_t transaction_body(struct transaction *t, struct slice *ret);
+/* Posts the entry back to the queue. `t` may be opened again. */
+void transaction_close(struct transaction *t);
+/* The same, as not tried; no recipient has a result. */
+void transaction_abandon(struct transaction *t);
+/* Posts an entry back that was not tried. */
+void entry_not_made(struct worker *w, struct job_entry *entry);
+
+/* ---- conn.c: one connection ---- */
+
+struct conn {
+    struct list node; /* in idle or leaving */
+    struct worker *worker;
+    struct run *run; /* NULL: idle or leaving */
+    const struct config *config;
+    struct stream *stream;
+    struct smtp_client smtp;
+    struct smtp_client_config smtp_config;
+    struct buf out;
+    struct loop_timer timer;
+    struct addr peer;
+    char name[256];              /* the destination */
+    char host[DNS_NAME_MAX + 3]; /* for SNI and logs */
+    uint32_t messages;           /* begun on it */
+    bool connected, in_machine, is_idle, is_leaving, was_stale;
+    struct transaction *transaction; /* under way */
+};
+
+/* Starts to connect; run_connected() or run_connect_failed() follows. 0 or the error. */
+MUST_CHECK int conn_open(struct run *run, const struct addr *peer, const char *host, bool use_tls,
+                         bool lmtp, struct conn **ret);
+/* An idle connection to that destination; it belongs to `run` now. NULL: there is none. */
+struct conn *conn_take_idle(struct worker *w, struct run *run, const char *name);
+/* Sends the transaction's present batch. */
+void conn_send(struct conn *c, struct transaction *t);
+/* The run is over: keep it idle for a while, or say QUIT. */
+void conn_leave(struct conn *c);
+void conn_quit(struct conn *c);
+/* Closes at once, with results for what is outstanding (the run is called). */
+void conn_break(struct conn *c, int err);
+/* It has carried delivery.messages_per_connection_max messages. */
+bool conn_is_used_up(const struct conn *c);
+
+/* ---- worker.c: one job under way; called by conn.c ---- */
+
+#define RUN_LOOKUPS_MAX (2 * MX_HOSTS_MAX + 1)
+
+struct run {
+    struct list node;
+    struct worker *worker;
+    struct job *job;
+    uint32_t at, count; /* the entry under way, of how many */
+    struct conn *conn;
+    struct transaction transaction; /* is_open while the entry at `at` is under way */
+    bool retried_entry;             /* once on a fresh connection: the idle one was dead */
+    bool is_lmtp;
+    bool plain_only; /* the host being tried failed in TLS, and TLS is opportunistic */
+
+    struct mx *mx; /* while looking for a host */
+    struct mx_config mx_config;
+    struct slice own_name;
+    struct mx_step step; /* the host being tried */
+    struct lookup {
+        struct run *run;
+        struct query *query;
+        uint32_t number;
+    } lookups[RUN_LOOKUPS_MAX];
+    char last_error[512];
+    uint16_t last_code;
+};
+
+void run_connected(struct run *run); /* ready for a transaction */
+void run_connect_failed(struct run *run, const char *why, uint16_t code, bool in_tls);
+void run_batch_done(struct run *run); /* all results of conn_send() are in */
+/* The connection went between transactions, or was found dead at the start of one. */
+void run_conn_lost(struct run *run);
