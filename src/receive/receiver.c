@@ -1,0 +1,186 @@
+/* receive/receiver.c - listeners and their policies. */
+#include "receive/receiver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "config/config.h"
+#include "event/event.h"
+#include "io/tls.h"
+#include "receive/receive_int.h"
+
+#define LISTEN_BACKLOG 1024
+#define WRITE_LIMIT KIB(256) /* replies to a client that does not read them */
+
+static struct policy *policy_new(const struct config *config, size_t index, struct tls_config *tls)
+{
+    const struct config_listener *l = &config->listeners[index];
+    struct policy *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return NULL;
+    *p = (struct policy){.refs = 1, .config = config_ref(config), .index = index};
+    p->tls = tls ? tls_config_ref(tls) : NULL;
+    p->smtp = SMTP_SERVER_CONFIG_INIT;
+    p->smtp.hostname = slice_str(config->server.hostname);
+    p->smtp.banner = SLICE_LIT("ESMTP Penstock");
+    p->smtp.extensions = SMTP_EXT_USUAL | (tls ? (unsigned)SMTP_EXT_STARTTLS : 0u);
+    p->smtp.size_max = config->smtp.message_size_max_bytes;
+    p->smtp.recipients_max = config->smtp.recipients_max;
+    p->smtp.messages_max = config->smtp.messages_per_connection_max;
+    p->smtp.command_max = config->smtp.command_line_max_bytes;
+    p->smtp.text_line_max = config->smtp.text_line_max_bytes - 2; /* the setting counts CRLF */
+    p->smtp.errors_max = config->smtp.errors_max;
+    p->smtp.needs_tls = l->tls_required;
+    p->smtp.refuse_early_talker = config->smtp.early_talkers_refused;
+    return p;
+}
+
+struct policy *policy_ref(struct policy *p)
+{
+    p->refs++;
+    return p;
+}
+
+void policy_unref(struct policy **pp)
+{
+    struct policy *p = *pp;
+
+    *pp = NULL;
+    if (!p || --p->refs > 0)
+        return;
+    config_unref(&p->config);
+    tls_config_unref(&p->tls);
+    free(p);
+}
+
+static void drop_policies(struct policy **list, size_t count)
+{
+    for (size_t i = 0; list && i < count; i++)
+        policy_unref(&list[i]);
+    free(list);
+}
+
+static struct policy **make_policies(const struct config *config, size_t count,
+                                     struct tls_config *const *tls)
+{
+    struct policy **list = calloc(count, sizeof(struct policy *));
+
+    for (size_t i = 0; list && i < count; i++) {
+        list[i] = policy_new(config, i, tls[i]);
+        if (!list[i]) {
+            drop_policies(list, i);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+int receiver_new(struct receiver **ret, struct loop *loop, struct mailbox *answers,
+                 struct receive_shared *shared, const struct config *config,
+                 struct tls_config *const *tls)
+{
+    struct receiver *r = calloc(1, sizeof(*r));
+
+    if (!r)
+        return -ENOMEM;
+    r->loop = loop;
+    r->answers = answers;
+    r->shared = shared;
+    r->gate_count = config->listener_count;
+    list_init(&r->sessions);
+    r->gates = calloc(r->gate_count, sizeof(*r->gates));
+    r->policies = make_policies(config, r->gate_count, tls);
+    if (!r->gates || !r->policies) {
+        receiver_free(&r);
+        return -ENOMEM;
+    }
+    *ret = r;
+    return 0;
+}
+
+void receiver_free(struct receiver **rp)
+{
+    struct receiver *r = *rp;
+
+    if (!r)
+        return;
+    ASSERT(r->session_count == 0);
+    for (size_t i = 0; r->gates && i < r->gate_count; i++)
+        listener_close(&r->gates[i].listener);
+    drop_policies(r->policies, r->gate_count);
+    free(r->gates);
+    free(r);
+    *rp = NULL;
+}
+
+int receiver_set_config(struct receiver *r, const struct config *config,
+                        struct tls_config *const *tls)
+{
+    struct policy **list;
+
+    if (config->listener_count != r->gate_count) /* listeners are opened at start only */
+        return -EINVAL;
+    list = make_policies(config, r->gate_count, tls);
+    if (!list)
+        return -ENOMEM;
+    drop_policies(r->policies, r->gate_count);
+    r->policies = list;
+    return 0;
+}
+
+static void on_accept(void *ctx, struct stream *stream)
+{
+    struct gate *gate = ctx;
+    struct receiver *r = gate->receiver;
+
+    session_open(r, r->policies[gate->index], stream);
+}
+
+int receiver_listen(struct receiver *r, struct addr *bound, struct buf *why)
+{
+    const struct stream_options options = {.write_limit = WRITE_LIMIT};
+
+    for (size_t i = 0; i < r->gate_count; i++) {
+        struct gate *gate = &r->gates[i];
+        const struct config_listener *l = &r->policies[i]->config->listeners[i];
+        char text[ADDR_TEXT_MAX];
+        int err;
+
+        *gate = (struct gate){.receiver = r, .index = i};
+        err = listener_open(r->loop, bound[i].len ? &bound[i] : &l->address, LISTEN_BACKLOG,
+                            &options, on_accept, gate, &gate->listener);
+        if (err < 0) {
+            addr_format(&l->address, text);
+            (void)buf_addf(why, "listener %s cannot listen on %s: %s", l->name, text, err_str(err));
+            return err;
+        }
+        bound[i] = *listener_addr(gate->listener);
+    }
+    return 0;
+}
+
+static void stop_sessions(struct receiver *r, bool even_in_message)
+{
+    LIST_FOR_SAFE(node, next, &r->sessions)
+    session_stop(session_of_node(node), even_in_message);
+}
+
+void receiver_stop(struct receiver *r)
+{
+    r->stopping = true;
+    for (size_t i = 0; i < r->gate_count; i++)
+        listener_close(&r->gates[i].listener);
+    stop_sessions(r, false);
+}
+
+void receiver_stop_now(struct receiver *r)
+{
+    stop_sessions(r, true);
+}
+
+size_t receiver_busy(const struct receiver *r)
+{
+    return r->session_count + r->commits;
+}

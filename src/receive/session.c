@@ -1,0 +1,576 @@
+/*
+ * receive/session.c - one client's connection: the server machine of smtp/ on a stream, the policy
+ * of a listener, and time-outs.
+ *
+ *     stream --on_data--> feed() --handler--> submission --> spool's writer
+ *        ^                  |                     |
+ *        `---- flush() <----'<-- session_committed()
+ *
+ * What the machine cannot take yet (a decision is open, the body is paused) waits in `stash`; the
+ * stream is paused meanwhile, so the stash holds what one read brought, at most.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "config/config.h"
+#include "event/event.h"
+#include "io/tls.h"
+#include "message/trace.h"
+#include "receive/receive_int.h"
+
+#define OUT_MAX KIB(128)
+#define STASH_MAX KIB(128)
+#define HELO_MAX 256
+#define TLS_TEXT_MAX 96
+
+struct session {
+    struct list node;
+    struct receiver *receiver;
+    struct policy *policy;
+    struct stream *stream;
+    struct smtp_server smtp;
+    struct buf out, stash;
+    struct loop_timer timer, lifetime;
+    struct submission *submission;
+    uint32_t bucket;
+    uint16_t messages;
+    bool in_feed, is_dead, is_esmtp, commit_is_out;
+    uint8_t helo_len;
+    char helo[HELO_MAX];
+    char ip[ADDR_TEXT_MAX];
+};
+
+struct session *session_of_node(struct list *node)
+{
+    return LIST_ENTRY(node, struct session, node);
+}
+
+static const struct config *config_of(const struct session *s)
+{
+    return s->policy->config;
+}
+
+static struct slice hostname_of(const struct session *s)
+{
+    return slice_str(config_of(s)->server.hostname);
+}
+
+static struct slice helo_of(const struct session *s)
+{
+    return slice_make(s->helo, s->helo_len);
+}
+
+/* ---- the end ---- */
+
+static void session_free(struct session *s)
+{
+    struct receive_shared *shared = s->receiver->shared;
+
+    list_del(&s->node);
+    s->receiver->session_count--;
+    (void)atomic_fetch_sub(&shared->connections, 1);
+    (void)atomic_fetch_sub(&shared->by_client[s->bucket], 1);
+    smtp_server_done(&s->smtp);
+    buf_done(&s->out);
+    buf_done(&s->stash);
+    policy_unref(&s->policy);
+    free(s);
+}
+
+/* Closes the connection; the struct goes when the machine is not on the stack. */
+static void session_end(struct session *s)
+{
+    if (s->is_dead)
+        return;
+    s->is_dead = true;
+    loop_timer_stop(&s->timer);
+    loop_timer_stop(&s->lifetime);
+    smtp_server_eof(&s->smtp); /* on_reset, where a transaction is open */
+    if (s->commit_is_out) {    /* the message is whole: it is kept without its client */
+        s->submission->session = NULL;
+        s->submission = NULL;
+    }
+    stream_close(&s->stream);
+    if (!s->in_feed)
+        session_free(s);
+}
+
+static void flush(struct session *s)
+{
+    struct slice out = buf_slice(&s->out);
+    int r = out.len ? stream_write(s->stream, out) : 0;
+
+    buf_clear(&s->out);
+    if (r < 0)
+        session_end(s);
+}
+
+static void say_goodbye(struct session *s, const char *text)
+{
+    smtp_server_shutdown(&s->smtp, 421, SMTP_ENHANCED(4, 3, 2), slice_str(text));
+    if (!s->in_feed) {
+        flush(s);
+        session_end(s);
+    }
+}
+
+void session_stop(struct session *s, bool even_in_message)
+{
+    if (!even_in_message && (s->commit_is_out || smtp_server_in_transaction(&s->smtp)))
+        return;
+    say_goodbye(s, "Service is shutting down, try again later");
+}
+
+/* ---- time-outs ---- */
+
+static void set_timer(struct session *s)
+{
+    const struct config_smtp_time_outs *t = &config_of(s)->smtp.time_outs;
+
+    switch (smtp_server_phase(&s->smtp)) {
+    case SMTP_SERVER_NEW:
+    case SMTP_SERVER_COMMAND:
+        loop_timer_start(&s->timer, t->command_ms);
+        break;
+    case SMTP_SERVER_BODY:
+        loop_timer_start(&s->timer, t->data_ms);
+        break;
+    case SMTP_SERVER_DECISION: /* it is our turn: the client does not wait for itself */
+    case SMTP_SERVER_CLOSED:
+    default:
+        loop_timer_stop(&s->timer);
+        break;
+    }
+}
+
+static void on_timer(struct loop_timer *t)
+{
+    struct session *s = CONTAINER_OF(t, struct session, timer);
+
+    event(EVENT_CLIENT_LOST, EVENT_NO_ID, EV_STR("client", s->ip), EV_SLICE("helo", helo_of(s)),
+          EV_STR("why", "it was silent for too long"));
+    say_goodbye(s, "Timed out waiting for you");
+}
+
+static void on_lifetime(struct loop_timer *t)
+{
+    struct session *s = CONTAINER_OF(t, struct session, lifetime);
+
+    if (s->commit_is_out) { /* its answer is near */
+        loop_timer_start(&s->lifetime, MS_PER_S);
+        return;
+    }
+    event(EVENT_CLIENT_LOST, EVENT_NO_ID, EV_STR("client", s->ip), EV_SLICE("helo", helo_of(s)),
+          EV_STR("why", "the session is over smtp.time_outs.session"));
+    say_goodbye(s, "The session has lasted too long");
+}
+
+/* ---- what the machine asks ---- */
+
+static struct smtp_decision no_space(void)
+{
+    return smtp_say(452, SMTP_ENHANCED(4, 3, 1), SLICE_LIT("Insufficient system resources"));
+}
+
+static struct smtp_decision no_memory(void)
+{
+    return smtp_say(451, SMTP_ENHANCED(4, 3, 0), SLICE_LIT("Out of memory, try again later"));
+}
+
+static struct smtp_decision on_hello(void *ctx, enum smtp_verb verb, struct slice name)
+{
+    struct session *s = ctx;
+
+    s->is_esmtp = verb != SMTP_VERB_HELO;
+    s->helo_len = (uint8_t)MIN_OF(name.len, HELO_MAX - 1);
+    for (size_t i = 0; i < s->helo_len; i++)
+        s->helo[i] = (char)name.ptr[i];
+    return smtp_accept();
+}
+
+static struct smtp_decision on_mail(void *ctx, const struct smtp_mail *mail)
+{
+    struct session *s = ctx;
+    struct submission *sub;
+
+    if (s->receiver->stopping || atomic_load(&s->receiver->shared->stopping))
+        return smtp_say(421, SMTP_ENHANCED(4, 3, 2),
+                        SLICE_LIT("Service is shutting down, try again later"));
+    sub = submission_new(s->receiver, s);
+    if (!sub)
+        return no_memory();
+    if (submission_reserve(sub, mail->size) < 0) {
+        submission_abort(&sub);
+        event(EVENT_MESSAGE_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip),
+              EV_SLICE("from", smtp_address_mailbox(&mail->sender)), EV_UINT("size", mail->size),
+              EV_UINT("code", 452), EV_STR("why", "the spool has no room for it"));
+        counter_add(COUNTER_REFUSED_4XX, 1);
+        return no_space();
+    }
+    if (submission_set_sender(sub, mail) < 0) {
+        submission_abort(&sub);
+        return no_memory();
+    }
+    s->submission = sub;
+    return smtp_accept();
+}
+
+static bool may_relay(const struct session *s)
+{
+    const struct config_listener *l = &config_of(s)->listeners[s->policy->index];
+
+    switch (l->relay) {
+    case CONFIG_RELAY_ALL:
+        return true;
+    case CONFIG_RELAY_NETWORKS:
+        return config_networks_contain(&l->relay_networks, stream_peer(s->stream));
+    case CONFIG_RELAY_NONE:
+    default:
+        return false;
+    }
+}
+
+static struct smtp_decision refuse_relay(struct session *s, const struct smtp_rcpt *rcpt)
+{
+    event(EVENT_RECIPIENT_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip),
+          EV_SLICE("from", slice_make(NULL, 0)),
+          EV_SLICE("to", smtp_address_mailbox(&rcpt->recipient)), EV_UINT("code", 550),
+          EV_STR("why", "the client is in no relay network and the domain is no relay domain"));
+    counter_add(COUNTER_REFUSED_5XX, 1);
+    return smtp_say(550, SMTP_ENHANCED(5, 7, 1),
+                    SLICE_LIT("Relaying denied: this server takes no mail for that domain from "
+                              "your address"));
+}
+
+static struct smtp_decision on_rcpt(void *ctx, const struct smtp_rcpt *rcpt)
+{
+    struct session *s = ctx;
+    struct slice domain = smtp_address_domain(&rcpt->recipient);
+
+    if (domain.len && !may_relay(s) && !config_is_relay_domain(config_of(s), domain))
+        return refuse_relay(s, rcpt);
+    if (submission_add_recipient(s->submission, rcpt, hostname_of(s)) < 0)
+        return no_memory();
+    return smtp_accept();
+}
+
+static size_t describe_tls(const struct session *s, char text[static TLS_TEXT_MAX])
+{
+    int n = snprintf(text, TLS_TEXT_MAX, "%s with cipher %s", stream_tls_version(s->stream),
+                     stream_tls_cipher(s->stream));
+
+    return (size_t)MIN_OF(MAX_OF(n, 0), TLS_TEXT_MAX - 1);
+}
+
+/* Our Received field is the beginning of the stored body. */
+static int add_trace(struct session *s)
+{
+    struct submission *sub = s->submission;
+    struct buf text = BUF_INIT(KIB(4));
+    char tls[TLS_TEXT_MAX], id[ID_TEXT_MAX];
+    struct trace t = {.helo = helo_of(s),
+                      .client_ip = slice_str(s->ip),
+                      .host = hostname_of(s),
+                      .id = slice_make(id, id_format(sub->id, id)),
+                      .esmtp = s->is_esmtp,
+                      .utf8 = sub->envelope.flags & ENVELOPE_SMTPUTF8,
+                      .at_ms = clock_wall_ms()};
+    int r;
+
+    if (stream_is_tls(s->stream)) {
+        t.tls = slice_make(tls, describe_tls(s, tls));
+        sub->envelope.flags |= ENVELOPE_TLS;
+    }
+    if (sub->envelope.recipient_count == 1)
+        t.recipient = submission_only_recipient(sub);
+    r = trace_received(&t, &text);
+    if (r == 0)
+        (void)submission_body(sub, buf_slice(&text));
+    buf_done(&text);
+    return r;
+}
+
+static struct smtp_decision on_data_begin(void *ctx)
+{
+    return add_trace(ctx) < 0 ? no_memory() : smtp_accept();
+}
+
+static bool on_body(void *ctx, struct slice body)
+{
+    struct session *s = ctx;
+
+    counter_add(COUNTER_BYTES_IN, body.len);
+    return submission_body(s->submission, body);
+}
+
+static struct smtp_decision commit_failed(struct session *s, int result)
+{
+    bool is_loop = result == -ELOOP;
+
+    event(EVENT_MESSAGE_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip),
+          EV_UINT("code", is_loop             ? 554
+                          : result == -ENOSPC ? 452
+                                              : 451),
+          EV_ERR("why", result));
+    counter_add(is_loop ? COUNTER_REFUSED_5XX : COUNTER_REFUSED_4XX, 1);
+    if (is_loop)
+        return smtp_say(554, SMTP_ENHANCED(5, 4, 6),
+                        SLICE_LIT("Too many Received fields: the message is in a mail loop"));
+    if (result == -ENOSPC)
+        return no_space();
+    return smtp_say(451, SMTP_ENHANCED(4, 3, 0),
+                    SLICE_LIT("The message could not be stored, try again later"));
+}
+
+static struct smtp_decision on_body_end(void *ctx, const struct smtp_body_facts *facts)
+{
+    struct session *s = ctx;
+    struct submission *sub = s->submission;
+    int r;
+
+    (void)facts; /* the machine refuses what is not clean; 8-bit is in the header scan */
+    header_scan_end(&sub->scan);
+    if (sub->scan.received > config_of(s)->smtp.received_max)
+        sub->refusal = SUBMISSION_LOOP;
+    r = submission_commit(sub, slice_str(s->ip), helo_of(s),
+                          slice_str(config_of(s)->listeners[s->policy->index].name));
+    s->commit_is_out = r == 0;
+    if (r == 0)
+        return smtp_wait();
+    s->submission = NULL;
+    return commit_failed(s, r);
+}
+
+static void on_reset(void *ctx, enum smtp_reset reason)
+{
+    struct session *s = ctx;
+
+    (void)reason;
+    submission_abort(&s->submission);
+}
+
+static struct smtp_decision on_starttls(void *ctx)
+{
+    (void)ctx;
+    return smtp_say(220, SMTP_ENHANCED(2, 0, 0), SLICE_LIT("Ready to start TLS"));
+}
+
+static const struct smtp_server_handler smtp_handler = {
+    .on_hello = on_hello,
+    .on_mail = on_mail,
+    .on_rcpt = on_rcpt,
+    .on_data_begin = on_data_begin,
+    .on_body = on_body,
+    .on_body_end = on_body_end,
+    .on_reset = on_reset,
+    .on_starttls = on_starttls,
+};
+
+/* ---- bytes ---- */
+
+static void start_tls(struct session *s)
+{
+    flush(s);
+    buf_clear(&s->stash); /* plain bytes behind STARTTLS are an injection: never used */
+    if (s->is_dead)
+        return;
+    loop_timer_start(&s->timer, config_of(s)->smtp.time_outs.tls_ms);
+    if (stream_start_tls(s->stream, s->policy->tls, slice_make(NULL, 0)) < 0)
+        session_end(s);
+    else
+        stream_resume(s->stream);
+}
+
+static void after_feed(struct session *s, enum smtp_server_next next)
+{
+    if (s->is_dead)
+        return;
+    switch (next) {
+    case SMTP_SERVER_MORE:
+        flush(s);
+        break;
+    case SMTP_SERVER_WAIT: /* most clients wait for their reply, and need not be paused */
+    case SMTP_SERVER_PAUSED:
+        flush(s);
+        if (!s->is_dead && (next == SMTP_SERVER_PAUSED || buf_len(&s->stash)))
+            stream_pause(s->stream);
+        break;
+    case SMTP_SERVER_TLS:
+        start_tls(s);
+        return;
+    case SMTP_SERVER_CLOSE:
+        flush(s);
+        session_end(s);
+        return;
+    }
+    if (!s->is_dead)
+        set_timer(s);
+}
+
+/* Feeds the stash and then `data`; what is not taken becomes the stash. */
+static void feed(struct session *s, struct slice data)
+{
+    enum smtp_server_next next;
+    size_t used = 0;
+
+    s->in_feed = true;
+    if (buf_len(&s->stash)) {
+        if (data.len && buf_add(&s->stash, data) < 0)
+            session_end(s);
+        next = smtp_server_feed(&s->smtp, buf_slice(&s->stash), &used);
+        buf_consume(&s->stash, used);
+    } else {
+        next = smtp_server_feed(&s->smtp, data, &used);
+        if (used < data.len && buf_add(&s->stash, slice_from(data, used)) < 0)
+            session_end(s);
+    }
+    if (!s->is_dead)
+        after_feed(s, next);
+    s->in_feed = false;
+    if (s->is_dead)
+        session_free(s);
+}
+
+static void go_on(struct session *s)
+{
+    if (s->is_dead || s->in_feed)
+        return;
+    stream_resume(s->stream);
+    feed(s, slice_make(NULL, 0));
+}
+
+void session_resume_body(struct session *s)
+{
+    smtp_server_resume(&s->smtp);
+    go_on(s);
+}
+
+void session_committed(struct session *s, int result, uint64_t id)
+{
+    char text[64], id_text[ID_TEXT_MAX];
+    int n;
+
+    s->submission = NULL;
+    s->commit_is_out = false;
+    s->messages++;
+    if (result < 0) {
+        smtp_server_answer(&s->smtp, commit_failed(s, result));
+    } else {
+        (void)id_format(id, id_text);
+        n = snprintf(text, sizeof(text), "Ok: queued as %s", id_text);
+        smtp_server_answer(&s->smtp, smtp_say(250, SMTP_ENHANCED(2, 0, 0),
+                                              slice_make(text, (size_t)MAX_OF(n, 0))));
+    }
+    go_on(s);
+}
+
+static void on_data(void *ctx, struct slice data)
+{
+    feed(ctx, data);
+}
+
+static void on_tls(void *ctx, int err)
+{
+    struct session *s = ctx;
+
+    if (err < 0) {
+        event(EVENT_TLS_FAILED, EVENT_NO_ID, EV_STR("client", s->ip),
+              EV_STR("why", stream_tls_error(s->stream)));
+        session_end(s);
+        return;
+    }
+    event(EVENT_TLS_STARTED, EVENT_NO_ID, EV_STR("client", s->ip),
+          EV_STR("version", stream_tls_version(s->stream)),
+          EV_STR("cipher", stream_tls_cipher(s->stream)));
+    smtp_server_tls_started(&s->smtp);
+    set_timer(s);
+}
+
+static void on_end(void *ctx, int err)
+{
+    struct session *s = ctx;
+
+    if (smtp_server_in_transaction(&s->smtp))
+        event(EVENT_CLIENT_LOST, EVENT_NO_ID, EV_STR("client", s->ip), EV_SLICE("helo", helo_of(s)),
+              EV_STR("why", "it closed in the middle of a message"), EV_ERR("error", err));
+    else
+        event(EVENT_CLIENT_DISCONNECTED, EVENT_NO_ID, EV_STR("client", s->ip),
+              EV_UINT("messages", s->messages));
+    session_end(s);
+}
+
+static const struct stream_handler stream_handler = {
+    .on_data = on_data,
+    .on_tls = on_tls,
+    .on_end = on_end,
+};
+
+/* ---- the beginning ---- */
+
+static void greet(struct session *s)
+{
+    const struct config *c = config_of(s);
+    struct receive_shared *shared = s->receiver->shared;
+    uint32_t per_client = c->smtp.connections_per_client_max;
+    const char *why = NULL;
+
+    if (atomic_load(&shared->connections) > c->smtp.connections_max)
+        why = "Too many connections";
+    else if (per_client && atomic_load(&shared->by_client[s->bucket]) > per_client)
+        why = "Too many connections from your address";
+    if (why) {
+        event(EVENT_CLIENT_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip), EV_STR("why", why));
+        say_goodbye(s, why);
+        return;
+    }
+    event(EVENT_CLIENT_CONNECTED, EVENT_NO_ID, EV_STR("client", s->ip));
+    smtp_server_greet(&s->smtp);
+    loop_timer_start(&s->lifetime, c->smtp.time_outs.session_ms);
+    set_timer(s);
+    flush(s);
+}
+
+static void on_greeting_delay(struct loop_timer *t)
+{
+    struct session *s = CONTAINER_OF(t, struct session, timer);
+
+    s->timer.fn = on_timer;
+    greet(s);
+}
+
+void session_open(struct receiver *r, struct policy *policy, struct stream *stream)
+{
+    struct session *s = calloc(1, sizeof(*s));
+    uint64_t delay_ms = policy->config->smtp.greeting_delay_ms;
+
+    if (!s) {
+        stream_abort(&stream);
+        return;
+    }
+    s->receiver = r;
+    s->policy = policy_ref(policy);
+    s->stream = stream;
+    buf_init(&s->out, OUT_MAX);
+    buf_init(&s->stash, STASH_MAX);
+    addr_format_ip(stream_peer(stream), s->ip);
+    s->bucket = (uint32_t)(slice_hash_case(slice_str(s->ip), r->shared->hash_seed) %
+                           RECEIVE_CLIENT_BUCKETS);
+    (void)atomic_fetch_add(&r->shared->connections, 1);
+    (void)atomic_fetch_add(&r->shared->by_client[s->bucket], 1);
+    list_add_tail(&r->sessions, &s->node);
+    r->session_count++;
+    smtp_server_init(&s->smtp, &policy->smtp, &smtp_handler, s, &s->out);
+    stream_set_handler(stream, &stream_handler, s);
+    loop_timer_init(&s->lifetime, r->loop, on_lifetime);
+    if (delay_ms) {
+        loop_timer_init(&s->timer, r->loop, on_greeting_delay);
+        loop_timer_start(&s->timer, delay_ms);
+    } else {
+        loop_timer_init(&s->timer, r->loop, on_timer);
+        greet(s);
+    }
+}

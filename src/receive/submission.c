@@ -1,0 +1,456 @@
+/*
+ * receive/submission.c - one message on its way into the spool.
+ *
+ * Body bytes gather in `filling`; when it holds SUBMISSION_BLOCK and nothing is out, it becomes
+ * `sending` and goes to the writer, in pieces of at most SPOOL_EXTENT_MAX. While a block is out
+ * and the next is full too, the session stops reading. A read brings at most 64 KiB, so `filling`
+ * and `sending` hold at most 112 KiB each: 224 KiB for a message of any size. A small message
+ * never leaves `filling`: it goes out with its commit, as one request.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "event/event.h"
+#include "receive/receive_int.h"
+
+#define BLOCK_MAX KIB(128)
+#define TEXTS_MAX MIB(6) /* addresses and ORCPTs of ENVELOPE_RECIPIENTS_MAX recipients */
+#define RESERVE_STEP KIB(256)
+#define RECORD_OVERHEAD 512 /* of a message in the spool, envelope aside */
+
+struct submission *submission_new(struct receiver *r, struct session *session)
+{
+    struct submission *sub = calloc(1, sizeof(*sub));
+
+    if (!sub)
+        return NULL;
+    sub->receiver = r;
+    sub->session = session;
+    sub->id = spool_new_id(r->shared->spool);
+    sub->begun = true;
+    buf_init(&sub->texts, TEXTS_MAX);
+    buf_init(&sub->filling, BLOCK_MAX);
+    buf_init(&sub->sending, BLOCK_MAX);
+    buf_init(&sub->encoded, SPOOL_ENVELOPE_MAX);
+    header_scan_init(&sub->scan);
+    spool_writer_message_begins(r->shared->writer);
+    return sub;
+}
+
+static void message_ends(struct submission *sub)
+{
+    if (sub->begun)
+        spool_writer_message_ends(sub->receiver->shared->writer);
+    sub->begun = false;
+}
+
+static void submission_free(struct submission *sub)
+{
+    message_ends(sub);
+    if (sub->reserved)
+        spool_unreserve(sub->receiver->shared->spool, sub->reserved);
+    free(sub->recipients);
+    buf_done(&sub->texts);
+    buf_done(&sub->filling);
+    buf_done(&sub->sending);
+    buf_done(&sub->encoded);
+    free(sub->extents);
+    free(sub);
+}
+
+int submission_reserve(struct submission *sub, uint64_t bytes)
+{
+    int r = spool_reserve(sub->receiver->shared->spool, bytes);
+
+    if (r == 0)
+        sub->reserved += bytes;
+    return r;
+}
+
+/* ---- the envelope ---- */
+
+/*
+ * Slices of the envelope hold offsets into `texts` (which moves while it grows) until they are
+ * made real for encoding.
+ */
+static int keep_text(struct submission *sub, struct slice text, struct slice *ret)
+{
+    size_t at = buf_len(&sub->texts);
+    int r = buf_add(&sub->texts, text);
+
+    if (r == 0)
+        *ret = (struct slice){.ptr = (const uint8_t *)at, .len = text.len};
+    return r;
+}
+
+static void make_real(const struct submission *sub, struct slice *text)
+{
+    *text = slice_sub(buf_slice(&sub->texts), (size_t)text->ptr, text->len);
+}
+
+int submission_set_sender(struct submission *sub, const struct smtp_mail *mail)
+{
+    struct envelope *e = &sub->envelope;
+    int r = keep_text(sub, smtp_address_mailbox(&mail->sender), &e->sender);
+
+    if (r == 0)
+        r = keep_text(sub, mail->envid, &e->envid);
+    e->flags = (mail->body == SMTP_BODY_8BITMIME ? ENVELOPE_8BITMIME : 0u) |
+               (mail->smtputf8 ? ENVELOPE_SMTPUTF8 : 0u) |
+               (mail->ret == SMTP_RET_FULL ? ENVELOPE_RET_FULL : 0u) |
+               (mail->ret == SMTP_RET_HDRS ? ENVELOPE_RET_HDRS : 0u);
+    return r;
+}
+
+static int grow_recipients(struct submission *sub)
+{
+    size_t room = sub->recipients_room ? sub->recipients_room * 4 : 1;
+    struct recipient *more;
+
+    if (sub->envelope.recipient_count < sub->recipients_room)
+        return 0;
+    if (room > ENVELOPE_RECIPIENTS_MAX)
+        room = ENVELOPE_RECIPIENTS_MAX;
+    if (room == sub->recipients_room)
+        return -E2BIG;
+    more = realloc(sub->recipients, room * sizeof(*more));
+    if (!more)
+        return -ENOMEM;
+    sub->recipients = more;
+    sub->recipients_room = room;
+    return 0;
+}
+
+/* A bare "postmaster" is ours (RFC 5321, section 4.5.1). */
+static int keep_address(struct submission *sub, const struct smtp_address *a, struct slice hostname,
+                        struct slice *ret)
+{
+    int r = keep_text(sub, smtp_address_mailbox(a), ret);
+
+    if (r == 0 && smtp_address_domain(a).len == 0) {
+        r = buf_push(&sub->texts, '@');
+        if (r == 0)
+            r = buf_add(&sub->texts, hostname);
+        ret->len += 1 + hostname.len;
+    }
+    return r;
+}
+
+int submission_add_recipient(struct submission *sub, const struct smtp_rcpt *rcpt,
+                             struct slice hostname)
+{
+    struct recipient kept = {.notify = (uint8_t)rcpt->notify};
+    int r = grow_recipients(sub);
+
+    if (r == 0)
+        r = keep_address(sub, &rcpt->recipient, hostname, &kept.address);
+    if (r == 0)
+        r = keep_text(sub, rcpt->orcpt, &kept.orcpt);
+    if (r == 0)
+        sub->recipients[sub->envelope.recipient_count++] = kept;
+    return r;
+}
+
+struct slice submission_only_recipient(const struct submission *sub)
+{
+    struct slice address = sub->recipients[0].address;
+
+    make_real(sub, &address);
+    return address;
+}
+
+static int encode_envelope(struct submission *sub, struct slice client_ip, struct slice helo,
+                           struct slice listener_name)
+{
+    struct envelope *e = &sub->envelope;
+
+    make_real(sub, &e->sender);
+    make_real(sub, &e->envid);
+    for (size_t i = 0; i < e->recipient_count; i++) {
+        make_real(sub, &sub->recipients[i].address);
+        make_real(sub, &sub->recipients[i].orcpt);
+    }
+    e->recipients = sub->recipients;
+    e->client_ip = client_ip;
+    e->client_helo = helo;
+    e->client_name = listener_name;
+    e->arrival_ms = clock_wall_ms();
+    e->body_bytes = sub->body_bytes;
+    if (header_scan_has_8bit(&sub->scan))
+        e->flags |= ENVELOPE_8BITMIME;
+    return envelope_encode(e, &sub->encoded);
+}
+
+/* ---- requests ---- */
+
+static void refuse(struct submission *sub, int err)
+{
+    if (sub->refusal == SUBMISSION_FINE)
+        sub->refusal = err == -ENOSPC   ? SUBMISSION_NO_SPACE
+                       : err == -ENOMEM ? SUBMISSION_NO_MEMORY
+                                        : SUBMISSION_DISK_ERROR;
+}
+
+static void post(struct submission *sub, enum spool_op op, struct slice data,
+                 void (*answered)(struct parcel *p, void *receiver))
+{
+    sub->request = (struct spool_request){.parcel.deliver = answered,
+                                          .op = op,
+                                          .id = sub->id,
+                                          .data = data,
+                                          .extents = sub->extents,
+                                          .extent_count = sub->extent_count,
+                                          .answer_to = sub->receiver->answers};
+    sub->request_is_out = true;
+    if (op == SPOOL_OP_COMMIT)
+        sub->request.envelope = buf_slice(&sub->encoded);
+    spool_writer_post(sub->receiver->shared->writer, &sub->request);
+}
+
+static int room_for_extents(struct submission *sub, uint32_t count)
+{
+    uint32_t room = sub->extents_room ? sub->extents_room * 2 : 4;
+    struct spool_extent *more;
+
+    if (sub->extent_count + count <= sub->extents_room)
+        return 0;
+    more = realloc(sub->extents, room * sizeof(*more));
+    if (!more)
+        return -ENOMEM;
+    sub->extents = more;
+    sub->extents_room = room;
+    return 0;
+}
+
+static void advance(struct submission *sub);
+
+static void aborted(struct parcel *p, void *receiver)
+{
+    (void)receiver;
+    submission_free(CONTAINER_OF(p, struct submission, request.parcel));
+}
+
+/* What was appended is given back to the spool before the submission goes. */
+static void post_abort(struct submission *sub)
+{
+    if (sub->extent_count)
+        post(sub, SPOOL_OP_ABORT, (struct slice){0}, aborted);
+    else
+        submission_free(sub);
+}
+
+static void appended(struct parcel *p, void *receiver)
+{
+    struct submission *sub = CONTAINER_OF(p, struct submission, request.parcel);
+
+    (void)receiver;
+    sub->request_is_out = false;
+    if (sub->request.result < 0)
+        refuse(sub, sub->request.result);
+    else
+        sub->extents[sub->extent_count++] = sub->request.extent;
+    advance(sub);
+}
+
+/* In the queue thread: the last step of its life. */
+static void filed(struct parcel *p, void *receiver)
+{
+    struct submission *sub = CONTAINER_OF(p, struct submission, request.parcel);
+    struct receive_shared *shared = sub->receiver->shared;
+
+    (void)receiver;
+    shared->committed(shared->committed_ctx, sub->id, buf_slice(&sub->encoded));
+    submission_free(sub);
+}
+
+static void log_accepted(const struct submission *sub)
+{
+    const struct envelope *e = &sub->envelope;
+
+    counter_add(COUNTER_RECIPIENTS_ACCEPTED, e->recipient_count);
+    event(EVENT_MESSAGE_ACCEPTED, sub->id, EV_SLICE("from", e->sender),
+          EV_UINT("recipients", e->recipient_count), EV_SLICE("to", e->recipients[0].address),
+          EV_UINT("size", e->body_bytes), EV_SLICE("client", e->client_ip),
+          EV_SLICE("helo", e->client_helo), EV_SLICE("listener", e->client_name));
+}
+
+static void committed(struct parcel *p, void *receiver)
+{
+    struct submission *sub = CONTAINER_OF(p, struct submission, request.parcel);
+    int result = sub->request.result;
+
+    (void)receiver;
+    sub->receiver->commits--;
+    if (result == 0)
+        log_accepted(sub);
+    if (sub->session)
+        session_committed(sub->session, result, sub->id);
+    if (result < 0) {
+        submission_free(sub);
+        return;
+    }
+    buf_done(&sub->filling);
+    buf_done(&sub->sending);
+    sub->request.parcel.deliver = filed;
+    mailbox_post(sub->receiver->shared->queue, &sub->request.parcel);
+}
+
+static void give_up(struct submission *sub, int result)
+{
+    struct session *session = sub->session;
+    uint64_t id = sub->id;
+
+    sub->session = NULL;
+    sub->receiver->commits--;
+    post_abort(sub);
+    if (session)
+        session_committed(session, result, id);
+}
+
+static int refusal_error(enum submission_refusal refusal)
+{
+    switch (refusal) {
+    case SUBMISSION_NO_SPACE:
+        return -ENOSPC;
+    case SUBMISSION_LOOP:
+        return -ELOOP;
+    case SUBMISSION_NO_MEMORY:
+        return -ENOMEM;
+    case SUBMISSION_FINE:
+    case SUBMISSION_DISK_ERROR:
+    default:
+        return -EIO;
+    }
+}
+
+static void commit_now(struct submission *sub)
+{
+    if (room_for_extents(sub, 1) < 0)
+        refuse(sub, -ENOMEM);
+    if (sub->refusal != SUBMISSION_FINE) {
+        give_up(sub, refusal_error(sub->refusal));
+        return;
+    }
+    post(sub, SPOOL_OP_COMMIT, slice_from(buf_slice(&sub->sending), sub->sent), committed);
+    message_ends(sub);
+}
+
+/* Posts the next piece of `sending`; the last one waits for the commit when the body is whole. */
+static bool send_piece(struct submission *sub)
+{
+    struct slice left = slice_from(buf_slice(&sub->sending), sub->sent);
+    bool is_last = sub->body_is_whole && buf_len(&sub->filling) == 0;
+
+    if (left.len == 0 || (is_last && left.len <= SPOOL_EXTENT_MAX))
+        return false;
+    if (room_for_extents(sub, 1) < 0) {
+        refuse(sub, -ENOMEM);
+        return false;
+    }
+    left = slice_sub(left, 0, SPOOL_EXTENT_MAX);
+    sub->sent += left.len;
+    post(sub, SPOOL_OP_APPEND, left, appended);
+    return true;
+}
+
+static void swap_blocks(struct submission *sub)
+{
+    struct buf empty = sub->sending;
+
+    sub->sending = sub->filling;
+    sub->filling = empty;
+    buf_clear(&sub->filling);
+    sub->sent = 0;
+}
+
+/* Does what comes next when no request is out. */
+static void advance(struct submission *sub)
+{
+    bool sending_is_over;
+
+    if (!sub->session && !sub->is_committing) {
+        post_abort(sub);
+        return;
+    }
+    if (sub->refusal != SUBMISSION_FINE) { /* swallow the rest; the answer comes at the end */
+        buf_clear(&sub->filling);
+        buf_clear(&sub->sending);
+        sub->sent = 0;
+    }
+    if (send_piece(sub))
+        return;
+    sending_is_over = sub->sent == buf_len(&sub->sending);
+    if (sending_is_over && buf_len(&sub->filling) &&
+        (sub->body_is_whole || buf_len(&sub->filling) >= SUBMISSION_BLOCK)) {
+        swap_blocks(sub);
+        if (send_piece(sub))
+            return;
+    }
+    if (sub->body_is_whole)
+        commit_now(sub);
+    else
+        session_resume_body(sub->session);
+}
+
+static void keep_reserve(struct submission *sub)
+{
+    uint64_t needed = sub->body_bytes + buf_len(&sub->texts) + RECORD_OVERHEAD;
+
+    if (needed > sub->reserved && submission_reserve(sub, needed - sub->reserved + RESERVE_STEP))
+        refuse(sub, -ENOSPC);
+}
+
+bool submission_body(struct submission *sub, struct slice body)
+{
+    header_scan_feed(&sub->scan, body);
+    sub->body_bytes += body.len;
+    if (sub->refusal == SUBMISSION_FINE)
+        keep_reserve(sub);
+    if (sub->refusal != SUBMISSION_FINE)
+        return true;
+    if (buf_add(&sub->filling, body) < 0)
+        refuse(sub, -ENOMEM);
+    if (buf_len(&sub->filling) < SUBMISSION_BLOCK)
+        return true;
+    if (sub->request_is_out)
+        return false;
+    swap_blocks(sub);
+    if (!send_piece(sub))
+        ASSERT(sub->refusal != SUBMISSION_FINE);
+    return true;
+}
+
+int submission_commit(struct submission *sub, struct slice client_ip, struct slice helo,
+                      struct slice listener_name)
+{
+    if (encode_envelope(sub, client_ip, helo, listener_name) < 0 || room_for_extents(sub, 3) < 0)
+        refuse(sub, -ENOMEM);
+    if (sub->refusal != SUBMISSION_FINE && !sub->request_is_out) {
+        int err = refusal_error(sub->refusal);
+
+        submission_abort(&sub);
+        return err;
+    }
+    sub->body_is_whole = true;
+    sub->is_committing = true;
+    sub->receiver->commits++;
+    if (!sub->request_is_out)
+        advance(sub);
+    return 0;
+}
+
+void submission_abort(struct submission **subp)
+{
+    struct submission *sub = *subp;
+
+    *subp = NULL;
+    if (!sub)
+        return;
+    ASSERT(!sub->is_committing);
+    sub->session = NULL;
+    message_ends(sub);
+    if (!sub->request_is_out)
+        post_abort(sub);
+}
