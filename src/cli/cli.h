@@ -14,3 +14,5 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 int usage_error(const char *name, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Prints "penstock NAME: message" to stderr. Returns EXIT_FAILED. */
 int command_error(const char *name, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+int cmd_serve(int argc, char **argv);
