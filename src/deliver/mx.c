@@ -207,7 +207,7 @@ static void shuffle(struct rand *r, uint8_t *items, size_t count)
 static void take_addresses(struct mx *m, struct mx_host *h, size_t ip_len,
                            const struct dns_answer *answer)
 {
-    uint8_t order[DNS_RECORDS_MAX];
+    uint8_t order[DNS_RECORDS_MAX] = {0};
     size_t count = MIN_OF(answer->count, DNS_RECORDS_MAX), kept = 0;
 
     for (size_t i = 0; i < count; i++)
@@ -232,7 +232,7 @@ static void take_addresses(struct mx *m, struct mx_host *h, size_t ip_len,
 static void arrange(struct mx *m, struct mx_host *h)
 {
     struct mx_host sorted = *h;
-    uint8_t order[2 * MX_ADDRESSES_PER_FAMILY];
+    uint8_t order[2 * MX_ADDRESSES_PER_FAMILY] = {0};
     uint8_t first_len = m->config->families == CONFIG_FAMILIES_PREFER_IPV4 ? 4 : 16;
 
     if (m->config->families == CONFIG_FAMILIES_ANY) {

@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/err.h"
 
 #define SUB_DIR_MAX 4
@@ -37,6 +38,7 @@ static struct posix_fs *posix_of(struct fs *fs)
 
 static int fd_of(struct fs_file *f)
 {
+    ASSERT(f);
     return CONTAINER_OF(f, struct posix_file, file)->fd;
 }
 
