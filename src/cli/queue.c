@@ -1,0 +1,839 @@
+/*
+ * cli/queue.c - `penstock queue`: looks at the queue of a running server and acts on it.
+ *
+ * Everything comes from the control socket, in pages: a listing or an action over a million
+ * messages streams and never holds the server up.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/format.h"
+
+#define PATH_MAX_BYTES KIB(16)
+#define PAGE "1000"
+
+struct options {
+    const char *socket, *config;
+    const char *destination, *sender, *recipient, *state;
+    uint64_t older_than_s, younger_than_s, limit;
+    bool all, json, body, brief;
+    char **ids;
+    size_t id_count;
+};
+
+struct verb {
+    const char *name, *arguments, *summary;
+    int (*run)(const struct verb *v, const struct options *o, struct client *c);
+    bool takes_filters, is_action;
+};
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
+}
+
+/* 0 for null and for what is missing. */
+static int64_t int_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static void print_harmless(const char *text)
+{
+    struct buf b = BUF_INIT(MIB(8));
+
+    (void)format_harmless(&b, slice_str(text));
+    fputs(buf_cstr(&b), stdout);
+    buf_done(&b);
+}
+
+static int print_json(const json_t *value, size_t flags)
+{
+    if (json_dumpf(value, stdout, flags) < 0 || putchar('\n') == EOF)
+        return EXIT_FAILED;
+    return EXIT_DONE;
+}
+
+/* "55m" from now; "now" for what is due, "-" for what never is. */
+static void format_until(int64_t at_ms, int64_t now_ms, char ret[static FORMAT_TEXT_MAX])
+{
+    if (at_ms == 0)
+        (void)snprintf(ret, FORMAT_TEXT_MAX, "-");
+    else if (at_ms <= now_ms)
+        (void)snprintf(ret, FORMAT_TEXT_MAX, "now");
+    else
+        format_age(at_ms - now_ms, ret);
+}
+
+/* ---- list ---- */
+
+static const struct table_column list_columns[] = {
+    {"ID", 0, false},      {"AGE", 0, true},          {"SIZE", 0, true},
+    {"STATE", 0, false},   {"TRIES", 0, true},        {"NEXT", 0, true},
+    {"SENDER", 32, false}, {"RECIPIENTS", 40, false}, {"LAST REPLY", 0, false},
+};
+static const struct table_column brief_columns[] = {
+    {"ID", 0, false},   {"AGE", 0, true},  {"STATE", 0, false},
+    {"TRIES", 0, true}, {"NEXT", 0, true}, {"DESTINATION", 0, false},
+};
+
+static int add_text(struct table *t, const char *text)
+{
+    return table_add(t, slice_str(text));
+}
+
+/* "b@example.org +2 (via hop.example:25)" */
+static int add_recipients(struct table *t, const json_t *item)
+{
+    const char *first = json_string_value(json_array_get(json_object_get(item, "recipients"), 0));
+    const char *destination = text_of(item, "destination"), *at;
+    int64_t more = int_of(item, "recipient_count") - 1;
+    struct buf cell = BUF_INIT(KIB(8));
+    int r;
+
+    if (!first) {
+        r = add_text(t, destination);
+        return r;
+    }
+    (void)buf_add_str(&cell, first);
+    if (more > 0)
+        (void)buf_addf(&cell, " +%" PRId64, more);
+    at = strrchr(first, '@');
+    if (!at || !slice_eq_case(slice_str(at + 1), slice_str(destination)))
+        (void)buf_addf(&cell, " (via %s)", destination);
+    r = table_add(t, buf_slice(&cell));
+    buf_done(&cell);
+    return r;
+}
+
+static int add_row(struct table *t, const json_t *item, int64_t now_ms, bool brief)
+{
+    char age[FORMAT_TEXT_MAX], size[FORMAT_TEXT_MAX], next[FORMAT_TEXT_MAX], tries[24];
+    const char *sender = json_string_value(json_object_get(item, "sender"));
+    const char *state = text_of(item, "state");
+    bool has_details = sender != NULL;
+    int r;
+
+    format_age(now_ms - int_of(item, "arrival_ms"), age);
+    format_bytes((uint64_t)int_of(item, "bytes"), size);
+    format_until(strcmp(state, "deferred") == 0 ? int_of(item, "next_attempt_ms")
+                 : strcmp(state, "held") == 0   ? 0
+                                                : now_ms,
+                 now_ms, next);
+    (void)snprintf(tries, sizeof(tries), "%" PRId64, int_of(item, "attempts"));
+    r = add_text(t, text_of(item, "id")) | add_text(t, age);
+    if (!brief)
+        r |= add_text(t, has_details ? size : "?");
+    r |= add_text(t, state) | add_text(t, tries) | add_text(t, next);
+    if (brief)
+        return r | add_text(t, text_of(item, "destination"));
+    r |= add_text(t, !has_details ? "?" : *sender ? sender : "<>");
+    r |= add_recipients(t, item);
+    return r | add_text(t, text_of(item, "last_text"));
+}
+
+/* The question without cursor and id. */
+static int list_path(const struct options *o, const char *id, struct buf *path)
+{
+    char number[24];
+    int r = buf_add_str(path, "/v1/queue?limit=" PAGE);
+
+    if (!o->brief)
+        r |= client_add_query(path, "details", "1");
+    if (id)
+        r |= client_add_query(path, "id", id);
+    if (o->destination)
+        r |= client_add_query(path, "destination", o->destination);
+    if (o->sender)
+        r |= client_add_query(path, "sender", o->sender);
+    if (o->recipient)
+        r |= client_add_query(path, "recipient", o->recipient);
+    if (o->state)
+        r |= client_add_query(path, "state", o->state);
+    if (o->older_than_s) {
+        (void)snprintf(number, sizeof(number), "%" PRIu64, o->older_than_s);
+        r |= client_add_query(path, "older_than_s", number);
+    }
+    if (o->younger_than_s) {
+        (void)snprintf(number, sizeof(number), "%" PRIu64, o->younger_than_s);
+        r |= client_add_query(path, "younger_than_s", number);
+    }
+    return r;
+}
+
+struct listing {
+    const struct verb *verb;
+    const struct options *o;
+    struct client *client;
+    struct table table;
+    uint64_t printed;
+};
+
+static int print_page(struct listing *l, const json_t *page)
+{
+    const json_t *items = json_object_get(page, "items");
+    int64_t now_ms = int_of(page, "now_ms");
+    int r = EXIT_DONE;
+
+    for (size_t i = 0; i < json_array_size(items) && r == EXIT_DONE; i++) {
+        const json_t *item = json_array_get(items, i);
+
+        if (l->o->limit && l->printed >= l->o->limit)
+            break;
+        l->printed++;
+        if (l->o->json)
+            r = print_json(item, JSON_COMPACT);
+        else if (add_row(&l->table, item, now_ms, l->o->brief) < 0)
+            r = EXIT_FAILED;
+    }
+    table_flush(&l->table);
+    return ferror(stdout) ? EXIT_FAILED : r;
+}
+
+/* Follows cursors to the end. */
+static int list_pages(struct listing *l, const char *id)
+{
+    struct buf path = BUF_INIT(PATH_MAX_BYTES);
+    size_t base;
+    bool more = true;
+    int r = EXIT_DONE;
+
+    if (list_path(l->o, id, &path) < 0) {
+        buf_done(&path);
+        return command_error("queue list", "the filter is too long");
+    }
+    base = buf_len(&path);
+    while (r == EXIT_DONE && more && !(l->o->limit && l->printed >= l->o->limit)) {
+        json_t *page = NULL;
+        const char *cursor;
+
+        r = client_get(l->client, buf_cstr(&path), &page);
+        if (r != EXIT_DONE)
+            break;
+        r = print_page(l, page);
+        buf_truncate(&path, base);
+        cursor = json_string_value(json_object_get(page, "cursor"));
+        more = cursor && client_add_query(&path, "cursor", cursor) == 0;
+        json_decref(page);
+    }
+    buf_done(&path);
+    return r;
+}
+
+static int run_list(const struct verb *v, const struct options *o, struct client *c)
+{
+    struct listing l = {.verb = v, .o = o, .client = c};
+    size_t width = format_terminal_width(stdout);
+    int r = EXIT_DONE;
+
+    if (o->brief)
+        table_init(&l.table, brief_columns, ARRAY_SIZE(brief_columns), width, stdout);
+    else
+        table_init(&l.table, list_columns, ARRAY_SIZE(list_columns), width, stdout);
+    if (o->id_count == 0)
+        r = list_pages(&l, NULL);
+    for (size_t i = 0; i < o->id_count && r == EXIT_DONE; i++)
+        r = list_pages(&l, o->ids[i]);
+    if (r == EXIT_DONE && !o->json && l.printed == 0)
+        puts("Nothing is queued, or nothing that fits the filter.");
+    table_done(&l.table);
+    return r;
+}
+
+/* ---- summary ---- */
+
+static const struct table_column summary_columns[] = {
+    {"DESTINATION", 60, false}, {"MESSAGES", 0, true}, {"DEFERRED", 0, true},
+    {"READY", 0, true},         {"ACTIVE", 0, true},   {"HELD", 0, true},
+    {"OLDEST", 0, true},        {"NEXT", 0, true},     {"FAILURES", 0, true},
+};
+
+/* Appends the destinations of all pages to `all`. */
+static int get_destinations(struct client *c, json_t *all)
+{
+    struct buf path = BUF_INIT(PATH_MAX_BYTES);
+    bool more = true;
+    int r = EXIT_DONE;
+
+    (void)buf_add_str(&path, "/v1/queue/summary?limit=" PAGE);
+    while (r == EXIT_DONE && more) {
+        size_t base = buf_len(&path);
+        json_t *page = NULL;
+        const char *cursor;
+
+        r = client_get(c, buf_cstr(&path), &page);
+        if (r != EXIT_DONE)
+            break;
+        if (json_array_extend(all, json_object_get(page, "destinations")) < 0)
+            r = command_error("queue summary", "out of memory");
+        cursor = json_string_value(json_object_get(page, "cursor"));
+        if (strstr(buf_cstr(&path), "&cursor="))
+            base = (size_t)slice_find_slice(buf_slice(&path), SLICE_LIT("&cursor="));
+        buf_truncate(&path, base);
+        more = cursor && client_add_query(&path, "cursor", cursor) == 0;
+        json_decref(page);
+    }
+    buf_done(&path);
+    return r;
+}
+
+static int by_entries(const void *a, const void *b)
+{
+    const json_t *const *x = a, *const *y = b;
+    int64_t m = int_of(*x, "entries"), n = int_of(*y, "entries");
+
+    if (m != n)
+        return m < n ? 1 : -1;
+    return strcmp(text_of(*x, "destination"), text_of(*y, "destination"));
+}
+
+static int add_count(struct table *t, const json_t *object, const char *key)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof(text), "%" PRId64, int_of(object, key));
+    return add_text(t, text);
+}
+
+static int add_destination(struct table *t, const json_t *d, int64_t now_ms)
+{
+    char oldest[FORMAT_TEXT_MAX], next[FORMAT_TEXT_MAX];
+    int64_t next_ms = MAX_OF(int_of(d, "next_attempt_ms"), int_of(d, "paused_until_ms"));
+    int r;
+
+    format_age(now_ms - int_of(d, "oldest_arrival_ms"), oldest);
+    format_until(int_of(d, "ready") > 0 && int_of(d, "paused_until_ms") == 0 ? now_ms : next_ms,
+                 now_ms, next);
+    r = add_text(t, text_of(d, "destination")) | add_count(t, d, "entries") |
+        add_count(t, d, "deferred") | add_count(t, d, "ready") | add_count(t, d, "active") |
+        add_count(t, d, "held") | add_text(t, oldest) | add_text(t, next);
+    return r | add_count(t, d, "failures");
+}
+
+static int print_summary(const json_t *all, uint64_t limit)
+{
+    size_t count = json_array_size(all);
+    const json_t **sorted = calloc(count + 1, sizeof(*sorted));
+    int64_t now_ms = clock_wall_ms(), entries = 0;
+    struct table table;
+    int r = EXIT_DONE;
+
+    if (!sorted)
+        return command_error("queue summary", "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = json_array_get(all, i);
+        entries += int_of(sorted[i], "entries");
+    }
+    qsort(sorted, count, sizeof(*sorted), by_entries);
+    table_init(&table, summary_columns, ARRAY_SIZE(summary_columns), format_terminal_width(stdout),
+               stdout);
+    for (size_t i = 0; i < count && (limit == 0 || i < limit) && r == EXIT_DONE; i++)
+        if (add_destination(&table, sorted[i], now_ms) < 0)
+            r = command_error("queue summary", "out of memory");
+    table_flush(&table);
+    table_done(&table);
+    printf("%" PRId64 " queued for %zu destination%s\n", entries, count, count == 1 ? "" : "s");
+    free(sorted);
+    return r;
+}
+
+static int run_summary(const struct verb *v, const struct options *o, struct client *c)
+{
+    json_t *all = json_array();
+    int r = all ? get_destinations(c, all) : EXIT_FAILED;
+
+    (void)v;
+    if (r == EXIT_DONE && o->json) {
+        json_t *object = json_pack("{s:O}", "destinations", all);
+
+        r = object ? print_json(object, JSON_INDENT(1)) : EXIT_FAILED;
+        json_decref(object);
+    } else if (r == EXIT_DONE) {
+        r = print_summary(all, o->limit);
+    }
+    json_decref(all);
+    return r;
+}
+
+/* ---- show ---- */
+
+static void print_at(const char *label, int64_t ms)
+{
+    char text[FORMAT_TEXT_MAX];
+
+    if (ms == 0)
+        return;
+    format_time(ms, text);
+    printf("%s%s UTC", label, text);
+}
+
+static void print_envelope(const json_t *m)
+{
+    const json_t *client = json_object_get(m, "client"), *flags = json_object_get(m, "flags");
+    char text[FORMAT_TEXT_MAX];
+
+    printf("Message %s\n  sender      ", text_of(m, "id"));
+    print_harmless(*text_of(m, "sender") ? text_of(m, "sender") : "<>");
+    print_at("\n  arrived     ", int_of(m, "arrival_ms"));
+    format_age(clock_wall_ms() - int_of(m, "arrival_ms"), text);
+    printf(", %s ago", text);
+    if (*text_of(client, "ip")) {
+        printf(", from ");
+        print_harmless(text_of(client, "ip"));
+        printf(" (");
+        print_harmless(text_of(client, "helo"));
+        printf(")");
+    }
+    format_bytes((uint64_t)int_of(m, "bytes"), text);
+    printf("\n  size        %s", text);
+    if (*text_of(m, "envid")) {
+        printf("\n  envid       ");
+        print_harmless(text_of(m, "envid"));
+    }
+    if (json_array_size(flags) > 0)
+        printf("\n  flags      ");
+    for (size_t i = 0; i < json_array_size(flags); i++)
+        printf(" %s", json_string_value(json_array_get(flags, i)));
+    printf("\n");
+}
+
+static void print_entries(const json_t *entries)
+{
+    int64_t now_ms = clock_wall_ms();
+
+    for (size_t i = 0; i < json_array_size(entries); i++) {
+        const json_t *e = json_array_get(entries, i);
+        char next[FORMAT_TEXT_MAX];
+
+        printf("  queued for  ");
+        print_harmless(text_of(e, "destination"));
+        printf(": %s, %" PRId64 " attempts", text_of(e, "state"), int_of(e, "attempts"));
+        if (strcmp(text_of(e, "state"), "deferred") == 0) {
+            format_until(int_of(e, "next_attempt_ms"), now_ms, next);
+            printf(", next in %s", next);
+        }
+        printf("\n");
+    }
+}
+
+static void print_recipients(const json_t *recipients)
+{
+    printf("Recipients\n");
+    for (size_t i = 0; i < json_array_size(recipients); i++) {
+        const json_t *r = json_array_get(recipients, i);
+
+        printf("  ");
+        print_harmless(text_of(r, "address"));
+        printf(": %s, %" PRId64 " attempts", text_of(r, "state"), int_of(r, "attempts"));
+        print_at(", last ", int_of(r, "last_attempt_ms"));
+        print_at(", next ", int_of(r, "next_attempt_ms"));
+        printf("\n");
+        if (*text_of(r, "last_text")) {
+            printf("      ");
+            print_harmless(text_of(r, "last_text"));
+            printf("\n");
+        }
+    }
+}
+
+static void print_results(const json_t *results)
+{
+    for (size_t i = 0; i < json_array_size(results); i++) {
+        const json_t *result = json_array_get(results, i);
+        const json_t *recipients = json_object_get(result, "recipients");
+
+        printf("      %s ", text_of(result, "state"));
+        print_harmless(json_string_value(json_array_get(recipients, 0)));
+        if (json_array_size(recipients) > 1)
+            printf(" and %zu more", json_array_size(recipients) - 1);
+        printf(": ");
+        print_harmless(text_of(result, "text"));
+        printf("\n");
+    }
+}
+
+static void print_history(const json_t *m)
+{
+    const json_t *history = json_object_get(m, "history");
+
+    if (json_array_size(history) > 0)
+        printf("History\n");
+    for (size_t i = 0; i < json_array_size(history); i++) {
+        const json_t *mark = json_array_get(history, i);
+
+        print_at("  ", int_of(mark, "at_ms"));
+        printf("  %s\n", text_of(mark, "event"));
+        print_results(json_object_get(mark, "results"));
+    }
+    if (json_is_true(json_object_get(m, "history_is_cut")))
+        printf("  (there is more than is shown)\n");
+}
+
+static int show_one(const struct options *o, struct client *c, const char *id)
+{
+    struct buf path = BUF_INIT(KIB(1));
+    json_t *m = NULL;
+    int r;
+
+    /* An id has nothing to escape; what is none finds nothing. */
+    for (const char *p = id; *p; p++)
+        if (!byte_is_alpha((uint8_t)*p) && !byte_is_digit((uint8_t)*p))
+            return command_error("queue show", "'%s' is not a queue id", id);
+    if (buf_addf(&path, "/v1/queue/%s%s", id, o->body ? "/body" : "") < 0) {
+        buf_done(&path);
+        return command_error("queue show", "'%s' is not a queue id", id);
+    }
+    r = o->body ? client_download(c, buf_cstr(&path), stdout) : client_get(c, buf_cstr(&path), &m);
+    if (r == EXIT_DONE && o->json && m) {
+        r = print_json(m, JSON_INDENT(1));
+    } else if (r == EXIT_DONE && m) {
+        print_envelope(m);
+        print_entries(json_object_get(m, "entries"));
+        print_recipients(json_object_get(m, "recipients"));
+        print_history(m);
+    }
+    json_decref(m);
+    buf_done(&path);
+    return r;
+}
+
+static int run_show(const struct verb *v, const struct options *o, struct client *c)
+{
+    int r = EXIT_DONE;
+
+    if (o->id_count == 0)
+        return usage_error("queue show", "which message? Give its queue id");
+    (void)v;
+    for (size_t i = 0; i < o->id_count; i++)
+        if (show_one(o, c, o->ids[i]) != EXIT_DONE)
+            r = EXIT_FAILED;
+    return r;
+}
+
+/* ---- actions ---- */
+
+struct sums {
+    int64_t matched, done, busy;
+};
+
+static int set_filter_text(json_t *filter, const char *key, const char *value)
+{
+    return value ? json_object_set_new(filter, key, json_string(value)) : 0;
+}
+
+static json_t *make_filter(const struct options *o, const char *id)
+{
+    json_t *filter = json_object();
+    int r = 0;
+
+    r |= set_filter_text(filter, "id", id);
+    r |= set_filter_text(filter, "destination", o->destination);
+    r |= set_filter_text(filter, "sender", o->sender);
+    r |= set_filter_text(filter, "recipient", o->recipient);
+    r |= set_filter_text(filter, "state", o->state);
+    if (o->older_than_s)
+        r |= json_object_set_new(filter, "older_than_s", json_integer((json_int_t)o->older_than_s));
+    if (o->younger_than_s)
+        r |= json_object_set_new(filter, "younger_than_s",
+                                 json_integer((json_int_t)o->younger_than_s));
+    if (o->all)
+        r |= json_object_set_new(filter, "all", json_true());
+    if (r < 0) {
+        json_decref(filter);
+        return NULL;
+    }
+    return filter;
+}
+
+static int act_pages(const struct verb *v, const struct options *o, struct client *c,
+                     const char *id, struct sums *sums)
+{
+    json_t *filter = make_filter(o, id);
+    json_t *body = filter ? json_pack("{s:s, s:o}", "action", v->name, "filter", filter) : NULL;
+    bool more = true;
+    int r = EXIT_DONE;
+
+    if (!body)
+        return command_error("queue", "the filter is not UTF-8, or out of memory");
+    while (r == EXIT_DONE && more) {
+        json_t *page = NULL, *cursor;
+
+        r = client_post(c, "/v1/queue/actions", body, &page);
+        if (r != EXIT_DONE)
+            break;
+        sums->matched += int_of(page, "matched");
+        sums->done += int_of(page, "done");
+        sums->busy += int_of(page, "busy");
+        cursor = json_object_get(page, "cursor");
+        more = json_is_string(cursor) && json_object_set(body, "cursor", cursor) == 0;
+        json_decref(page);
+    }
+    json_decref(body);
+    return r;
+}
+
+static int tell_sums(const struct verb *v, const struct options *o, const struct sums *sums,
+                     size_t missing)
+{
+    if (o->json)
+        printf("{\"action\":\"%s\",\"matched\":%" PRId64 ",\"done\":%" PRId64 ",\"busy\":%" PRId64
+               "}\n",
+               v->name, sums->matched, sums->done, sums->busy);
+    else
+        printf("%s: %" PRId64 " matched, %" PRId64 " done\n", v->name, sums->matched, sums->done);
+    if (sums->busy > 0)
+        return command_error(
+            "queue", "%" PRId64 " are being sent at this moment: ask again for those", sums->busy);
+    return missing > 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int run_action(const struct verb *v, const struct options *o, struct client *c)
+{
+    struct sums sums = {0};
+    size_t missing = 0;
+    int r = EXIT_DONE;
+
+    if (o->id_count == 0)
+        r = act_pages(v, o, c, NULL, &sums);
+    for (size_t i = 0; i < o->id_count && r == EXIT_DONE; i++) {
+        int64_t before = sums.matched;
+
+        r = act_pages(v, o, c, o->ids[i], &sums);
+        if (r == EXIT_DONE && sums.matched == before) {
+            (void)command_error("queue", "there is no message %s that fits", o->ids[i]);
+            missing++;
+        }
+    }
+    return r == EXIT_DONE ? tell_sums(v, o, &sums, missing) : r;
+}
+
+/* ---- the command line ---- */
+
+static const struct verb verbs[] = {
+    {"list", "[ID...]", "prints the queue, one line for a message and destination", run_list, true,
+     false},
+    {"show", "ID...", "prints a message's envelope, attempts with replies, next attempt", run_show,
+     false, false},
+    {"retry", "[ID...]", "makes messages due now", run_action, true, true},
+    {"hold", "[ID...]", "keeps messages from being sent until they are released", run_action, true,
+     true},
+    {"release", "[ID...]", "ends a hold", run_action, true, true},
+    {"bounce", "[ID...]", "gives messages up and tells their senders", run_action, true, true},
+    {"remove", "[ID...]", "deletes messages and tells nobody", run_action, true, true},
+    {"summary", "", "prints counts, oldest age and next attempt by destination", run_summary, false,
+     false},
+};
+
+static const char filter_help[] =
+    "Which messages:\n"
+    "  ID...                   these\n"
+    "  --destination DOMAIN    queued for this destination\n"
+    "  --sender TEXT           whose sender contains TEXT\n"
+    "  --recipient TEXT        with a recipient that contains TEXT\n"
+    "  --older-than AGE        that arrived more than AGE ago: 90s, 30m, 2h, 1d\n"
+    "  --younger-than AGE      that arrived less than AGE ago\n"
+    "  --held, --deferred      in this state\n";
+
+static const char common_help[] =
+    "  --json                  answers for programs\n"
+    "  --socket PATH           the server's control socket\n"
+    "  -c, --config FILE       the server's configuration, which names the socket\n"
+    "  -h, --help              this text\n";
+
+static int print_queue_help(FILE *to)
+{
+    fprintf(to, "Usage: penstock queue VERB [OPTIONS]\n\nLooks at the queue of a running server "
+                "and acts on it.\n\nVerbs:\n");
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+        fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].summary);
+    fprintf(to, "\n'penstock queue VERB --help' tells more of each.\n");
+    return to == stdout ? EXIT_DONE : EXIT_USAGE;
+}
+
+static int print_verb_help(const struct verb *v)
+{
+    printf("Usage: penstock queue %s [OPTIONS] %s\n\n%c%s.\n\n", v->name, v->arguments,
+           v->summary[0] - 'a' + 'A', v->summary + 1);
+    if (v->takes_filters)
+        fputs(filter_help, stdout);
+    if (v->is_action)
+        puts("  --all                   all; needed where there is no other choice\n");
+    else
+        puts("");
+    puts("Options:");
+    if (v->run == run_list)
+        puts("  --brief                 without sender, recipients and reply: faster");
+    if (v->run == run_list || v->run == run_summary)
+        puts("  --limit N               at most N lines");
+    if (v->run == run_show)
+        puts("  --body                  the message itself, as it will be sent");
+    fputs(common_help, stdout);
+    return EXIT_DONE;
+}
+
+enum long_option {
+    OPT_SOCKET = 256,
+    OPT_DESTINATION,
+    OPT_SENDER,
+    OPT_RECIPIENT,
+    OPT_OLDER,
+    OPT_YOUNGER,
+    OPT_HELD,
+    OPT_DEFERRED,
+    OPT_ALL,
+    OPT_JSON,
+    OPT_BODY,
+    OPT_BRIEF,
+    OPT_LIMIT,
+};
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"help", no_argument, NULL, 'h'},
+    {"socket", required_argument, NULL, OPT_SOCKET},
+    {"destination", required_argument, NULL, OPT_DESTINATION},
+    {"sender", required_argument, NULL, OPT_SENDER},
+    {"recipient", required_argument, NULL, OPT_RECIPIENT},
+    {"older-than", required_argument, NULL, OPT_OLDER},
+    {"younger-than", required_argument, NULL, OPT_YOUNGER},
+    {"held", no_argument, NULL, OPT_HELD},
+    {"deferred", no_argument, NULL, OPT_DEFERRED},
+    {"all", no_argument, NULL, OPT_ALL},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"body", no_argument, NULL, OPT_BODY},
+    {"brief", no_argument, NULL, OPT_BRIEF},
+    {"limit", required_argument, NULL, OPT_LIMIT},
+    {NULL, 0, NULL, 0},
+};
+
+static int set_age(const char *name, const char *value, uint64_t *ret)
+{
+    if (format_parse_age(slice_str(value), ret) < 0 || *ret == 0)
+        return usage_error("queue", "--%s %s: say an age such as 90s, 30m, 2h or 1d", name, value);
+    return EXIT_DONE;
+}
+
+static int set_limit(const char *value, uint64_t *ret)
+{
+    if (slice_to_u64(slice_str(value), UINT64_MAX, ret) < 0 || *ret == 0)
+        return usage_error("queue", "--limit %s: say a number from 1", value);
+    return EXIT_DONE;
+}
+
+static int set_option(struct options *o, int opt)
+{
+    switch (opt) {
+    case 'c':
+        o->config = optarg;
+        return EXIT_DONE;
+    case OPT_SOCKET:
+        o->socket = optarg;
+        return EXIT_DONE;
+    case OPT_DESTINATION:
+        o->destination = optarg;
+        return EXIT_DONE;
+    case OPT_SENDER:
+        o->sender = optarg;
+        return EXIT_DONE;
+    case OPT_RECIPIENT:
+        o->recipient = optarg;
+        return EXIT_DONE;
+    case OPT_OLDER:
+        return set_age("older-than", optarg, &o->older_than_s);
+    case OPT_YOUNGER:
+        return set_age("younger-than", optarg, &o->younger_than_s);
+    case OPT_LIMIT:
+        return set_limit(optarg, &o->limit);
+    case OPT_HELD:
+        o->state = "held";
+        return EXIT_DONE;
+    case OPT_DEFERRED:
+        o->state = "deferred";
+        return EXIT_DONE;
+    case OPT_ALL:
+        o->all = true;
+        return EXIT_DONE;
+    case OPT_JSON:
+        o->json = true;
+        return EXIT_DONE;
+    case OPT_BODY:
+        o->body = true;
+        return EXIT_DONE;
+    case OPT_BRIEF:
+        o->brief = true;
+        return EXIT_DONE;
+    default:
+        return usage_error("queue", "there is no such option, or it lacks its value");
+    }
+}
+
+static bool has_filter(const struct options *o)
+{
+    return o->destination || o->sender || o->recipient || o->state || o->older_than_s ||
+           o->younger_than_s;
+}
+
+static int check_options(const struct verb *v, const struct options *o)
+{
+    if (!v->takes_filters && has_filter(o))
+        return usage_error("queue", "%s takes no filter", v->name);
+    if (v->run == run_summary && o->id_count > 0)
+        return usage_error("queue", "summary takes no queue id");
+    if (v->is_action && o->all && o->id_count > 0)
+        return usage_error("queue", "--all and queue ids together make no sense");
+    if (v->is_action && !o->all && o->id_count == 0 && !has_filter(o))
+        return usage_error("queue", "%s what? Give queue ids, a filter, or --all for every message",
+                           v->name);
+    return EXIT_DONE;
+}
+
+static int run_verb(const struct verb *v, int argc, char **argv)
+{
+    struct options o = {0};
+    struct client *c = NULL;
+    int opt, r = EXIT_DONE;
+
+    opterr = 0;
+    optind = 1;
+    while (r == EXIT_DONE && (opt = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
+        if (opt == 'h')
+            return print_verb_help(v);
+        r = set_option(&o, opt);
+    }
+    if (r != EXIT_DONE)
+        return r;
+    o.ids = argv + optind;
+    o.id_count = (size_t)(argc - optind);
+    if (v->run == run_show && o.id_count == 0)
+        return usage_error("queue", "show which message? Give its queue id");
+    r = check_options(v, &o);
+    if (r == EXIT_DONE)
+        r = client_new(&c, "queue", o.socket, o.config);
+    if (r == EXIT_DONE)
+        r = v->run(v, &o, c);
+    client_free(&c);
+    if (r == EXIT_DONE && fflush(stdout) == EOF)
+        r = command_error("queue", "cannot write to standard output");
+    return r;
+}
+
+int cmd_queue(int argc, char **argv)
+{
+    if (argc < 2)
+        return print_queue_help(stderr);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return print_queue_help(stdout);
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+        if (strcmp(verbs[i].name, argv[1]) == 0)
+            return run_verb(&verbs[i], argc - 1, argv + 1);
+    return usage_error("queue", "there is no '%s'", argv[1]);
+}
