@@ -70,6 +70,7 @@ int loop_new(struct loop **ret)
     timers_init(&loop->timers);
     list_init(&loop->signals);
     list_init(&loop->streams);
+    buf_init(&loop->tls_out, SIZE_MAX);
     loop->timer_at_ms = UINT64_MAX;
     (void)uv_timer_init(&loop->uv, &loop->timer);
     loop->timer.data = loop;
@@ -111,6 +112,9 @@ void loop_free(struct loop **loop_ptr)
         r = uv_loop_close(&loop->uv);
     }
     ASSERT(r == 0); /* else its user left something open */
+    free(loop->tls_plain_in);
+    free(loop->tls_plain_out);
+    buf_done(&loop->tls_out);
     free(loop);
 }
 

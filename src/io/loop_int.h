@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "io/loop.h"
 #include "io/timers_int.h"
@@ -31,6 +32,10 @@ struct loop {
     void *on_slow_ctx;
     /* Where sockets are read into. Its content is the business of one callback, then gone. */
     uint8_t read_buf[LOOP_READ_SIZE];
+    /* The same for streams with TLS: plain text in, plain text on its way out, records out. The
+     * first two are allocated when the first such stream appears. */
+    uint8_t *tls_plain_in, *tls_plain_out;
+    struct buf tls_out; /* empty between two calls of the TLS library */
 };
 
 /*

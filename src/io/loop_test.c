@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "base/rand.h"
-#include "io/limits.h"
 #include "io/loop.h"
+#include "io/rlimit.h"
 #include "io/thread.h"
 #include "io/timers_int.h"
 
@@ -283,11 +283,11 @@ static void files_are_limited(void **state)
     uint64_t now = 0, again = 0;
 
     (void)state;
-    assert_int_equal(limits_raise_files(&now), 0);
+    assert_int_equal(rlimit_raise_files(&now), 0);
     assert_true(now > 0);
-    assert_int_equal(limits_raise_files(&again), 0);
+    assert_int_equal(rlimit_raise_files(&again), 0);
     assert_int_equal(now, again);
-    assert_int_equal(limits_raise_files(NULL), 0);
+    assert_int_equal(rlimit_raise_files(NULL), 0);
 }
 
 int main(void)

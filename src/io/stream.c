@@ -34,6 +34,7 @@ static void close_now(struct stream *s)
         return;
     s->phase = STREAM_CLOSED;
     loop_timer_stop(&s->timer);
+    stream_tls_free(s);
     buf_done(&s->pending);
     uv_close(&s->uv.handle, on_closed);
 }
@@ -59,7 +60,30 @@ static void tell_end(struct stream *s, int err)
 
 static void give_data(struct stream *s, struct slice data)
 {
-    s->handler->on_data(s->ctx, data);
+    if (s->tls)
+        stream_tls_input(s, data);
+    else
+        s->handler->on_data(s->ctx, data);
+}
+
+void stream_stop_reading(struct stream *s)
+{
+    (void)uv_read_stop(&s->uv.stream);
+    s->reading = false;
+    s->peer_ended = true;
+}
+
+void stream_end_reading(struct stream *s, int err)
+{
+    if (s->peer_ended)
+        return;
+    stream_stop_reading(s);
+    if (s->tls && stream_tls_input_ended(s, err))
+        return;
+    s->end_err = err;
+    s->end_held = s->paused || (s->tls && stream_tls_holds_data(s));
+    if (!s->end_held)
+        tell_end(s, err);
 }
 
 /* libuv takes a hang-up for an end of file when the bytes before it were read, reset or not. */
@@ -72,6 +96,12 @@ static int end_of_file_err(const struct stream *s)
     return -err;
 }
 
+/* A pause is for the owner's data, not for a handshake. */
+static bool may_read(const struct stream *s)
+{
+    return !s->paused || (s->tls && !stream_is_tls(s));
+}
+
 /* libuv asks where to read to. No room makes it ask again later; a pause is thus free of system
  * calls when the peer sends nothing before stream_resume(). */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
@@ -79,7 +109,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
     struct stream *s = handle->data;
 
     (void)suggested;
-    *ret = uv_buf_init((char *)s->loop->read_buf, s->paused ? 0 : LOOP_READ_SIZE);
+    *ret = uv_buf_init((char *)s->loop->read_buf, may_read(s) ? LOOP_READ_SIZE : 0);
 }
 
 static void linger_discard(struct stream *s, ssize_t n)
@@ -98,7 +128,7 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *where)
     struct loop *loop = s->loop;
     uint64_t entered_ns = loop_enter();
 
-    if (n == UV_ENOBUFS && s->paused) {
+    if (n == UV_ENOBUFS && !may_read(s)) {
         (void)uv_read_stop(uv);
         s->reading = false;
     } else if (s->phase == STREAM_LINGERING) {
@@ -106,18 +136,12 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *where)
     } else if (n > 0) {
         give_data(s, slice_make(where->base, (size_t)n));
     } else if (n < 0) {
-        (void)uv_read_stop(uv);
-        s->reading = false;
-        s->peer_ended = true;
-        s->end_err = n == UV_EOF ? end_of_file_err(s) : (int)n;
-        s->end_held = s->paused;
-        if (!s->end_held)
-            tell_end(s, s->end_err);
+        stream_end_reading(s, n == UV_EOF ? end_of_file_err(s) : (int)n);
     }
     (void)loop_left(loop, entered_ns);
 }
 
-static void read_on(struct stream *s)
+void stream_read_on(struct stream *s)
 {
     if (s->reading || s->peer_ended)
         return;
@@ -137,8 +161,8 @@ void stream_resume(struct stream *s)
     s->paused = false;
     if (s->phase != STREAM_OPEN)
         return;
-    read_on(s);
-    if (s->end_held)
+    stream_read_on(s);
+    if (s->end_held || (s->tls && stream_tls_holds_data(s)))
         loop_timer_start(&s->timer, 0);
 }
 
@@ -171,8 +195,11 @@ static void write_broke(struct stream *s)
     while (!s->peer_ended && !s->paused && s->phase == STREAM_OPEN &&
            (n = recv(stream_fd(s), s->loop->read_buf, LOOP_READ_SIZE, MSG_DONTWAIT)) > 0)
         give_data(s, slice_make(s->loop->read_buf, (size_t)n));
+    if (s->phase != STREAM_OPEN)
+        return;
     s->peer_ended = true;
-    tell_end(s, s->write_err);
+    if (!s->tls || !stream_tls_input_ended(s, s->write_err))
+        tell_end(s, s->write_err);
 }
 
 static void linger_on(struct stream *s);
@@ -290,7 +317,7 @@ int stream_writev(struct stream *s, const struct slice *parts, size_t count)
             return -ENOBUFS;
         sum += parts[i].len;
     }
-    r = stream_send(s, parts, count);
+    r = s->tls ? stream_tls_send(s, parts, count) : stream_send(s, parts, count);
     s->want_drain = r == 1;
     return r;
 }
@@ -350,7 +377,7 @@ int stream_new_accepted(struct loop *loop, int fd, const struct addr *peer,
     if (r < 0)
         return r;
     s->phase = STREAM_OPEN;
-    read_on(s);
+    stream_read_on(s);
     *ret = s;
     return 0;
 }
@@ -367,7 +394,7 @@ static void connect_ended(struct stream *s, int err)
     s->end_err = 0;
     loop_timer_stop(&s->timer);
     if (!err)
-        read_on(s);
+        stream_read_on(s);
     s->handler->on_connect(s->ctx, err);
 }
 
@@ -382,6 +409,15 @@ static void on_connected(uv_connect_t *req, int status)
     (void)loop_left(loop, entered_ns);
 }
 
+/* Tells what waited for stream_resume(), or could not be told in stream_start_tls(). */
+static void go_on(struct stream *s)
+{
+    if (s->tls)
+        stream_tls_go_on(s);
+    if (s->phase == STREAM_OPEN && s->end_held && !s->paused)
+        tell_end(s, s->end_err);
+}
+
 static void on_timer(struct loop_timer *t)
 {
     struct stream *s = CONTAINER_OF(t, struct stream, timer);
@@ -391,8 +427,7 @@ static void on_timer(struct loop_timer *t)
         connect_ended(s, s->end_err == -EINPROGRESS ? -ETIMEDOUT : s->end_err);
         break;
     case STREAM_OPEN:
-        if (s->end_held && !s->paused)
-            tell_end(s, s->end_err);
+        go_on(s);
         break;
     case STREAM_LINGERING:
         close_now(s);
@@ -483,10 +518,13 @@ void stream_close(struct stream **s_ptr)
         close_now(s);
         return;
     }
+    if (s->tls)
+        stream_tls_say_goodbye(s);
+    stream_tls_free(s);
     s->phase = STREAM_LINGERING;
     s->paused = false;
     loop_timer_start(&s->timer, LINGER_MS);
-    read_on(s);
+    stream_read_on(s);
     if (stream_pending_bytes(s) == 0)
         linger_on(s);
 }

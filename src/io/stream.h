@@ -98,10 +98,18 @@ MUST_CHECK int stream_peer_credentials(const struct stream *s, uid_t *ret_uid, g
                                        pid_t *ret_pid);
 
 /*
- * Begins a TLS handshake, as the server (`host` empty) or the client (`host` is the SNI name and,
- * where the configuration verifies, the name that must match). on_tls tells the end. Plain bytes
- * that arrived before it and were not yet given to on_data are dropped, never mixed with what
- * comes under TLS (CVE-2011-0411). 0 or -ENOMEM.
+ * Begins a TLS handshake of the side that `tls` is for; a client sends `host` as the SNI name (not
+ * when it is an IP address or empty), and where the configuration verifies, the certificate must
+ * name it. on_tls tells the end, never before this returns; until then stream_write() gives
+ * -ENOTCONN, and a pause does not stop the handshake. After a failure only stream_close() is left
+ * to do, and on_end does not come. Once per stream. 0 or -ENOMEM.
+ *
+ * Bytes that were not yet given to on_data go to the handshake and nowhere else: plain text that
+ * a peer, or somebody between, sent too early makes it fail and is never taken for text under TLS
+ * (CVE-2011-0411). The owner drops what it has itself.
+ *
+ * The end of the socket without TLS's own (close_notify) is on_end with 0 as well: SMTP knows by
+ * itself what was cut short.
  */
 MUST_CHECK int stream_start_tls(struct stream *s, struct tls_config *tls, struct slice host);
 bool stream_is_tls(const struct stream *s);

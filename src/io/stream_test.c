@@ -271,7 +271,6 @@ static void large_transfers_keep_their_order(void **state)
             assert_true(stream_pending_bytes(w.client.stream) <= w.options.write_limit);
             loop_turn(w.loop, /* wait= */ false);
         }
-        assert_true(w.client.drains > 0);
         assert_pattern(buf_slice(&w.server.got));
         world_close(&w);
     }

@@ -19,12 +19,14 @@ struct tls_config; /* opaque */
  */
 MUST_CHECK int tls_config_new_server(const char *cert_file, const char *key_file,
                                      struct tls_config **ret, struct buf *why);
-/* A server's with a self-signed certificate for `host`, made now, in memory only. */
+/* A server's with a self-signed certificate (P-256, ten years) for `host`, made now, in memory
+ * only. -EINVAL: `host` is no host name. -ENOMEM. */
 MUST_CHECK int tls_config_new_self_signed(const char *host, struct tls_config **ret,
                                           struct buf *why);
 /*
  * A client's. `verify`: the peer's chain must lead to `ca_file` (NULL: the system's store) and
- * name the host (RFC 6125); else opportunistic: any certificate is taken (RFC 7435).
+ * name the host (RFC 6125); else opportunistic: any certificate is taken (RFC 7435). Errors as
+ * for a server's.
  */
 MUST_CHECK int tls_config_new_client(bool verify, const char *ca_file, struct tls_config **ret,
                                      struct buf *why);

@@ -1,4 +1,4 @@
-#include "io/limits.h"
+#include "io/rlimit.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -6,7 +6,7 @@
 
 #include "base/assert.h"
 
-int limits_raise_files(uint64_t *ret_now)
+int rlimit_raise_files(uint64_t *ret_now)
 {
     struct rlimit limit, wanted;
     int r;
