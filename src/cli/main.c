@@ -10,6 +10,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"config", cmd_config, "check, show and describe the configuration"},
     {NULL, NULL, NULL},
 };
 

@@ -25,6 +25,7 @@
 
 struct config_networks {
     const struct network *list;
+    const char *const *texts; /* the same, as they were written */
     size_t count;
 };
 struct config_texts {
@@ -42,6 +43,7 @@ enum config_listener_tls {
     CONFIG_LISTENER_TLS_OFF,         /* STARTTLS is not offered */
     CONFIG_LISTENER_TLS_SELF_SIGNED, /* with a certificate made at start */
     CONFIG_LISTENER_TLS_FILES,       /* with tls_certificate and tls_key */
+    CONFIG_LISTENER_TLS_AUTO,        /* one of the two above; never in a snapshot */
 };
 struct config_listener {
     const char *name;

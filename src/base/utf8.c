@@ -1,0 +1,27 @@
+#include "base/utf8.h"
+
+size_t utf8_len(struct slice s)
+{
+    uint8_t c = s.ptr[0], low = 0x80, high = 0xbf;
+    size_t len;
+
+    if (c < 0x80)
+        return 1;
+    if (c < 0xc2 || c > 0xf4)
+        return 0;
+    len = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    if (c == 0xe0)
+        low = 0xa0; /* over-long */
+    else if (c == 0xed)
+        high = 0x9f; /* surrogates */
+    else if (c == 0xf0)
+        low = 0x90; /* over-long */
+    else if (c == 0xf4)
+        high = 0x8f; /* over U+10FFFF */
+    if (s.len < len || s.ptr[1] < low || s.ptr[1] > high)
+        return 0;
+    for (size_t i = 2; i < len; i++)
+        if ((s.ptr[i] & 0xc0) != 0x80)
+            return 0;
+    return len;
+}

@@ -1,0 +1,12 @@
+/*
+ * base/utf8.h - is it UTF-8 (RFC 3629)? Over-long forms, surrogates and what is above U+10FFFF are
+ * not. Pure.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/slice.h"
+
+/* Length of the first character of `s`, which is not empty; 0 when its bytes are not UTF-8. */
+size_t utf8_len(struct slice s);

@@ -1,0 +1,187 @@
+/* cli/config.c - penstock config: check, show and describe the configuration. */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "cli/cli.h"
+#include "config/config.h"
+
+#define OUTPUT_MAX MIB(4)
+
+struct options {
+    const char *file;
+    const char **overrides;
+    size_t override_count;
+    bool json;
+};
+
+static int print_help(void)
+{
+    struct buf settings = BUF_INIT(OUTPUT_MAX);
+
+    printf("Usage: penstock config check|show|doc [-c FILE] [--set NAME=VALUE]... [--json]\n\n"
+           "  check   reads the configuration and tells everything that is wrong in it\n"
+           "  show    prints every setting as it is in effect, and where it was set\n"
+           "  doc     prints the manual of all settings (Markdown)\n\n"
+           "  -c, --config FILE     the configuration file; without it, the defaults\n"
+           "  --set NAME=VALUE      a setting that wins over the file\n"
+           "  --json                for programs\n\n"
+           "Settings, their kinds and defaults:\n");
+    if (config_write_help(&settings) == 0)
+        printf("%s", buf_cstr(&settings));
+    buf_done(&settings);
+    return EXIT_DONE;
+}
+
+static int print_doc(void)
+{
+    struct buf text = BUF_INIT(OUTPUT_MAX);
+    int r = config_write_markdown(&text);
+
+    if (r == 0)
+        (void)fwrite(buf_slice(&text).ptr, 1, buf_len(&text), stdout);
+    buf_done(&text);
+    return r == 0 ? EXIT_DONE : command_error("config", "%s", err_str(r));
+}
+
+/* One line of `why` is one error. */
+static void print_errors(const struct options *o, struct buf *why, int err)
+{
+    struct slice left = buf_slice(why);
+    json_t *errors;
+
+    if (left.len == 0) {
+        (void)buf_addf(why, "%s\n", err_str(err));
+        left = buf_slice(why);
+    }
+    if (!o->json) {
+        fprintf(stderr, "%.*s", SLICE_FMT(left));
+        return;
+    }
+    errors = json_array();
+    while (left.len) {
+        ptrdiff_t end = slice_find(left, '\n');
+        struct slice line = end < 0 ? left : slice_sub(left, 0, (size_t)end);
+        json_t *text = json_stringn((const char *)line.ptr, line.len);
+
+        /* A name on the command line may not be UTF-8. */
+        (void)json_array_append_new(errors, text ? text : json_string("(not UTF-8)"));
+        left = end < 0 ? slice_make(NULL, 0) : slice_from(left, (size_t)end + 1);
+    }
+    errors = json_pack("{s:b, s:o}", "ok", 0, "errors", errors);
+    (void)json_dumpf(errors, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(errors);
+}
+
+static void print_item(void *ctx, const struct config_item *item)
+{
+    json_t *settings = ctx;
+    int width;
+
+    if (settings) {
+        (void)json_array_append_new(settings, json_pack("{s:s, s:s, s:s, s:b, s:b}", "name",
+                                                        item->name, "value", item->value, "origin",
+                                                        item->origin, "default", item->is_default,
+                                                        "reload", item->reloadable));
+        return;
+    }
+    width = (int)(60 - MIN_OF(strlen(item->name), (size_t)58));
+    printf("%s: %-*s # %s\n", item->name, width, item->is_set ? item->value : "none", item->origin);
+}
+
+static int show(const struct options *o, const struct config *c)
+{
+    json_t *settings, *all;
+
+    if (!o->json) {
+        config_each(c, print_item, NULL);
+        return EXIT_DONE;
+    }
+    settings = json_array();
+    config_each(c, print_item, settings);
+    all = json_pack("{s:o}", "settings", settings);
+    (void)json_dumpf(all, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(all);
+    return EXIT_DONE;
+}
+
+static int run(const char *verb, const struct options *o)
+{
+    struct buf why = BUF_INIT(CONFIG_WHY_MAX);
+    struct config *loaded = NULL;
+    const struct config *c;
+    int r, code = EXIT_DONE;
+
+    r = config_load(o->file, o->overrides, o->override_count, &loaded, &why);
+    c = loaded;
+    if (r < 0) {
+        print_errors(o, &why, r);
+        code = EXIT_FAILED;
+    } else if (strcmp(verb, "show") == 0) {
+        code = show(o, c);
+    } else if (o->json) {
+        puts("{\"ok\": true}");
+    } else {
+        printf("%s: good\n", o->file ? o->file : "the defaults");
+    }
+    config_unref(&c);
+    buf_done(&why);
+    return code;
+}
+
+/* 0; 1: help was asked for; negative: wrong usage. */
+static int read_options(int argc, char **argv, struct options *o)
+{
+    static const struct option long_options[] = {{"config", required_argument, NULL, 'c'},
+                                                 {"set", required_argument, NULL, 's'},
+                                                 {"json", no_argument, NULL, 'j'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {0}};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1)
+        switch (c) {
+        case 'c':
+            o->file = optarg;
+            break;
+        case 's':
+            o->overrides[o->override_count++] = optarg;
+            break;
+        case 'j':
+            o->json = true;
+            break;
+        case 'h':
+            return 1;
+        default:
+            return -EINVAL;
+        }
+    return 0;
+}
+
+int cmd_config(int argc, char **argv)
+{
+    struct options o = {.overrides = calloc((size_t)argc, sizeof(*o.overrides))};
+    const char *verb;
+    int r, code;
+
+    if (!o.overrides)
+        return command_error("config", "%s", err_str(-ENOMEM));
+    r = read_options(argc, argv, &o);
+    verb = r == 0 && optind + 1 == argc ? argv[optind] : "";
+    if (r == 1)
+        code = print_help();
+    else if (strcmp(verb, "doc") == 0)
+        code = print_doc();
+    else if (strcmp(verb, "check") == 0 || strcmp(verb, "show") == 0)
+        code = run(verb, &o);
+    else
+        code = usage_error("config", "say what to do: check, show or doc");
+    free(o.overrides);
+    return code;
+}

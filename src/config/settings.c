@@ -1,0 +1,331 @@
+/*
+ * config/settings.c - every setting: name, kind, place in the snapshot, default, range, a sentence.
+ *
+ * The parser, `penstock config show`, --help and docs/configuration.md all come from here. A new
+ * setting is a field in config.h and a line here; then `penstock config doc` writes the manual.
+ */
+#include "config/settings.h"
+
+#include <stddef.h>
+
+#define IN(type, field) .offset = offsetof(type, field), .size = sizeof(((type *)NULL)->field)
+#define AT(field) IN(struct config, field)
+#define RANGE(low, high) .min = (low), .max = (high)
+#define MS_HOUR (3600 * (uint64_t)1000)
+#define S_DAY 86400
+
+static const char *const listener_tls_words[] = {"off", "self_signed", "files", "auto", NULL};
+static const char *const relay_words[] = {"networks", "none", "all", NULL};
+static const char *const client_tls_words[] = {"off", "opportunistic", "required", "verified",
+                                               NULL};
+static const char *const family_words[] = {"any",  "prefer_ipv6", "prefer_ipv4",
+                                           "ipv6", "ipv4",        NULL};
+static const char *const format_words[] = {"logfmt", "json", NULL};
+static const char *const level_words[] = {"debug", "info", "notice", "warning", "error", NULL};
+static const char *const target_words[] = {"stderr", "journal", "off", NULL};
+static const char *const status_words[] = {"auto", "on", "off", NULL};
+
+#define LISTENER(field) IN(struct config_listener, field)
+static const struct setting listener_list[] = {
+    {"address", VALUE_ADDRESS, LISTENER(address), .min = 25, .required = true,
+     .what = "Where to listen: address and port. Port 0 lets the system pick one."},
+    {"name", VALUE_TEXT, LISTENER(name), .optional = true, .def_note = "its address",
+     .what = "What logs and statistics call it."},
+    {"tls.mode", VALUE_ENUM, LISTENER(tls), .def = "auto", .words = listener_tls_words,
+     .what = "STARTTLS: `off` does not offer it, `files` uses tls.certificate and tls.key, "
+             "`self_signed` makes a certificate at start, `auto` is `files` where a certificate "
+             "is set and `self_signed` elsewhere."},
+    {"tls.certificate", VALUE_PATH, LISTENER(tls_certificate), .inherits = "tls.certificate",
+     .optional = true, .what = "PEM file with the certificate and its chain."},
+    {"tls.key", VALUE_PATH, LISTENER(tls_key), .inherits = "tls.key", .optional = true,
+     .what = "PEM file with the private key."},
+    {"tls.required", VALUE_BOOL, LISTENER(tls_required), .def = "no",
+     .what = "Refuse mail before STARTTLS (530)."},
+    {"relay", VALUE_ENUM, LISTENER(relay), .def = "networks", .words = relay_words,
+     .what = "Who may send to any domain: clients in relay_networks, nobody (`none`), or "
+             "whoever can connect (`all`: only for an address that nobody else can reach)."},
+    {"relay_networks", VALUE_NETWORKS, LISTENER(relay_networks), .inherits = "relay.networks",
+     .what = "The networks of clients that may send to any domain."},
+};
+static const struct settings listener_settings = {listener_list, ARRAY_SIZE(listener_list),
+                                                  sizeof(struct config_listener)};
+
+static const struct setting route_list[] = {
+    {"domain", VALUE_PATTERN, IN(struct config_route, domain), .required = true,
+     .what = "The recipient domain; `.example.org` is every domain below example.org, `\"*\"` "
+             "every domain. The most exact one wins."},
+    {"to", VALUE_TARGET, IN(struct config_route, to), .required = true,
+     .what = "Where its mail goes: `host:port` or `[ip]:port` (no MX lookup), "
+             "`lmtp:host:port`, `lmtp:unix:/path`, `mx` (its own MX hosts), `mx:domain` (those "
+             "of another), or `discard`."},
+};
+static const struct settings route_settings = {route_list, ARRAY_SIZE(route_list),
+                                               sizeof(struct config_route)};
+
+#define DESTINATION(field) IN(struct config_destination, field)
+static const struct setting destination_list[] = {
+    {"destination", VALUE_PATTERN, DESTINATION(destination), .required = true,
+     .what = "The recipient domain, `.domain` or `\"*\"`, as in routes."},
+    {"initial_retry", VALUE_DURATION, UNIT_S, DESTINATION(retry.delays_s[0]), RANGE(1, 7 * S_DAY),
+     .inherits = "retry.initial_retry", .reload = true,
+     .what = "Wait after the first attempt that was deferred."},
+    {"next_retry", VALUE_DELAYS, UNIT_S, DESTINATION(retry), RANGE(1, 7 * S_DAY),
+     .inherits = "retry.next_retry", .reload = true, .what = "Waits after the further attempts."},
+    {"jitter", VALUE_PERCENT, DESTINATION(retry.jitter), RANGE(0, 50), .inherits = "retry.jitter",
+     .reload = true, .what = "How much each wait is varied by chance."},
+    {"max_queue_time", VALUE_DURATION, UNIT_S, DESTINATION(retry.max_queue_time_s),
+     RANGE(60, 60 * S_DAY), .inherits = "retry.max_queue_time", .reload = true,
+     .what = "After this time the mail is returned."},
+    {"connections_max", VALUE_NUMBER, DESTINATION(connections_max), RANGE(1, 10000),
+     .inherits = "delivery.connections_per_destination_max", .reload = true,
+     .what = "Connections to it at a time."},
+};
+static const struct settings destination_settings = {destination_list, ARRAY_SIZE(destination_list),
+                                                     sizeof(struct config_destination)};
+
+static const struct setting main_list[] = {
+    {"server.hostname", VALUE_HOST, AT(server.hostname), .optional = true,
+     .def_note = "the machine's",
+     .what = "The name the server greets with and writes into Received and Message-ID fields."},
+    {"server.user", VALUE_TEXT, AT(server.user), .optional = true,
+     .what = "The user to become once the listeners are open, when started as root."},
+    {"server.group", VALUE_TEXT, AT(server.group), .optional = true, .def_note = "the user's",
+     .what = "The group to become."},
+    {"server.loops", VALUE_NUMBER, AT(server.loops), .def = "0", RANGE(0, 64),
+     .def_note = "0: one a core", .what = "Event loop threads for SMTP sessions."},
+    {"server.control_socket", VALUE_PATH, AT(server.control_socket), .def = "./var/control.sock",
+     .what = "The Unix socket `penstock queue` and others talk to the server through."},
+
+    {"listeners", VALUE_MAPS, AT(listeners), .def = "[{address: \"127.0.0.1:2525\"}]",
+     .count_offset = offsetof(struct config, listener_count), .sub = &listener_settings,
+     .what = "Where mail is taken."},
+
+    {"relay.networks", VALUE_NETWORKS, AT(relay.networks), .def = "127.0.0.0/8, ::1/128",
+     .reload = true,
+     .what = "Clients in these networks may send to any domain. Everybody else may send to "
+             "relay.domains only."},
+    {"relay.domains", VALUE_PATTERNS, AT(relay.domains), .def = "", .reload = true,
+     .what = "Recipient domains whose mail is taken from anyone; `.example.org` is every domain "
+             "below example.org."},
+
+    {"tls.certificate", VALUE_PATH, AT(tls.certificate), .optional = true, .reload = true,
+     .what = "PEM file with certificate and chain, for listeners that name none."},
+    {"tls.key", VALUE_PATH, AT(tls.key), .optional = true, .reload = true,
+     .what = "PEM file with its private key."},
+    {"tls.ca_file", VALUE_PATH, AT(tls.ca_file), .optional = true, .reload = true,
+     .def_note = "the system's",
+     .what = "PEM file with the authorities that other servers' certificates are verified with."},
+
+    {"smtp.message_size_max", VALUE_SIZE, AT(smtp.message_size_max_bytes), .def = "100MiB",
+     RANGE(KIB(64), GIB(1)), .reload = true,
+     .what = "The largest message taken, announced with SIZE (RFC 1870)."},
+    {"smtp.recipients_max", VALUE_NUMBER, AT(smtp.recipients_max), .def = "1000", RANGE(1, 50000),
+     .reload = true, .what = "Recipients of one message; RFC 5321 asks for at least 100."},
+    {"smtp.connections_max", VALUE_NUMBER, AT(smtp.connections_max), .def = "2000",
+     RANGE(1, 100000), .reload = true, .what = "Client connections at a time, in all."},
+    {"smtp.connections_per_client_max", VALUE_NUMBER, AT(smtp.connections_per_client_max),
+     .def = "0", RANGE(0, 100000), .def_note = "0: no limit of its own", .reload = true,
+     .what = "Connections at a time from one IP address."},
+    {"smtp.messages_per_connection_max", VALUE_NUMBER, AT(smtp.messages_per_connection_max),
+     .def = "0", RANGE(0, 1000000), .def_note = "0: no limit", .reload = true,
+     .what = "Messages in one session, announced with LIMITS MAILMAX (RFC 9422)."},
+    {"smtp.errors_max", VALUE_NUMBER, AT(smtp.errors_max), .def = "20", RANGE(1, 1000),
+     .reload = true, .what = "Refused commands in one session before it is closed with 421."},
+    {"smtp.command_line_max", VALUE_SIZE, AT(smtp.command_line_max_bytes), .def = "2048B",
+     RANGE(512, KIB(64)), .reload = true, .what = "Bytes of a command line, CRLF included."},
+    {"smtp.text_line_max", VALUE_SIZE, AT(smtp.text_line_max_bytes), .def = "1000B",
+     RANGE(1000, MIB(1)), .reload = true,
+     .what = "Bytes of a line of a message, CRLF included; RFC 5321 says 1000, some senders "
+             "need more."},
+    {"smtp.received_max", VALUE_NUMBER, AT(smtp.received_max), .def = "50", RANGE(10, 1000),
+     .reload = true, .what = "Received fields in a message before it is refused as a loop."},
+    {"smtp.early_talkers_refused", VALUE_BOOL, AT(smtp.early_talkers_refused), .def = "no",
+     .reload = true, .what = "Refuse clients that talk before the greeting."},
+    {"smtp.greeting_delay", VALUE_DURATION, UNIT_MS, AT(smtp.greeting_delay_ms), .def = "0",
+     RANGE(0, 60000), .reload = true, .what = "Wait before the greeting, to see who talks early."},
+    {"smtp.time_outs.command", VALUE_DURATION, UNIT_MS, AT(smtp.time_outs.command_ms), .def = "5m",
+     RANGE(100, MS_HOUR), .reload = true, .what = "Until the client's next command line is whole."},
+    {"smtp.time_outs.data", VALUE_DURATION, UNIT_MS, AT(smtp.time_outs.data_ms), .def = "3m",
+     RANGE(100, MS_HOUR), .reload = true, .what = "Between two pieces of a message."},
+    {"smtp.time_outs.message", VALUE_DURATION, UNIT_MS, AT(smtp.time_outs.message_ms), .def = "2h",
+     RANGE(1000, 24 * MS_HOUR), .reload = true,
+     .what = "For the whole of a message, against senders that trickle."},
+    {"smtp.time_outs.tls", VALUE_DURATION, UNIT_MS, AT(smtp.time_outs.tls_ms), .def = "1m",
+     RANGE(100, MS_HOUR), .reload = true, .what = "For the TLS handshake."},
+    {"smtp.time_outs.session", VALUE_DURATION, UNIT_MS, AT(smtp.time_outs.session_ms), .def = "24h",
+     RANGE(1000, 30 * 24 * MS_HOUR), .reload = true,
+     .what = "For a whole session, which then gets 421 after its current message."},
+
+    {"spool.directory", VALUE_PATH, AT(spool.directory), .def = "./var/spool",
+     .what = "Where accepted mail is kept. One server at a time may use it."},
+    {"spool.segment_size", VALUE_SIZE, AT(spool.segment_size_bytes), .def = "64MiB",
+     RANGE(MIB(1), GIB(1)), .what = "Size of one file of the spool; smaller on a small disk."},
+    {"spool.size_max", VALUE_SIZE, AT(spool.size_max_bytes), .def = "0", RANGE(0, UINT64_MAX / 2),
+     .def_note = "0: the disk's size",
+     .what = "The most that all files of the spool may take together."},
+    {"spool.drain_reserve", VALUE_SIZE, AT(spool.drain_reserve_bytes), .def = "64MiB",
+     RANGE(MIB(1), GIB(64)),
+     .what = "Kept for the records of delivered and deferred mail, so that a full spool still "
+             "drains."},
+    {"spool.spare_segments", VALUE_NUMBER, AT(spool.spare_segments), .def = "4", RANGE(1, 1024),
+     .what = "Empty files kept ready; more are removed."},
+    {"spool.commit_delay", VALUE_DURATION, UNIT_US, AT(spool.commit_delay_us), .def = "2ms",
+     RANGE(0, 1000000), .reload = true,
+     .what = "The longest a message waits for others to share its fdatasync."},
+    {"spool.commit_batch", VALUE_SIZE, AT(spool.commit_batch_bytes), .def = "4MiB",
+     RANGE(KIB(64), GIB(1)), .reload = true, .what = "So many bytes together are written at once."},
+    {"spool.lazy_sync", VALUE_DURATION, UNIT_MS, AT(spool.lazy_sync_ms), .def = "100ms",
+     RANGE(1, 60000), .reload = true,
+     .what = "The longest the record of a delivery waits to be durable; a crash before may send "
+             "that message twice."},
+    {"spool.messages_max", VALUE_NUMBER, AT(spool.messages_max), .def = "10000000",
+     RANGE(1000, 1000000000), .reload = true,
+     .what = "Messages in the queue, counted once for each destination, before new mail is "
+             "refused with 452."},
+
+    {"delivery.smart_host", VALUE_TARGET, AT(delivery.smart_host), .optional = true, .reload = true,
+     .what = "Where mail goes that no route covers: `host:port`, `[ip]:port`, `lmtp:...`. None: "
+             "to the MX hosts of its domain."},
+    {"delivery.source_ipv4", VALUE_IPV4, AT(delivery.source_ipv4), .optional = true, .reload = true,
+     .def_note = "the system's choice", .what = "The IPv4 address to send from."},
+    {"delivery.source_ipv6", VALUE_IPV6, AT(delivery.source_ipv6), .optional = true, .reload = true,
+     .def_note = "the system's choice", .what = "The IPv6 address to send from."},
+    {"delivery.ehlo_name", VALUE_HOST, AT(delivery.ehlo_name), .inherits = "server.hostname",
+     .optional = true, .reload = true, .what = "The name to say EHLO with."},
+    {"delivery.connections_max", VALUE_NUMBER, AT(delivery.connections_max), .def = "500",
+     RANGE(1, 100000), .reload = true, .what = "Outgoing connections at a time, in all."},
+    {"delivery.connections_per_destination_max", VALUE_NUMBER,
+     .offset = offsetof(struct config, delivery.connections_per_destination_max),
+     .size = sizeof(uint32_t), .def = "20", RANGE(1, 10000), .reload = true,
+     .what = "Outgoing connections at a time to one destination."},
+    {"delivery.messages_per_connection_max", VALUE_NUMBER, AT(delivery.messages_per_connection_max),
+     .def = "1000", RANGE(1, 1000000), .reload = true,
+     .what = "Messages sent over one connection before it is closed."},
+    {"delivery.recipients_per_message_max", VALUE_NUMBER, AT(delivery.recipients_per_message_max),
+     .def = "1000", RANGE(1, 50000), .reload = true,
+     .what = "Recipients of one message in one transaction; the others follow in the next."},
+    {"delivery.connection_idle", VALUE_DURATION, UNIT_MS, AT(delivery.connection_idle_ms),
+     .def = "5s", RANGE(0, 300000), .reload = true,
+     .what = "How long a connection is kept open for the next message."},
+    {"delivery.tls", VALUE_ENUM, AT(delivery.tls), .def = "opportunistic",
+     .words = client_tls_words, .reload = true,
+     .what = "STARTTLS when sending: `opportunistic` where it is offered, any certificate; "
+             "`required` never in the clear; `verified` with a certificate that names the host."},
+    {"delivery.chunking", VALUE_BOOL, AT(delivery.chunking), .def = "yes", .reload = true,
+     .what = "Send with BDAT (RFC 3030) where it is offered."},
+    {"delivery.pipelining", VALUE_BOOL, AT(delivery.pipelining), .def = "yes", .reload = true,
+     .what = "Send commands without waiting for each reply (RFC 2920) where it is offered."},
+    {"delivery.port", VALUE_NUMBER, AT(delivery.port), .def = "25", RANGE(1, 65535), .reload = true,
+     .what = "The port of MX hosts."},
+    {"delivery.families", VALUE_ENUM, AT(delivery.families), .def = "any", .words = family_words,
+     .reload = true, .what = "Which IP addresses of a host are used, and in what order."},
+    {"delivery.mx_hosts_max", VALUE_NUMBER, AT(delivery.mx_hosts_max), .def = "5", RANGE(1, 50),
+     .reload = true, .what = "Hosts of a destination tried in one attempt."},
+    {"delivery.time_outs.connect", VALUE_DURATION, UNIT_MS, AT(delivery.time_outs.connect_ms),
+     .def = "30s", RANGE(100, MS_HOUR), .reload = true, .what = "For the connection to be made."},
+    {"delivery.time_outs.greeting", VALUE_DURATION, UNIT_MS, AT(delivery.time_outs.greeting_ms),
+     .def = "5m", RANGE(100, MS_HOUR), .reload = true, .what = "For the greeting."},
+    {"delivery.time_outs.tls", VALUE_DURATION, UNIT_MS, AT(delivery.time_outs.tls_ms), .def = "1m",
+     RANGE(100, MS_HOUR), .reload = true, .what = "For the TLS handshake."},
+    {"delivery.time_outs.ehlo", VALUE_DURATION, UNIT_MS, AT(delivery.time_outs.ehlo_ms),
+     .def = "5m", RANGE(100, MS_HOUR), .reload = true,
+     .what = "For the replies to EHLO, HELO, LHLO, RSET and STARTTLS."},
+    {"delivery.time_outs.mail", VALUE_DURATION, UNIT_MS, AT(delivery.time_outs.mail_ms),
+     .def = "5m", RANGE(100, MS_HOUR), .reload = true, .what = "For the reply to MAIL."},
+    {"delivery.time_outs.rcpt", VALUE_DURATION, UNIT_MS, AT(delivery.time_outs.rcpt_ms),
+     .def = "5m", RANGE(100, MS_HOUR), .reload = true, .what = "For the reply to RCPT."},
+    {"delivery.time_outs.data", VALUE_DURATION, UNIT_MS, AT(delivery.time_outs.data_ms),
+     .def = "2m", RANGE(100, MS_HOUR), .reload = true, .what = "For the reply to DATA."},
+    {"delivery.time_outs.block", VALUE_DURATION, UNIT_MS, AT(delivery.time_outs.block_ms),
+     .def = "3m", RANGE(100, MS_HOUR), .reload = true,
+     .what = "For the other side to take the next piece of a message."},
+    {"delivery.time_outs.data_end", VALUE_DURATION, UNIT_MS, AT(delivery.time_outs.data_end_ms),
+     .def = "10m", RANGE(100, MS_HOUR), .reload = true,
+     .what = "For the reply to the whole message; too short a time sends messages twice."},
+    {"delivery.time_outs.quit", VALUE_DURATION, UNIT_MS, AT(delivery.time_outs.quit_ms),
+     .def = "10s", RANGE(100, MS_HOUR), .reload = true, .what = "For the reply to QUIT."},
+    {"delivery.routes", VALUE_MAPS, AT(delivery.routes), .def = "[]",
+     .count_offset = offsetof(struct config, delivery.route_count), .sub = &route_settings,
+     .reload = true, .what = "Where mail of certain domains goes."},
+
+    {"retry.initial_retry", VALUE_DURATION, UNIT_S, AT(retry.policy.delays_s[0]), .def = "10m",
+     RANGE(1, 7 * S_DAY), .reload = true,
+     .what = "Wait after the first attempt that was deferred."},
+    {"retry.next_retry", VALUE_DELAYS, UNIT_S, AT(retry.policy), .def = "20m, 40m, 80m",
+     RANGE(1, 7 * S_DAY), .reload = true,
+     .what = "Waits after the second, third, ... attempt; the last one repeats."},
+    {"retry.jitter", VALUE_PERCENT, AT(retry.policy.jitter), .def = "20%", RANGE(0, 50),
+     .reload = true,
+     .what = "How much each wait is varied by chance, so that mail deferred together does not "
+             "come back together."},
+    {"retry.max_queue_time", VALUE_DURATION, UNIT_S, AT(retry.policy.max_queue_time_s),
+     .def = "48h", RANGE(60, 60 * S_DAY), .reload = true,
+     .what = "After this time mail that could not be delivered is returned to its sender."},
+    {"retry.delay_warning", VALUE_DURATION, UNIT_S, AT(retry.delay_warning_s), .def = "4h",
+     RANGE(0, 60 * S_DAY), .reload = true,
+     .what = "After this time the sender is told once that the mail is delayed, unless NOTIFY "
+             "says otherwise; 0: never."},
+
+    {"destinations", VALUE_MAPS, AT(destinations), .def = "[]",
+     .count_offset = offsetof(struct config, destination_count), .sub = &destination_settings,
+     .reload = true, .what = "Policies of certain destinations."},
+
+    {"bounce.from", VALUE_MAILBOX, AT(bounce.from), .def = "MAILER-DAEMON", .reload = true,
+     .what = "The From: address of bounces; without a domain, server.hostname is added. Their "
+             "envelope sender is always empty."},
+    {"bounce.from_name", VALUE_TEXT, AT(bounce.from_name), .def = "Mail Delivery System",
+     .reload = true, .what = "The name beside it."},
+    {"bounce.postmaster", VALUE_MAILBOX, AT(bounce.postmaster), .optional = true, .reload = true,
+     .what = "Gets a copy of every failure notice."},
+    {"bounce.return_size_max", VALUE_SIZE, AT(bounce.return_size_max_bytes), .def = "64KiB",
+     RANGE(0, MIB(100)), .reload = true,
+     .what = "Larger messages are returned as headers only, even where RET=FULL asks for all."},
+
+    {"dns.servers", VALUE_SERVERS, AT(dns.servers), .def = "",
+     .def_note = "those of /etc/resolv.conf",
+     .what = "Resolvers to ask, `127.0.0.1` or with a port `127.0.0.1@5353`."},
+    {"dns.time_out", VALUE_DURATION, UNIT_MS, AT(dns.time_out_ms), .def = "10s", RANGE(100, 120000),
+     .what = "For one query, its retries included."},
+    {"dns.trust_anchor", VALUE_PATH, AT(dns.trust_anchor), .optional = true,
+     .def_note = "none: no validation", .what = "File with the DNSSEC key of the root."},
+    {"dns.cache", VALUE_BOOL, AT(dns.cache), .def = "yes",
+     .what = "Keep answers for their time to live."},
+
+    {"log.format", VALUE_ENUM, AT(log.format), .def = "logfmt", .words = format_words,
+     .reload = true, .what = "How a line is written."},
+    {"log.level", VALUE_ENUM, AT(log.level), .def = "info", .words = level_words, .reload = true,
+     .what = "Lines below this level are not written."},
+    {"log.target", VALUE_ENUM, AT(log.target), .def = "stderr", .words = target_words,
+     .reload = true, .what = "Where lines go: standard error, the systemd journal, or nowhere."},
+    {"log.status_line", VALUE_ENUM, AT(log.status_line), .def = "auto", .words = status_words,
+     .what = "A line of figures that renews itself; `auto`: where standard error is a terminal."},
+};
+
+const struct settings settings_main = {main_list, ARRAY_SIZE(main_list), 0};
+
+const struct settings_section settings_sections[] = {
+    {"server", "The process."},
+    {"listeners", "A list: where mail is taken, and from whom. A listener is opened at start."},
+    {"relay", "For whom mail is relayed. By default only for the machine itself."},
+    {"tls", "Certificates."},
+    {"smtp", "Limits and time-outs of sessions with clients (RFC 5321, sections 4.5.3.1 and "
+             "4.5.3.2)."},
+    {"spool", "The queue on disk."},
+    {"delivery", "Sending."},
+    {"delivery.routes", "A list: where mail of certain domains goes."},
+    {"retry", "When mail that was deferred is tried again."},
+    {"destinations", "A list: what is different for certain recipient domains. What a block does "
+                     "not say it has from `retry` and `delivery`."},
+    {"bounce", "Notices to senders (RFC 3464)."},
+    {"dns", "Name resolution."},
+    {"log", "What the server tells."},
+    {NULL, NULL},
+};
+
+const struct setting *settings_find(const struct settings *t, struct slice name)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (slice_eq(slice_str(t->list[i].name), name))
+            return &t->list[i];
+    return NULL;
+}
