@@ -20,7 +20,7 @@ def stuck(make_server):
     """A server whose smart host is down, with mail of two senders to two domains."""
     host = new_host()
     server = make_server(delivery={"smart_host": f"{host}:{free_port(host)}"},
-                         retry={"retry": ["1h"], "jitter": 0}).start()
+                         retry={"initial_retry": "1h", "jitter": "0%"}).start()
     send(server, 2, sender=b"one@sender.test", recipients=(b"b@first.test",))
     send(server, 3, sender=b"two@sender.test", recipients=(b"c@second.test",))
     wait_until(lambda: all(item["state"] == "deferred" for item in server.queue()), "five deferrals")

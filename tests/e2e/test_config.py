@@ -36,7 +36,7 @@ def test_the_defaults_are_right():
     ("smtp:\n  recipients_max: 5\n  recipients_max: 6\n", None, None, ["recipients_max"]),
     ("smtp: [\n", None, None, []),
     ("smtp:\n\trecipients_max: 5\n", None, None, []),
-    ("retry:\n  jitter: 7\n", 2, 11, ["7"]),
+    ("retry:\n  jitter: 80%\n", 2, 11, ["80%"]),
     ("delivery:\n  smart_host: 'not a host!'\n", 2, None, ["not a host!"]),
     ("include: [nowhere.yaml]\n", None, None, ["nowhere.yaml"]),
 ], ids=lambda value: value.strip()[:40].replace("\n", " ") if isinstance(value, str) else "")

@@ -11,7 +11,7 @@ import harness
 from harness import Raw, message, new_host, wait_until
 from remote import CLOSE, HANG, RESET
 
-RETRY = {"retry": ["1s"], "jitter": 0, "max_queue_time": "1h"}
+RETRY = {"initial_retry": "1s", "next_retry": "1s", "jitter": "0%", "max_queue_time": "1h"}
 PHASES = ("connect", "ehlo", "mail", "rcpt", "data", "body", "dot")
 
 
@@ -197,7 +197,7 @@ def test_hang_after_the_final_dot_for_ever_is_tried_again(relay, remote):
 
 def test_close_after_the_final_dot_is_not_repeated_at_once(relay, remote):
     remote.rule = only("dot", CLOSE, times=1)
-    server = relay(retry={"retry": ["1h"]})
+    server = relay(retry={"initial_retry": "1h"})
     send(server)
     wait_until(lambda: len(remote.ended) == 1, "the final dot")
     server.wait_log("message_deferred")
@@ -281,7 +281,7 @@ def test_a_reused_connection_that_closed_costs_no_retry(relay, remote):
         return CLOSE if phase in ("mail", "noop", "rset") and talk.number == 0 and talk.remote.mails else None
 
     remote.rule = rule
-    server = relay(delivery={"connections_per_destination_max": 1}, retry={"retry": ["1h"]})
+    server = relay(delivery={"connections_per_destination_max": 1}, retry={"initial_retry": "1h"})
     send(server, 1)
     remote.wait_mails(1)
     send(server, 1)
@@ -441,7 +441,7 @@ def test_expiry_makes_a_dsn(relay, remote):
         return "450 4.2.0 never" if phase == "rcpt" and b"b@rcpt.test" in argument else None
 
     remote.rule = rule
-    server = relay(retry={"retry": ["1s"], "max_queue_time": "2s"})
+    server = relay(retry={"max_queue_time": "2s"})
     send(server)
     _, about, recipients, _ = bounce_of(remote.wait_mails(1)[0])
     assert about["Reporting-MTA"] == "dns; relay.test" or "relay.test" in about["Reporting-MTA"]
@@ -456,7 +456,7 @@ def test_delay_dsn_once(relay, remote):
         return "450 4.2.0 wait" if phase == "rcpt" and b"b@rcpt.test" in argument and not allow else None
 
     remote.rule = rule
-    server = relay(retry={"retry": ["1s"], "delay_warning": "2s"})
+    server = relay(retry={"delay_warning": "2s"})
     send(server)
     _, _, recipients, _ = bounce_of(remote.wait_mails(1)[0])
     assert recipients[0]["Action"] == "delayed" and recipients[0]["Status"].startswith("4.")

@@ -44,7 +44,7 @@ def test_next_host_when_the_first_is_down(world):
     second = world.host("mx2.d.test")
     world.dns.add("mx1.d.test", "A", new_host())
     world.dns.add("d.test", "MX", "10 mx1.d.test.", "20 mx2.d.test.")
-    send(world.start(retry={"retry": ["1h"]}), recipients=(b"x@d.test",))
+    send(world.start(retry={"initial_retry": "1h"}), recipients=(b"x@d.test",))
     second.wait_mails(1)
 
 
@@ -52,7 +52,7 @@ def test_next_host_when_the_first_says_4xx_at_greeting(world):
     first, second = world.host("mx1.d.test"), world.host("mx2.d.test")
     first.rule = lambda phase, *_: "421 4.3.2 busy" if phase == "connect" else None
     world.dns.add("d.test", "MX", "10 mx1.d.test.", "20 mx2.d.test.")
-    send(world.start(retry={"retry": ["1h"]}), recipients=(b"x@d.test",))
+    send(world.start(retry={"initial_retry": "1h"}), recipients=(b"x@d.test",))
     second.wait_mails(1)
 
 

@@ -431,8 +431,8 @@ def tls_server(make_server, remote, certificate):
     address = f"{HOST}:{harness.free_port()}"
     server = make_server(delivery={"smart_host": remote.address})
     server.port, server.address = int(address.rpartition(":")[2]), address
-    server.write_config(listeners=[{"name": "main", "address": address, "tls": "files",
-                                    "tls_certificate": str(certificate[0]), "tls_key": str(certificate[1])}])
+    server.write_config(listeners=[{"name": "main", "address": address, "tls": {"mode": "files", "certificate": str(certificate[0]),
+                                                                             "key": str(certificate[1])}}])
     return server.start()
 
 

@@ -23,7 +23,7 @@ def refused_host():
 def down(make_server):
     """down(**settings): a server whose smart host is down: all mail stays."""
     def make(**settings):
-        base = {"delivery": {"smart_host": refused_host()}, "retry": {"retry": ["1h"], "jitter": 0}}
+        base = {"delivery": {"smart_host": refused_host()}, "retry": {"initial_retry": "1h", "jitter": "0%"}}
         return make_server(**harness.merge(base, settings))
 
     return make
