@@ -14,7 +14,7 @@ run: build
 
 build:
 	@./setup build
-	@tools/build release
+	@tools/build release src/cli/penstock
 
 test:
 	@./setup test
@@ -22,7 +22,7 @@ test:
 
 bench:
 	@./setup test
-	@tools/build release
+	@tools/build release src/cli/penstock
 	@bench/run $(BENCH)
 
 clean:
