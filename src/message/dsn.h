@@ -41,8 +41,9 @@ bool dsn_wanted(const struct envelope *e, const struct recipient *r, enum dsn_ki
 
 struct dsn_recipient {
     const struct recipient *recipient;
-    bool relayed;        /* DSN_SUCCESS: relayed; else delivered */
-    struct slice status; /* "5.1.1"; empty or malformed: made from recipient->last_code and kind */
+    bool relayed;            /* DSN_SUCCESS: relayed; else delivered */
+    struct slice status;     /* "5.1.1"; empty: taken from the reply or the recipient's last_text
+                                where one begins "550 5.1.1 ", else made from kind and last_code */
     struct slice remote_mta; /* name of the host that replied; empty: none did */
     struct slice reply;      /* its reply, "550 5.1.1 no such user", lines joined by '\n';
                                 empty: there was none, recipient->last_text says what happened */
@@ -53,7 +54,9 @@ struct dsn {
     const struct envelope *envelope; /* of the original; its sender gets the report */
     const struct dsn_recipient *recipients;
     size_t recipient_count;   /* 1..DSN_RECIPIENTS_MAX */
-    struct slice hostname;    /* ours: Reporting-MTA */
+    struct slice hostname;    /* ours, in ASCII: Reporting-MTA */
+    struct slice from;        /* address of the From field; empty: MAILER-DAEMON@hostname */
+    struct slice from_name;   /* its display name; empty: Mail Delivery System */
     struct slice id;          /* queue id of the report */
     struct slice original_id; /* queue id of the original */
     uint64_t random;          /* fresh for each report: makes the boundary unguessable */
@@ -64,14 +67,14 @@ struct dsn {
 
 struct dsn_writer { /* fields are private */
     char boundary[DSN_BOUNDARY_MAX];
-    uint8_t delimiter_len;
     bool full, utf8, eight_bit;
+    bool cr;       /* the last byte was a CR: it waits for its LF */
+    bool any_line; /* of the original has been written */
     uint8_t state;
-    bool cr;
-    uint16_t column;
+    uint16_t column; /* bytes written of the present line */
     uint8_t hold_len;
-    uint8_t hold[DSN_BOUNDARY_MAX + 16];
-    uint64_t taken;
+    uint8_t hold[DSN_BOUNDARY_MAX + 16]; /* the start of a line not yet judged */
+    uint64_t written;
 };
 
 /*
@@ -79,11 +82,18 @@ struct dsn_writer { /* fields are private */
  * recipient.
  */
 MUST_CHECK int dsn_begin(struct dsn_writer *w, const struct dsn *d, struct buf *to);
-/* 1: nothing more of the original is wanted. 0: go on. -E2BIG, -ENOMEM. */
+/*
+ * What is returned of the original: the whole, when the report is of a failure, RET=HDRS was not
+ * given and it is not over full_max; else its header section, without 8-bit bytes unless the
+ * original is an SMTPUTF8 message. 1: nothing more of the original is wanted. 0: go on. -E2BIG,
+ * -ENOMEM.
+ */
 MUST_CHECK int dsn_add_original(struct dsn_writer *w, struct slice chunk, struct buf *to);
+/* May come at any time after dsn_begin(): an original that could not be read to its end still
+ * makes a well-formed report. 0, -E2BIG, -ENOMEM. */
 MUST_CHECK int dsn_end(struct dsn_writer *w, struct buf *to);
 
 /* The envelope of the report: null sender, to the original's sender; `storage` becomes its one
- * recipient. Set body_bytes and, if other than d->now_ms, arrival_ms after it. Slices are borrowed
- * from `d`. */
+ * recipient. SMTPUTF8 is needed only when the sender's address is not ASCII: 8BITMIME carries the
+ * rest. Set body_bytes after it. Slices are borrowed from `d`. */
 void dsn_envelope(const struct dsn *d, struct recipient *storage, struct envelope *ret);
