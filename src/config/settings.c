@@ -74,7 +74,7 @@ static const struct setting destination_list[] = {
     {"jitter", VALUE_PERCENT, DESTINATION(retry.jitter), RANGE(0, 50), .inherits = "retry.jitter",
      .reload = true, .what = "How much each wait is varied by chance."},
     {"max_queue_time", VALUE_DURATION, UNIT_S, DESTINATION(retry.max_queue_time_s),
-     RANGE(60, 60 * S_DAY), .inherits = "retry.max_queue_time", .reload = true,
+     RANGE(1, 60 * S_DAY), .inherits = "retry.max_queue_time", .reload = true,
      .what = "After this time the mail is returned."},
     {"connections_max", VALUE_NUMBER, DESTINATION(connections_max), RANGE(1, 10000),
      .inherits = "delivery.connections_per_destination_max", .reload = true,
@@ -259,7 +259,7 @@ static const struct setting main_list[] = {
      .what = "How much each wait is varied by chance, so that mail deferred together does not "
              "come back together."},
     {"retry.max_queue_time", VALUE_DURATION, UNIT_S, AT(retry.policy.max_queue_time_s),
-     .def = "48h", RANGE(60, 60 * S_DAY), .reload = true,
+     .def = "48h", RANGE(1, 60 * S_DAY), .reload = true,
      .what = "After this time mail that could not be delivered is returned to its sender."},
     {"retry.delay_warning", VALUE_DURATION, UNIT_S, AT(retry.delay_warning_s), .def = "4h",
      RANGE(0, 60 * S_DAY), .reload = true,
