@@ -27,7 +27,8 @@ struct control_seams {
     /* Reads the configuration again. 0; or negative and `*why` has what is wrong, and nothing was
      * changed. */
     int (*reload)(void *ctx, struct buf *why);
-    /* An action changed when entries are due: let queue_run() run soon. */
+    /* An action changed when entries are due: let queue_run() run soon. NULL where it runs every
+     * turn of the loop anyway. */
     void (*queue_changed)(void *ctx);
     /* Adds members to the object that GET /v1/status answers with: "version", "listeners", ... May
      * be NULL. */

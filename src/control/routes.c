@@ -192,7 +192,8 @@ static unsigned post_actions(struct asked *a)
                       "The filter is empty: to act on every message say \"all\": true.");
     } else {
         answer_action(seams->queue, &ask, seams->wall_ms(seams->ctx), a->out);
-        seams->queue_changed(seams->ctx);
+        if (seams->queue_changed)
+            seams->queue_changed(seams->ctx);
     }
     json_decref(body);
     return status;
