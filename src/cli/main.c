@@ -11,6 +11,7 @@ static const struct command {
     const char *summary;
 } commands[] = {
     {"config", cmd_config, "check, show and describe the configuration"},
+    {"queue", cmd_queue, "look at the queue of a running server, and act on it"},
     {NULL, NULL, NULL},
 };
 
