@@ -510,8 +510,6 @@ static int run_show(const struct verb *v, const struct options *o, struct client
 {
     int r = EXIT_DONE;
 
-    if (o->id_count == 0)
-        return usage_error("queue show", "which message? Give its queue id");
     (void)v;
     for (size_t i = 0; i < o->id_count; i++)
         if (show_one(o, c, o->ids[i]) != EXIT_DONE)
@@ -769,10 +767,9 @@ static int set_option(struct options *o, int opt)
         o->body = true;
         return EXIT_DONE;
     case OPT_BRIEF:
+    default:
         o->brief = true;
         return EXIT_DONE;
-    default:
-        return usage_error("queue", "there is no such option, or it lacks its value");
     }
 }
 
@@ -807,7 +804,10 @@ static int run_verb(const struct verb *v, int argc, char **argv)
     while (r == EXIT_DONE && (opt = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
         if (opt == 'h')
             return print_verb_help(v);
-        r = set_option(&o, opt);
+        r = opt == '?'
+                ? usage_error("queue", "'%s': there is no such option, or it lacks its value",
+                              argv[optind - 1])
+                : set_option(&o, opt);
     }
     if (r != EXIT_DONE)
         return r;
