@@ -647,13 +647,16 @@ void queue_settle_later(struct settlement *s)
 }
 
 /*
- * A shared message whose entry was delivered whole needs the recipients marked, and the worker
- * gave no details: they are made from the envelope. Without them (no memory, damage) the entry is
- * tried again: twice rather than lost track of.
+ * A shared message whose entry was delivered whole needs the recipients marked while other entries
+ * of it are left, and the worker gives no details when it saw nobody else pending. Where the two
+ * disagree (its marks were not yet written when the worker read them) the entry is tried again:
+ * twice rather than lost track of. The last entry needs none: the message is removed.
  */
 static bool needs_details(struct settlement *s)
 {
-    return !s->details && find_shared(s->queue, s->id);
+    const struct shared_message *m = s->details ? NULL : find_shared(s->queue, s->id);
+
+    return m && m->entries > 1;
 }
 
 static bool needs_report(const struct settlement *s)
