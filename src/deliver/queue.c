@@ -381,7 +381,8 @@ void queue_committed(struct queue *q, uint64_t id, struct slice envelope)
 static void job_fill(struct queue *q, struct job *job)
 {
     entry_ref refs[JOB_ENTRIES_MAX];
-    size_t n = schedule_take(q->schedule, job->destination, refs, JOB_ENTRIES_MAX);
+    size_t share = MIN_OF(schedule_share(q->schedule, job->destination), JOB_ENTRIES_MAX);
+    size_t n = schedule_take(q->schedule, job->destination, refs, share);
 
     for (size_t i = 0; i < n; i++) {
         struct schedule_entry entry;

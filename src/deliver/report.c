@@ -208,6 +208,8 @@ static void start_report(struct plan *p, enum dsn_kind kind, const struct envelo
                     .recipients = recipients,
                     .recipient_count = count,
                     .hostname = slice_str(c->server.hostname),
+                    .from = slice_str(c->bounce.from),
+                    .from_name = slice_str(c->bounce.from_name),
                     .id = slice_make(id, id_format(rep->id, id)),
                     .original_id = slice_make(original_id, id_format(s->id, original_id)),
                     .random = rand_u64(q->rand),

@@ -365,6 +365,18 @@ size_t schedule_take(struct schedule *s, uint32_t destination, entry_ref *ret, s
     return count;
 }
 
+size_t schedule_share(const struct schedule *s, uint32_t destination)
+{
+    const struct destination *d = destination_at(s, destination);
+    uint32_t limit = turns_limit(&s->turns, d);
+    uint32_t left =
+        MIN_OF(limit - MIN_OF(limit, d->slots),
+               s->config.connections_max - MIN_OF(s->config.connections_max, s->turns.slots));
+    uint64_t takers = (uint64_t)left + MAX_OF(d->unused_slots, 1u);
+
+    return (size_t)((d->counts[ENTRY_READY] + takers - 1) / takers);
+}
+
 void schedule_release(struct schedule *s, uint32_t destination)
 {
     struct destination *d = destination_at(s, destination);

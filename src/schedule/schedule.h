@@ -106,6 +106,9 @@ bool schedule_grant(struct schedule *s, uint32_t *ret_destination);
  * become active. Returns how many, 0 when there are none (then release the slot). A slot may take
  * again and again: that is how a connection is reused. */
 size_t schedule_take(struct schedule *s, uint32_t destination, entry_ref *ret, size_t max);
+/* How many a slot should take, so that the slots its destination may still be granted get entries
+ * too: the ready ones divided by those slots. 0: none is ready. */
+size_t schedule_share(const struct schedule *s, uint32_t destination);
 /* The slot's connection is closed, or handed back. */
 void schedule_release(struct schedule *s, uint32_t destination);
 struct slice schedule_destination_name(const struct schedule *s, uint32_t destination);

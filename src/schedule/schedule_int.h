@@ -194,6 +194,8 @@ static inline struct destination *turns_at(const struct turns *t, uint32_t index
 void turns_drop_if_idle(struct turns *t, struct destination *d);
 MUST_CHECK int turns_set_policy(struct turns *t, struct slice name,
                                 const struct retry_policy *retry, uint32_t connections);
+/* How many slots it may have. */
+uint32_t turns_limit(const struct turns *t, const struct destination *d);
 /* Its place in the round of destinations, after its counts, slots or limits changed. */
 void turns_update(struct turns *t, struct destination *d);
 void turns_update_all(struct turns *t);

@@ -508,6 +508,36 @@ static void rescheduling_does_not_grow(void **state)
     schedule_free(&s);
 }
 
+/* Ten ready entries and four slots: each slot gets its part, not the first one all of them. */
+static void a_slot_takes_its_share(void **state)
+{
+    struct schedule_config config = common;
+    struct schedule *s;
+    size_t taken = 0;
+    entry_ref got[8];
+    uint32_t destination;
+
+    (void)state;
+    config.connections_per_destination = 4;
+    s = make(&config);
+    assert_int_equal(schedule_advance(s, NOW, 1), 0);
+    for (int i = 0; i < 10; i++)
+        (void)add(s, "a", 1);
+    for (int slot = 0; slot < 4; slot++) {
+        size_t share, n;
+
+        assert_true(schedule_grant(s, &destination));
+        share = schedule_share(s, destination);
+        assert_in_range(share, 2, 3);
+        n = schedule_take(s, destination, got, share);
+        assert_int_equal(n, share);
+        taken += n;
+    }
+    assert_int_equal(taken, 10);
+    assert_int_equal(schedule_share(s, destination), 0);
+    schedule_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +558,7 @@ int main(void)
         cmocka_unit_test(a_million_waiting_entries_stay_small),
         cmocka_unit_test(memory_comes_back_when_the_queue_is_empty),
         cmocka_unit_test(rescheduling_does_not_grow),
+        cmocka_unit_test(a_slot_takes_its_share),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,11 +164,14 @@ int turns_set_policy(struct turns *t, struct slice name, const struct retry_poli
     return 0;
 }
 
+uint32_t turns_limit(const struct turns *t, const struct destination *d)
+{
+    return d->policy && d->policy->connections ? d->policy->connections : t->slots_per_destination;
+}
+
 void turns_update(struct turns *t, struct destination *d)
 {
-    uint32_t limit =
-        d->policy && d->policy->connections ? d->policy->connections : t->slots_per_destination;
-    bool wants = d->counts[ENTRY_READY] > d->unused_slots && d->slots < limit;
+    bool wants = d->counts[ENTRY_READY] > d->unused_slots && d->slots < turns_limit(t, d);
     bool waits = !list_is_empty(&d->turn);
 
     if (wants && !waits)
