@@ -127,8 +127,6 @@ static void apply_items(const struct target *t, const struct setting *s, const s
     struct slice left = n->text;
     struct place at = n->place;
 
-    if (at.line)
-        at.column += n->is_quoted;
     if (slice_trim(left).len == 0)
         return;
     for (;;) {

@@ -152,6 +152,7 @@ static void take_scalar(struct builder *b, struct fy_event *event)
     struct node *n = new_node(b, NODE_SCALAR);
     size_t len = 0;
     const char *text = NULL;
+    bool is_plain;
 
     if (!n)
         return;
@@ -162,9 +163,9 @@ static void take_scalar(struct builder *b, struct fy_event *event)
         b->failed = b->errors->no_memory = true;
         return;
     }
-    n->is_quoted = event->scalar.value && fy_token_scalar_style(event->scalar.value) != FYSS_PLAIN;
-    n->is_null = !n->is_quoted && (len == 0 || slice_eq(n->text, SLICE_LIT("~")) ||
-                                   slice_eq(n->text, SLICE_LIT("null")));
+    is_plain = !event->scalar.value || fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
+    n->is_null = is_plain && (len == 0 || slice_eq(n->text, SLICE_LIT("~")) ||
+                              slice_eq(n->text, SLICE_LIT("null")));
     for (size_t i = 0; i < len; i++)
         if (n->text.ptr[i] < 0x20 || n->text.ptr[i] == 0x7f) {
             fail(b, n->place, "a value must be one line without control characters");

@@ -41,10 +41,10 @@ void errors_end(struct errors *e);
 enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
 struct node {
     enum node_kind kind;
-    bool is_quoted, is_null;
-    struct place place;
-    struct slice text; /* NODE_SCALAR */
-    struct slice key;  /* where it is a value in a map */
+    bool is_null;
+    struct place place; /* of a quoted scalar: behind the quote */
+    struct slice text;  /* NODE_SCALAR */
+    struct slice key;   /* where it is a value in a map */
     struct place key_place;
     struct node *first, *last, *next; /* children, and the next one of the parent's */
     size_t count;                     /* of children */
