@@ -99,13 +99,19 @@ static void session_end(struct session *s)
         session_free(s);
 }
 
-static void flush(struct session *s)
+static int write_out(struct session *s)
 {
     struct slice out = buf_slice(&s->out);
     int r = out.len ? stream_write(s->stream, out) : 0;
 
     buf_clear(&s->out);
-    if (r < 0)
+    return r;
+}
+
+/* Outside feed() the session may be gone after it. */
+static void flush(struct session *s)
+{
+    if (write_out(s) < 0)
         session_end(s);
 }
 
@@ -113,7 +119,7 @@ static void say_goodbye(struct session *s, const char *text)
 {
     smtp_server_shutdown(&s->smtp, 421, SMTP_ENHANCED(4, 3, 2), slice_str(text));
     if (!s->in_feed) {
-        flush(s);
+        (void)write_out(s); /* it ends one way or the other */
         session_end(s);
     }
 }
