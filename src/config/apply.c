@@ -302,20 +302,21 @@ static const struct setting *split_element(struct slice name, uint64_t *ret_inde
     return s;
 }
 
-/* A value on the command line: as YAML where it begins a list or map, else as it stands. */
-static struct node *override_value(struct loader *ld, const char *file, struct slice value)
+/* A value on the command line: as YAML where it is a list in brackets, else as it stands. */
+static struct node *override_value(struct loader *ld, const struct setting *s, struct slice value)
 {
+    bool is_list = s && (value_is_list(s) || s->type == VALUE_MAPS);
     struct node *n;
 
-    if (value.len && (value.ptr[0] == '[' || value.ptr[0] == '{'))
-        return yaml_parse(&ld->trees, file, value, &ld->errors);
+    if (is_list && value.len && value.ptr[0] == '[' && value.ptr[value.len - 1] == ']')
+        return yaml_parse(&ld->trees, config_command_line, value, &ld->errors);
     n = pool_alloc(&ld->trees, sizeof(*n));
     if (!n) {
         ld->errors.no_memory = true;
         return NULL;
     }
     n->kind = NODE_SCALAR;
-    n->place = (struct place){.file = file};
+    n->place = (struct place){.file = config_command_line};
     n->text = value;
     n->is_null = value.len == 0;
     return n;
@@ -327,6 +328,18 @@ static bool is_clean(struct slice s)
         if (s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
             return false;
     return true;
+}
+
+/* The setting that `name` is, or that it is of an element; NULL. */
+static const struct setting *find_named(struct slice name)
+{
+    const struct setting *s = settings_find(&settings_main, name);
+    struct slice rest;
+    uint64_t index;
+
+    if (!s && (s = split_element(name, &index, &rest)))
+        s = settings_find(s->sub, rest);
+    return s;
 }
 
 /* Applies it now, or keeps it for the element of a list that is not made yet. */
@@ -352,7 +365,7 @@ static void apply_named(struct loader *ld, struct slice name, struct node *n)
 
 void apply_override(struct loader *ld, const char *text)
 {
-    struct slice all = slice_str(text), value;
+    struct slice all = slice_str(text), name;
     struct place at = {.file = config_command_line};
     ptrdiff_t equals = slice_find(all, '=');
     struct node *n;
@@ -361,10 +374,10 @@ void apply_override(struct loader *ld, const char *text)
         error_at(&ld->errors, at, "a setting is given as name=value");
         return;
     }
-    value = slice_trim(slice_from(all, (size_t)equals + 1));
-    n = override_value(ld, at.file, value);
+    name = slice_trim(slice_sub(all, 0, (size_t)equals));
+    n = override_value(ld, find_named(name), slice_trim(slice_from(all, (size_t)equals + 1)));
     if (n)
-        apply_named(ld, slice_trim(slice_sub(all, 0, (size_t)equals)), n);
+        apply_named(ld, name, n);
 }
 
 /* ---- lists of maps ---- */

@@ -454,7 +454,8 @@ static void collect(void *ctx, const struct config_item *item)
 static void what_is_shown_can_be_set(void **state)
 {
     static const char text[] = "delivery: {routes: [{domain: a.example, to: b.example}]}\n"
-                               "destinations: [{destination: c.example}]\n";
+                               "destinations: [{destination: c.example}]\n"
+                               "listeners: [{address: \"[::1]:25\"}, {address: unix:/x}]\n";
     struct round_trip first = {.count = 0}, second = {.count = 0};
     struct config *a = must_load(text, NULL, 0), *b;
 
