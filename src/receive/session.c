@@ -128,6 +128,11 @@ void session_stop(struct session *s, bool even_in_message)
 {
     if (!even_in_message && (s->commit_is_out || smtp_server_in_transaction(&s->smtp)))
         return;
+    /* A 421 now would say that the message was refused, and it may be durable already. */
+    if (s->commit_is_out) {
+        session_end(s);
+        return;
+    }
     say_goodbye(s, "Service is shutting down, try again later");
 }
 
