@@ -170,7 +170,7 @@ static void load_text(struct loader *ld, const char *name, struct slice text, bo
 /* `err`, where not NULL, gets what a read failed with. */
 static void load_file(struct loader *ld, const char *path, struct place from, int depth, int *err)
 {
-    struct slice text;
+    struct slice text = {0};
     int r;
 
     if (depth > INCLUDE_DEPTH_MAX || ld->files++ >= FILES_MAX) {

@@ -683,8 +683,8 @@ void value_allowed(const struct setting *s, struct buf *ret)
         [VALUE_ADDRESS] = "an address and port like 127.0.0.1:25 or [::1]:25, or unix:/path",
         [VALUE_IPV4] = "an IPv4 address",
         [VALUE_IPV6] = "an IPv6 address",
-        [VALUE_TARGET] = "host:port, [ip]:port, lmtp:host:port, lmtp:unix:/path, mx, mx:domain or "
-                         "discard",
+        [VALUE_TARGET] = ("host:port, [ip]:port, lmtp:host:port, lmtp:unix:/path, mx, mx:domain "
+                          "or discard"),
         [VALUE_NETWORKS] = "networks like 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32",
         [VALUE_PATTERNS] = "domain names in ASCII, .domain for all below one, or \"*\" for all",
         [VALUE_SERVERS] = "addresses like 127.0.0.1, 127.0.0.1@5353 or [::1]:53",
