@@ -89,13 +89,13 @@ MUST_CHECK int fs_write(struct fs_file *f, struct slice data, uint64_t offset);
 /* Gives the file blocks up to `bytes`, so that writing there cannot meet a full disk; it grows to
  * that size and never shrinks. -ENOSPC leaves no more allocated than before where possible. */
 MUST_CHECK int fs_allocate(struct fs_file *f, uint64_t bytes);
-MUST_CHECK int fs_truncate(struct fs_file *f, uint64_t bytes);
+int fs_truncate(struct fs_file *f, uint64_t bytes);
 MUST_CHECK int fs_sync(struct fs_file *f); /* fdatasync */
 MUST_CHECK int fs_size(struct fs_file *f, uint64_t *ret);
 MUST_CHECK int fs_sync_dir(struct fs *fs); /* of the directory and its sub-directories */
 MUST_CHECK int fs_make_dir(struct fs *fs, const char *name); /* 0 also when it is there */
 MUST_CHECK int fs_rename(struct fs *fs, const char *from, const char *to);
-MUST_CHECK int fs_unlink(struct fs *fs, const char *name);
+int fs_unlink(struct fs *fs, const char *name);
 /* Calls fn with each name in the directory (not in sub-directories) until it returns non-zero,
  * which is returned. */
 MUST_CHECK int fs_list(struct fs *fs, int (*fn)(void *ctx, const char *name), void *ctx);

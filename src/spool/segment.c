@@ -1,0 +1,648 @@
+/*
+ * spool/segment.c - the segment files: one is the head, records go to it through a write buffer,
+ * and a batch of them becomes durable with one write and one fdatasync.
+ *
+ * A batch begins at a sector boundary with a SYNC record, so that no sector with acknowledged
+ * bytes is ever written again, and so that recovery can tell a torn tail (nothing after it claims
+ * that it was durable) from damage.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/crc32c.h"
+#include "base/err.h"
+#include "spool/spool_int.h"
+
+#define BUF_FLUSH_BYTES MIB(1)
+#define BUF_BYTES (BUF_FLUSH_BYTES + 2 * (size_t)RECORD_LEN_MAX)
+#define BATCH_OPS_MAX 16384
+#define BATCH_REDO_MAX MIB(16)
+#define OPEN_TRIES 3
+#define SPARE_DISK_BYTES KIB(64) /* never allocated: directory blocks and the like */
+
+void slot_name(const struct slot *s, char ret[static FILE_NAME_MAX])
+{
+    (void)snprintf(ret, FILE_NAME_MAX, "seg-%08" PRIx32, s->number);
+}
+
+int slot_add(struct spool *sp, uint32_t *ret)
+{
+    struct slot *s = NULL;
+    uint32_t n;
+
+    for (n = 0; n < sp->slot_count && sp->slots[n]->state != SLOT_UNUSED; n++)
+        ;
+    if (n < sp->slot_count) {
+        *sp->slots[n] = (struct slot){0};
+        *ret = n;
+        return 0;
+    }
+    if (sp->slot_count == SLOTS_MAX)
+        return -ENOMEM;
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    sp->slots[sp->slot_count] = s;
+    *ret = sp->slot_count++;
+    return 0;
+}
+
+/* The first place in `order` whose life is not before `seq`. */
+static uint32_t order_place(const struct spool *sp, uint32_t seq)
+{
+    uint32_t from = 0, to = sp->order_count;
+
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+
+        if (sp->slots[sp->order[middle]]->seq < seq)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+uint32_t slot_of_seq(const struct spool *sp, uint32_t seq)
+{
+    uint32_t at = order_place(sp, seq);
+
+    if (at == sp->order_count || sp->slots[sp->order[at]]->seq != seq)
+        return SLOT_NONE;
+    return sp->order[at];
+}
+
+int order_insert(struct spool *sp, uint32_t slot)
+{
+    uint32_t at = order_place(sp, sp->slots[slot]->seq);
+
+    if (sp->order_count == sp->order_room) {
+        uint32_t room = sp->order_room ? sp->order_room * 2 : 16;
+        uint32_t *order = realloc(sp->order, room * sizeof(*order));
+
+        if (!order)
+            return -ENOMEM;
+        sp->order = order;
+        sp->order_room = room;
+    }
+    memmove(sp->order + at + 1, sp->order + at, (sp->order_count - at) * sizeof(*sp->order));
+    sp->order[at] = slot;
+    sp->order_count++;
+    return 0;
+}
+
+void order_remove(struct spool *sp, uint32_t slot)
+{
+    uint32_t at = order_place(sp, sp->slots[slot]->seq);
+
+    ASSERT(at < sp->order_count && sp->order[at] == slot);
+    sp->order_count--;
+    memmove(sp->order + at, sp->order + at + 1, (sp->order_count - at) * sizeof(*sp->order));
+}
+
+/* ---- more and fewer files ---- */
+
+uint64_t segment_can_grow(struct spool *sp)
+{
+    uint64_t size = sp->config.segment_bytes, total = sp->segment_total, count;
+    uint64_t aside = atomic_load(&sp->envelope_bytes) + SPARE_DISK_BYTES;
+    struct fs_space space;
+
+    if (fs_space(sp->fs, &space) < 0 || space.free_bytes <= aside)
+        return 0;
+    count = (space.free_bytes - aside) / size;
+    if (sp->config.max_bytes) {
+        uint64_t left = sp->config.max_bytes > total ? sp->config.max_bytes - total : 0;
+
+        count = MIN_OF(count, left / size);
+    }
+    if (space.total_inodes)
+        count = MIN_OF(count, space.free_inodes);
+    return count * (size - SEGMENT_HEADER_BYTES);
+}
+
+static int grow_locked(struct spool *sp)
+{
+    struct slot made = {.number = sp->next_number, .size = sp->config.segment_bytes};
+    char name[FILE_NAME_MAX];
+    uint32_t n = 0;
+    int r;
+
+    if (segment_can_grow(sp) == 0)
+        return -ENOSPC;
+    slot_name(&made, name);
+    r = fs_open(sp->fs, name, FS_WRITE | FS_CREATE | FS_TRUNCATE, &made.file);
+    if (r < 0)
+        return r;
+    sp->next_number++;
+    r = fs_allocate(made.file, made.size);
+    if (r == 0) {
+        lock_take(&sp->lock);
+        r = slot_add(sp, &n);
+        if (r == 0) {
+            made.state = SLOT_FREE;
+            made.fresh = true;
+            *sp->slots[n] = made;
+        }
+        lock_release(&sp->lock);
+    }
+    if (r < 0) {
+        fs_close(&made.file);
+        (void)fs_unlink(sp->fs, name);
+        return r;
+    }
+    atomic_fetch_add(&sp->segment_total, made.size);
+    atomic_fetch_add(&sp->room, made.size - SEGMENT_HEADER_BYTES);
+    return 0;
+}
+
+int segment_grow(struct spool *sp)
+{
+    int r;
+
+    lock_take(&sp->grow_lock);
+    r = grow_locked(sp);
+    lock_release(&sp->grow_lock);
+    return r;
+}
+
+/* Closes and unlinks a slot that is in no order and has no pins. */
+static void slot_drop(struct spool *sp, struct slot *s)
+{
+    char name[FILE_NAME_MAX];
+    struct fs_file *file;
+    uint64_t size = s->size;
+
+    slot_name(s, name);
+    lock_take(&sp->lock);
+    file = s->file;
+    *s = (struct slot){.state = SLOT_UNUSED};
+    lock_release(&sp->lock);
+    fs_close(&file);
+    /* A name that stays, or comes back after a crash, is a file of dead records. */
+    (void)fs_unlink(sp->fs, name);
+    atomic_fetch_sub(&sp->segment_total, size);
+}
+
+/* The free slot with the highest number: files grow from the low numbers. */
+static struct slot *last_free(struct spool *sp, uint32_t *ret_count)
+{
+    struct slot *last = NULL;
+
+    *ret_count = 0;
+    lock_take(&sp->lock);
+    for (uint32_t i = 0; i < sp->slot_count; i++) {
+        struct slot *s = sp->slots[i];
+
+        if (s->state != SLOT_FREE)
+            continue;
+        (*ret_count)++;
+        if (!last || s->number > last->number)
+            last = s;
+    }
+    lock_release(&sp->lock);
+    return last;
+}
+
+/* Takes the slot's bytes out of the room, unless they are promised: others may promise them at
+ * the same moment, so it is one exchange. */
+static bool room_withdraw(struct spool *sp, uint64_t bytes, uint64_t leave)
+{
+    uint64_t room = atomic_load(&sp->room);
+
+    do {
+        if (room < bytes + leave + atomic_load(&sp->reserved))
+            return false;
+    } while (!atomic_compare_exchange_weak(&sp->room, &room, room - bytes));
+    if (atomic_load(&sp->room) >= leave + atomic_load(&sp->reserved))
+        return true;
+    atomic_fetch_add(&sp->room, bytes);
+    return false;
+}
+
+void segment_trim(struct spool *sp, uint32_t spare)
+{
+    uint32_t count;
+
+    for (;;) {
+        struct slot *s = last_free(sp, &count);
+
+        if (!s || count <= spare ||
+            !room_withdraw(sp, s->size - SEGMENT_HEADER_BYTES,
+                           sp->keep + (uint64_t)spare * sp->config.segment_bytes))
+            return;
+        slot_drop(sp, s);
+    }
+}
+
+bool segment_sacrifice(struct spool *sp)
+{
+    uint32_t count;
+    struct slot *s = last_free(sp, &count);
+
+    /* The last one stays, so that there is always a next head. */
+    if (!s || count < 2)
+        return false;
+    atomic_fetch_sub(&sp->room, s->size - SEGMENT_HEADER_BYTES);
+    slot_drop(sp, s);
+    return true;
+}
+
+uint32_t segment_recycle(struct spool *sp)
+{
+    uint32_t freed = 0;
+
+    atomic_store(&sp->recycle_due, false);
+    for (uint32_t i = 0; i < sp->order_count;) {
+        uint32_t n = sp->order[i];
+        struct slot *s = sp->slots[n];
+        bool dead;
+
+        if (s->seq >= sp->checkpoint.replay_seq)
+            break;
+        lock_take(&sp->lock);
+        dead = (s->state == SLOT_SEALED || s->state == SLOT_GONE) && s->live == 0 && s->pins == 0 &&
+               s->pending == 0;
+        if (dead) {
+            order_remove(sp, n);
+            if (s->state == SLOT_GONE)
+                s->state = SLOT_UNUSED;
+            else if (!s->bad)
+                s->state = SLOT_FREE;
+        }
+        lock_release(&sp->lock);
+        if (!dead) {
+            i++;
+            continue;
+        }
+        freed++;
+        if (s->bad)
+            slot_drop(sp, s);
+        else if (s->state == SLOT_FREE)
+            atomic_fetch_add(&sp->room, s->size - SEGMENT_HEADER_BYTES);
+    }
+    return freed;
+}
+
+/* ---- the head ---- */
+
+static struct slot *head_slot(struct spool *sp)
+{
+    return sp->slots[sp->head];
+}
+
+static void head_room_set(struct spool *sp, uint64_t now)
+{
+    if (now < sp->head_room)
+        atomic_fetch_sub(&sp->room, sp->head_room - now);
+    else
+        atomic_fetch_add(&sp->room, now - sp->head_room);
+    sp->head_room = now;
+}
+
+static uint32_t pick_free(struct spool *sp, uint64_t bytes)
+{
+    uint32_t best = SLOT_NONE;
+
+    lock_take(&sp->lock);
+    for (uint32_t i = 0; i < sp->slot_count; i++) {
+        struct slot *s = sp->slots[i];
+
+        if (s->state == SLOT_FREE && s->size >= SEGMENT_HEADER_BYTES + bytes &&
+            (best == SLOT_NONE || s->number < sp->slots[best]->number))
+            best = i;
+    }
+    lock_release(&sp->lock);
+    return best;
+}
+
+/* Writes the header of a new life and makes it durable before any record: recovery must never
+ * find records of a life under the header of another. */
+static int head_begin(struct spool *sp, struct slot *s, uint32_t seq)
+{
+    uint64_t floor = atomic_load(&sp->next_id) + ID_LEASE;
+    struct segment_header h = {
+        .seq = seq,
+        .prev_seq = sp->last_seq,
+        .spool_id = sp->spool_id,
+        .size = s->size,
+        .id_floor = floor,
+        .generation = sp->checkpoint.generation,
+        .prev_end = sp->last_end,
+    };
+    uint8_t sector[SECTOR_BYTES];
+    int r;
+
+    segment_header_encode(&h, sector);
+    r = fs_write(s->file, slice_make(sector, sizeof(sector)), 0);
+    if (r == 0)
+        r = fs_sync(s->file);
+    if (r == 0 && s->fresh)
+        r = fs_sync_dir(sp->fs);
+    if (r < 0)
+        return r;
+    sp->syncs++;
+    s->fresh = false;
+    atomic_store(&sp->id_floor, floor);
+    return 0;
+}
+
+/* A free slot could not be made the head: it is not to be tried again. */
+static void slot_give_up(struct spool *sp, struct slot *s)
+{
+    lock_take(&sp->lock);
+    s->state = SLOT_BAD;
+    s->bad = true;
+    lock_release(&sp->lock);
+    atomic_fetch_sub(&sp->room, s->size - SEGMENT_HEADER_BYTES);
+}
+
+static int head_open(struct spool *sp, uint64_t bytes)
+{
+    int r = -EIO;
+
+    ASSERT(sp->head == SLOT_NONE && !sp->batch_open);
+    for (int try = 0; try < OPEN_TRIES; try++) {
+        uint32_t n = pick_free(sp, bytes);
+        struct slot *s;
+
+        if (n == SLOT_NONE && segment_recycle(sp) > 0)
+            n = pick_free(sp, bytes);
+        if (n == SLOT_NONE) {
+            r = segment_grow(sp);
+            if (r < 0)
+                return r;
+            n = pick_free(sp, bytes);
+            if (n == SLOT_NONE)
+                return -E2BIG;
+        }
+        s = sp->slots[n];
+        r = head_begin(sp, s, sp->next_seq);
+        if (r < 0) {
+            sp->next_seq++; /* what is on the disk of that life, nobody knows */
+            slot_give_up(sp, s);
+            continue;
+        }
+        lock_take(&sp->lock);
+        s->seq = sp->next_seq;
+        s->live = s->pending = 0;
+        s->end = SEGMENT_HEADER_BYTES;
+        r = order_insert(sp, n);
+        if (r == 0)
+            s->state = SLOT_HEAD;
+        lock_release(&sp->lock);
+        if (r < 0)
+            return r;
+        sp->next_seq++;
+        sp->head = n;
+        sp->pos = SEGMENT_HEADER_BYTES;
+        sp->head_room = s->size - SEGMENT_HEADER_BYTES;
+        return 0;
+    }
+    return r;
+}
+
+static void head_seal(struct spool *sp, uint64_t end)
+{
+    struct slot *s = head_slot(sp);
+
+    lock_take(&sp->lock);
+    s->state = SLOT_SEALED;
+    s->end = end;
+    lock_release(&sp->lock);
+    head_room_set(sp, 0);
+    sp->last_seq = s->seq;
+    sp->last_end = end;
+    sp->head = SLOT_NONE;
+    sp->buf_len = 0;
+    sp->batch_open = false;
+    sp->dirty = false;
+    sp->batch_pending = 0;
+    atomic_store(&sp->recycle_due, true);
+}
+
+/* Appends again the marks, rewrites and removals of a batch that failed. */
+static void redo_all(struct spool *sp)
+{
+    struct slice left = buf_slice(&sp->redo_spare);
+
+    while (left.len > 0 && !sp->failed) {
+        uint8_t type = left.ptr[0];
+        uint64_t id;
+        uint32_t len;
+        struct slice data;
+
+        memcpy(&id, left.ptr + 1, sizeof(id));
+        memcpy(&len, left.ptr + 9, sizeof(len));
+        data = slice_sub(left, 13, len);
+        left = slice_from(left, 13 + len);
+        /* What cannot be appended now is gone with its message, or fails with the spool. */
+        if (type == OP_MARK)
+            (void)mark_append(sp, id, data);
+        else if (type == OP_REWRITE)
+            (void)rewrite_append(sp, id, data);
+        else
+            (void)remove_append(sp, id);
+    }
+}
+
+/*
+ * A write or sync of the head failed. The segment ends at its last synced byte; a new head is
+ * opened at once, since its header is what makes that end durable.
+ */
+static void head_fail(struct spool *sp)
+{
+    struct slot *s = head_slot(sp);
+    struct buf spare = sp->redo_spare;
+    int r;
+
+    sp->batch_err = -EIO;
+    s->bad = true;
+    s->pending -= sp->batch_pending;
+    head_seal(sp, s->end);
+    batch_drop(sp);
+    if (sp->redoing) {
+        sp->failed = true;
+        return;
+    }
+    sp->redo_spare = sp->redo;
+    sp->redo = spare;
+    buf_clear(&sp->redo);
+    r = head_open(sp, SEGMENT_HEADER_BYTES);
+    if (r == 0) {
+        sp->redoing = true;
+        redo_all(sp);
+        sp->redoing = false;
+    } else if (r != -ENOSPC || buf_len(&sp->redo_spare) > 0) {
+        sp->failed = true;
+    }
+    buf_clear(&sp->redo_spare);
+    spool_note(sp, "A write to a segment failed; %s.",
+               sp->failed ? "no other could be opened, so the spool takes nothing until a restart"
+                          : "it was given up and another opened");
+}
+
+/* Writes the buffer. */
+static int buf_write(struct spool *sp)
+{
+    int r;
+
+    if (sp->buf_len == 0)
+        return 0;
+    r = fs_write(head_slot(sp)->file, slice_make(sp->buf, sp->buf_len), sp->buf_off);
+    if (r < 0)
+        return r;
+    sp->bytes_written += sp->buf_len;
+    sp->buf_off += sp->buf_len;
+    sp->buf_len = 0;
+    return 0;
+}
+
+int segment_sync(struct spool *sp)
+{
+    struct slot *s;
+    size_t pad;
+    int r;
+
+    if (sp->failed)
+        return -ERR_FAILED;
+    if (!sp->dirty)
+        return 0;
+    s = head_slot(sp);
+    pad = (size_t)(align_up(sp->pos, SECTOR_BYTES) - sp->pos);
+    memset(sp->buf + sp->buf_len, 0, pad);
+    sp->buf_len += pad;
+    r = buf_write(sp);
+    if (r == 0)
+        r = fs_sync(s->file);
+    if (r < 0) {
+        head_fail(sp);
+        return -EIO;
+    }
+    sp->syncs++;
+    s->end = sp->pos;
+    sp->batch_open = false;
+    sp->dirty = false;
+    sp->batch_pending = 0;
+    batch_apply(sp);
+    buf_clear(&sp->redo);
+    return 0;
+}
+
+/* Where the next record would go, a SYNC record before it included where one is due. */
+static uint64_t next_pos(const struct spool *sp)
+{
+    return sp->batch_open ? sp->pos : align_up(sp->pos, SECTOR_BYTES) + RECORD_HEADER_BYTES;
+}
+
+int segment_ensure(struct spool *sp, uint64_t bytes)
+{
+    uint64_t want = bytes + RECORD_HEADER_BYTES;
+    int r;
+
+    if (sp->failed)
+        return -ERR_FAILED;
+    if (want > sp->config.segment_bytes - SEGMENT_HEADER_BYTES)
+        return -E2BIG;
+    if ((sp->op_count >= BATCH_OPS_MAX || buf_len(&sp->redo) >= BATCH_REDO_MAX) &&
+        segment_sync(sp) < 0 && sp->failed)
+        return -ERR_FAILED;
+    if (sp->head != SLOT_NONE && next_pos(sp) + bytes > head_slot(sp)->size) {
+        if (segment_sync(sp) == 0)
+            head_seal(sp, sp->pos);
+        else if (sp->failed)
+            return -ERR_FAILED;
+    }
+    if (sp->head != SLOT_NONE && sp->buf_len > 0 &&
+        (sp->buf_len >= BUF_FLUSH_BYTES || sp->buf_len + want + SECTOR_BYTES * 2 > BUF_BYTES) &&
+        buf_write(sp) < 0)
+        head_fail(sp);
+    /* After a failure the new head may already hold what was appended again. */
+    if (sp->head != SLOT_NONE && next_pos(sp) + bytes > head_slot(sp)->size) {
+        if (segment_sync(sp) < 0)
+            return -ERR_FAILED;
+        head_seal(sp, sp->pos);
+    }
+    if (sp->failed)
+        return -ERR_FAILED;
+    if (sp->head != SLOT_NONE)
+        return 0;
+    r = head_open(sp, want);
+    if (r < 0 && r != -ENOSPC && r != -E2BIG && r != -ENOMEM) {
+        sp->failed = true;
+        return -ERR_FAILED;
+    }
+    return r;
+}
+
+static void put_bytes(struct spool *sp, struct slice s)
+{
+    if (s.len)
+        memcpy(sp->buf + sp->buf_len, s.ptr, s.len);
+    sp->buf_len += s.len;
+    sp->pos += s.len;
+}
+
+static void batch_begin(struct spool *sp)
+{
+    struct record r = {.type = RECORD_SYNC, .id = sp->pos, .seq = head_slot(sp)->seq};
+    uint8_t header[RECORD_HEADER_BYTES];
+
+    ASSERT(sp->buf_len == 0);
+    sp->pos = align_up(sp->pos, SECTOR_BYTES);
+    sp->buf_off = sp->pos;
+    sp->batch_open = true;
+    record_encode(&r, sp->seed, header);
+    put_bytes(sp, slice_make(header, sizeof(header)));
+}
+
+uint32_t segment_put(struct spool *sp, struct record *r, const struct slice *parts, size_t count)
+{
+    static const uint8_t zeros[8];
+    uint8_t header[RECORD_HEADER_BYTES];
+    uint64_t from = sp->pos, at;
+
+    if (!sp->batch_open)
+        batch_begin(sp);
+    at = sp->pos;
+    r->seq = head_slot(sp)->seq;
+    r->len = 0;
+    r->crc = 0;
+    for (size_t i = 0; i < count; i++) {
+        r->len += (uint32_t)parts[i].len;
+        r->crc = crc32c(r->crc, parts[i]);
+    }
+    record_encode(r, sp->seed, header);
+    put_bytes(sp, slice_make(header, sizeof(header)));
+    for (size_t i = 0; i < count; i++)
+        put_bytes(sp, parts[i]);
+    put_bytes(sp, slice_make(zeros, (size_t)(align_up(sp->pos, 8) - sp->pos)));
+    ASSERT(sp->buf_len + SECTOR_BYTES <= BUF_BYTES && sp->pos <= head_slot(sp)->size);
+    sp->dirty = true;
+    sp->log_bytes += sp->pos - from;
+    head_room_set(sp, head_slot(sp)->size - sp->pos);
+    return (uint32_t)at;
+}
+
+int segment_read(struct spool *sp, uint32_t slot, uint64_t off, void *to, size_t size)
+{
+    struct slot *s = sp->slots[slot];
+    ptrdiff_t n;
+
+    if (slot == sp->head && sp->buf_len > 0 && off >= sp->buf_off) {
+        if (off + size > sp->buf_off + sp->buf_len)
+            return -ERR_DAMAGED;
+        memcpy(to, sp->buf + (off - sp->buf_off), size);
+        return 0;
+    }
+    if (!s->file)
+        return -ERR_DAMAGED;
+    n = fs_pread(s->file, to, size, off, false);
+    if (n < 0)
+        return (int)n;
+    return (size_t)n == size ? 0 : -ERR_DAMAGED;
+}

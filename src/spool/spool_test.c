@@ -1,0 +1,412 @@
+/* spool/spool_test.c - the spool on a simulated disk without faults, and its id text. */
+#include "spool/spool.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "io/fs_sim.h"
+
+#define DISK_BYTES MIB(64)
+
+struct disk {
+    struct fs *fs;
+    struct spool *sp;
+    struct spool_config config;
+    unsigned damages;
+    char last_file[64];
+    struct buf why;
+};
+
+static void on_damage(void *ctx, const char *file, uint64_t offset, uint64_t id, const char *what)
+{
+    struct disk *d = ctx;
+
+    (void)offset;
+    (void)id;
+    (void)what;
+    d->damages++;
+    (void)snprintf(d->last_file, sizeof(d->last_file), "%s", file);
+}
+
+static void disk_open(struct disk *d)
+{
+    struct spool_report report = {.damage = on_damage, .ctx = d};
+
+    buf_clear(&d->why);
+    assert_int_equal(spool_open(&d->sp, d->fs, &d->config, &report, &d->why), 0);
+}
+
+static void disk_init(struct disk *d)
+{
+    *d = (struct disk){
+        .fs = fs_sim_new(7, DISK_BYTES),
+        .config = {.segment_bytes = KIB(256), .spare_segments = 2, .first_id = 1000},
+    };
+    buf_init(&d->why, 4096);
+    disk_open(d);
+}
+
+static void disk_done(struct disk *d)
+{
+    spool_close(&d->sp);
+    fs_free(&d->fs);
+    buf_done(&d->why);
+}
+
+static void disk_reopen(struct disk *d)
+{
+    spool_close(&d->sp);
+    disk_open(d);
+}
+
+/* Bytes that depend on id and place, so that nothing can be mistaken for another. */
+static void fill(uint8_t *to, size_t n, uint64_t id, uint64_t from)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = (uint8_t)((id * 31 + (from + i) * 7 + (from + i) / 251) & 0xff);
+}
+
+static uint64_t put_message(struct spool *sp, size_t body_bytes, const char *envelope)
+{
+    uint64_t id = spool_new_id(sp);
+    struct spool_extent extents[64];
+    uint8_t block[SPOOL_EXTENT_MAX];
+    size_t count = 0;
+
+    assert_int_equal(spool_reserve(sp, body_bytes + strlen(envelope)), 0);
+    for (size_t at = 0; at < body_bytes;) {
+        size_t n = MIN_OF(body_bytes - at, sizeof(block));
+
+        fill(block, n, id, at);
+        assert_int_equal(spool_append(sp, id, slice_make(block, n), &extents[count++]), 0);
+        at += n;
+    }
+    assert_int_equal(spool_commit(sp, id, slice_str(envelope), extents, count), 0);
+    return id;
+}
+
+static void check_body(struct spool_reader *r, size_t body_bytes, size_t piece)
+{
+    uint8_t *got = malloc(piece), *want = malloc(piece);
+    size_t at = 0;
+    ptrdiff_t n;
+
+    assert_int_equal(r->body_bytes, body_bytes);
+    while ((n = spool_read_body(r, false, got, piece)) > 0) {
+        fill(want, (size_t)n, r->id, at);
+        assert_memory_equal(got, want, (size_t)n);
+        at += (size_t)n;
+    }
+    assert_int_equal(n, 0);
+    assert_int_equal(at, body_bytes);
+    free(got);
+    free(want);
+}
+
+static void check_message(struct spool *sp, uint64_t id, size_t body_bytes, const char *envelope,
+                          const char *marks)
+{
+    struct buf e = BUF_INIT(MIB(2)), m = BUF_INIT(MIB(4)), text = BUF_INIT(MIB(4));
+    struct spool_reader r;
+    struct slice left;
+
+    assert_int_equal(spool_read(sp, id, false, &r, &e, &m), 0);
+    assert_true(slice_eq(buf_slice(&e), slice_str(envelope)));
+    left = buf_slice(&m);
+    while (left.len > 0) {
+        uint32_t n;
+
+        memcpy(&n, left.ptr, 4);
+        (void)buf_add(&text, slice_sub(left, 4, n));
+        left = slice_from(left, 4 + n);
+    }
+    assert_string_equal(buf_cstr(&text), marks);
+    check_body(&r, body_bytes, SPOOL_EXTENT_MAX);
+    spool_read_rewind(&r);
+    check_body(&r, body_bytes, 1000);
+    spool_read_rewind(&r);
+    check_body(&r, body_bytes, 3 * SPOOL_EXTENT_MAX);
+    spool_read_done(&r);
+    spool_read_done(&r);
+    buf_done(&e);
+    buf_done(&m);
+    buf_done(&text);
+}
+
+static void test_id_text(void **state)
+{
+    static const struct {
+        uint64_t id;
+        const char *text;
+    } cases[] = {
+        {1, "1"},
+        {31, "z"},
+        {32, "10"},
+        {1700000000000000, "1h858fzjj000"},
+        {UINT64_MAX, "fzzzzzzzzzzzz"},
+    };
+    char text[SPOOL_ID_TEXT_MAX];
+    uint64_t id;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        spool_id_format(cases[i].id, text);
+        if (i != 3)
+            assert_string_equal(text, cases[i].text);
+        assert_int_equal(spool_id_parse(slice_str(text), &id), 0);
+        assert_int_equal(id, cases[i].id);
+    }
+    assert_int_equal(spool_id_parse(slice_str("1O"), &id), 0);
+    assert_int_equal(id, 32);
+    assert_int_equal(spool_id_parse(slice_str("I"), &id), 0);
+    assert_int_equal(id, 1);
+    assert_int_equal(spool_id_parse(slice_str(""), &id), -EINVAL);
+    assert_int_equal(spool_id_parse(slice_str("0"), &id), -EINVAL);
+    assert_int_equal(spool_id_parse(slice_str("u"), &id), -EINVAL);
+    assert_int_equal(spool_id_parse(slice_str("a b"), &id), -EINVAL);
+    assert_int_equal(spool_id_parse(slice_str("gzzzzzzzzzzzz"), &id), -EINVAL);
+    assert_int_equal(spool_id_parse(slice_str("11111111111111"), &id), -EINVAL);
+}
+
+static void test_commit_and_read(void **state)
+{
+    struct disk d;
+    struct spool_reader r;
+    uint64_t a, b, c;
+
+    (void)state;
+    disk_init(&d);
+    a = put_message(d.sp, 2048, "envelope a");
+    b = put_message(d.sp, 200000, "envelope b");
+    c = put_message(d.sp, 0, "");
+    assert_int_equal(spool_read(d.sp, a, false, &r, NULL, NULL), -ENOENT);
+    assert_int_equal(spool_sync(d.sp), 0);
+    for (int i = 0; i < 3; i++) {
+        check_message(d.sp, a, 2048, "envelope a", "");
+        check_message(d.sp, b, 200000, "envelope b", "");
+        check_message(d.sp, c, 0, "", "");
+        disk_reopen(&d);
+    }
+    assert_int_equal(d.damages, 0);
+    disk_done(&d);
+}
+
+static void test_marks(void **state)
+{
+    struct disk d;
+    struct buf want = BUF_INIT(MIB(1));
+    uint64_t id;
+
+    (void)state;
+    disk_init(&d);
+    id = put_message(d.sp, 100, "env");
+    assert_int_equal(spool_mark(d.sp, 4711, SLICE_LIT("x")), -ENOENT);
+    for (int i = 0; i < 3000; i++) {
+        char mark[16];
+
+        (void)snprintf(mark, sizeof(mark), "<%d>", i);
+        assert_int_equal(spool_mark(d.sp, id, slice_str(mark)), 0);
+        (void)buf_add_str(&want, mark);
+        if (i % 7 == 0)
+            assert_int_equal(spool_sync(d.sp), 0);
+        if (i % 500 == 250) {
+            (void)put_message(d.sp, 65536, "other");
+            disk_reopen(&d);
+            check_message(d.sp, id, 100, "env", buf_cstr(&want));
+        }
+    }
+    assert_int_equal(spool_sync(d.sp), 0);
+    check_message(d.sp, id, 100, "env", buf_cstr(&want));
+    assert_int_equal(spool_rewrite(d.sp, id, SLICE_LIT("new")), 0);
+    assert_int_equal(spool_mark(d.sp, id, SLICE_LIT("after")), 0);
+    assert_int_equal(spool_sync(d.sp), 0);
+    check_message(d.sp, id, 100, "new", "after");
+    disk_reopen(&d);
+    check_message(d.sp, id, 100, "new", "after");
+    buf_done(&want);
+    disk_done(&d);
+}
+
+/* A steady flow stays within a few segments, however much passes through. */
+static void test_recycling(void **state)
+{
+    struct disk d;
+    struct spool_stat st;
+    uint64_t keeper;
+
+    (void)state;
+    disk_init(&d);
+    keeper = put_message(d.sp, 70000, "keeper");
+    for (int i = 0; i < 20000; i++) {
+        uint64_t id = put_message(d.sp, 2048, "e");
+
+        assert_int_equal(spool_remove(d.sp, id), 0);
+        if (i % 10 == 0) {
+            assert_int_equal(spool_sync(d.sp), 0);
+            while (spool_tick(d.sp, KIB(64)) == 1)
+                ;
+        }
+    }
+    assert_int_equal(spool_sync(d.sp), 0);
+    spool_get_stat(d.sp, &st);
+    assert_true(st.segments <= 12);
+    assert_int_equal(st.messages, 1);
+    assert_int_equal(st.reserved_bytes, 0);
+    check_message(d.sp, keeper, 70000, "keeper", "");
+    disk_reopen(&d);
+    check_message(d.sp, keeper, 70000, "keeper", "");
+    disk_done(&d);
+}
+
+/* Takes mail until the disk is full; then marks and removals still work, and it drains. */
+static void test_full_disk_drains(void **state)
+{
+    struct disk d;
+    struct spool_stat st;
+    uint64_t ids[4000], freed;
+    size_t count = 0;
+
+    (void)state;
+    d = (struct disk){
+        .fs = fs_sim_new(9, MIB(4)),
+        .config = {.segment_bytes = KIB(256), .spare_segments = 2, .first_id = 1},
+    };
+    buf_init(&d.why, 4096);
+    disk_open(&d);
+    for (int round = 0; round < 3; round++) {
+        count = 0;
+        while (spool_reserve(d.sp, 3000) == 0) {
+            spool_unreserve(d.sp, 3000);
+            ids[count++] = put_message(d.sp, 2990, "0123456789");
+            assert_true(count < ARRAY_SIZE(ids));
+            if (count % 5 == 0)
+                assert_int_equal(spool_sync(d.sp), 0);
+        }
+        assert_true(count > 500);
+        fs_sim_set_filler(d.fs, MIB(4)); /* and somebody takes every free byte */
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(spool_mark(d.sp, ids[i], SLICE_LIT("deferred")), 0);
+        assert_int_equal(spool_sync(d.sp), 0);
+        if (round == 1)
+            disk_reopen(&d);
+        for (size_t i = 0; i < count; i++) {
+            check_message(d.sp, ids[i], 2990, "0123456789", "deferred");
+            assert_int_equal(spool_remove(d.sp, ids[i]), 0);
+        }
+        assert_int_equal(spool_sync(d.sp), 0);
+        assert_true(spool_tick(d.sp, MIB(1)) >= 0);
+        assert_true(spool_relieve(d.sp, &freed) >= 0);
+        fs_sim_set_filler(d.fs, 0);
+        spool_get_stat(d.sp, &st);
+        assert_int_equal(st.messages, 0);
+    }
+    disk_done(&d);
+}
+
+static void test_compaction(void **state)
+{
+    struct disk d;
+    struct spool_stat st;
+    uint64_t ids[600], freed;
+
+    (void)state;
+    disk_init(&d);
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+        ids[i] = put_message(d.sp, i % 50 == 0 ? 150000 : 3000, "envelope");
+        assert_int_equal(spool_sync(d.sp), 0);
+        assert_int_equal(spool_mark(d.sp, ids[i], SLICE_LIT("m")), 0);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
+        if (i % 10 != 0)
+            assert_int_equal(spool_remove(d.sp, ids[i]), 0);
+    assert_int_equal(spool_sync(d.sp), 0);
+    for (int i = 0; i < 1000 && spool_tick(d.sp, KIB(64)) >= 0; i++)
+        assert_int_equal(spool_sync(d.sp), 0);
+    assert_int_equal(spool_relieve(d.sp, &freed), 0);
+    spool_get_stat(d.sp, &st);
+    assert_true(st.compacted_bytes > 0);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < ARRAY_SIZE(ids); i += 10)
+            check_message(d.sp, ids[i], i % 50 == 0 ? 150000 : 3000, "envelope", "m");
+        disk_reopen(&d);
+    }
+    disk_done(&d);
+}
+
+struct seen {
+    uint64_t last, count;
+};
+
+static int on_each(void *ctx, uint64_t id, struct slice envelope, struct slice marks)
+{
+    struct seen *s = ctx;
+
+    assert_true(id > s->last);
+    assert_int_equal(envelope.len, 8);
+    assert_int_equal(marks.len, id % 3 == 0 ? 4 + 2 : 0);
+    s->last = id;
+    s->count++;
+    return 0;
+}
+
+static void test_each(void **state)
+{
+    struct disk d;
+
+    (void)state;
+    disk_init(&d);
+    for (int i = 0; i < 2000; i++) {
+        uint64_t id = put_message(d.sp, 100, "envelope");
+
+        if (id % 3 == 0)
+            assert_int_equal(spool_mark(d.sp, id, SLICE_LIT("mm")), 0);
+        if (i % 100 == 0)
+            assert_int_equal(spool_sync(d.sp), 0);
+        if (i % 300 == 0)
+            disk_reopen(&d);
+    }
+    assert_int_equal(spool_sync(d.sp), 0);
+    for (int i = 0; i < 2; i++) {
+        struct seen s = {0};
+
+        assert_int_equal(spool_each(d.sp, on_each, &s), 0);
+        assert_int_equal(s.count, 2000);
+        disk_reopen(&d);
+    }
+    disk_done(&d);
+}
+
+static void test_lock(void **state)
+{
+    struct disk d;
+    struct spool *other = NULL;
+
+    (void)state;
+    disk_init(&d);
+    assert_int_equal(spool_open(&other, d.fs, &d.config, NULL, &d.why), -ERR_LOCKED);
+    assert_null(other);
+    disk_done(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_id_text),
+        cmocka_unit_test(test_commit_and_read),
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_recycling),
+        cmocka_unit_test(test_full_disk_drains),
+        cmocka_unit_test(test_compaction),
+        cmocka_unit_test(test_each),
+        cmocka_unit_test(test_lock),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,423 @@
+/*
+ * spool/tend.c - opening and closing, and the work in the background: recycling, growing ahead,
+ * checkpoints, compaction.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/crc32c.h"
+#include "base/err.h"
+#include "spool/spool_int.h"
+
+#define BUF_BYTES (MIB(1) + 2 * (size_t)RECORD_LEN_MAX)
+#define SMALL_DISK_SEGMENTS 16u
+#define SMALL_SEGMENT_BYTES MIB(1)
+#define KEEP_SEGMENTS 2u
+#define VISITS_MAX 65536u /* entries looked at in one step of compaction */
+#define RECENT_SEGMENTS 8u
+#define LIVE_PERCENT 25u        /* a segment with less is compacted */
+#define LIVE_PERCENT_TIGHT 60u  /* when room is short */
+#define LIVE_PERCENT_RELIEF 90u /* as a remedy */
+#define RELIEF_VICTIMS_MAX 8
+#define CLOSE_CHECKPOINT_BYTES MIB(8)
+
+/* ---- opening ---- */
+
+/* A disk must hold a good number of segments, or the last half-empty one is most of it. */
+static void fit_segments(struct spool *sp)
+{
+    struct spool_config *c = &sp->config;
+    uint64_t total = sp->segment_total;
+    struct fs_space space;
+
+    if (fs_space(sp->fs, &space) == 0)
+        total += space.free_bytes;
+    if (c->max_bytes)
+        total = MIN_OF(total, c->max_bytes);
+    c->segment_bytes = MIN_OF(MAX_OF(c->segment_bytes, SEGMENT_BYTES_MIN), SEGMENT_BYTES_MAX);
+    c->segment_bytes -= c->segment_bytes % SEGMENT_HEADER_BYTES;
+    while (c->segment_bytes / 2 >= SMALL_SEGMENT_BYTES &&
+           c->segment_bytes * SMALL_DISK_SEGMENTS > total)
+        c->segment_bytes /= 2;
+    sp->keep = MAX_OF(MIN_OF(c->drain_reserve_bytes, total / 8), KEEP_SEGMENTS * c->segment_bytes);
+}
+
+int spool_prepare(struct spool *sp)
+{
+    fit_segments(sp);
+    if (sp->config.read_only)
+        return 0;
+    sp->buf = malloc(BUF_BYTES);
+    if (!sp->buf)
+        return -ENOMEM;
+    /* The drain reserve and the next head exist from the start, if the disk has them at all. */
+    while (atomic_load(&sp->room) < sp->keep + sp->config.segment_bytes)
+        if (segment_grow(sp) < 0)
+            break;
+    return 0;
+}
+
+static void spool_free(struct spool *sp)
+{
+    checkpoint_abandon(sp);
+    for (uint32_t i = 0; sp->slots && i < sp->slot_count; i++) {
+        fs_close(&sp->slots[i]->file);
+        free(sp->slots[i]);
+    }
+    for (uint32_t i = 0; i < sp->hold_room; i++)
+        free(sp->holds[i]);
+    free(sp->holds);
+    free(sp->slots);
+    free(sp->order);
+    free(sp->ops);
+    free(sp->buf);
+    buf_done(&sp->redo);
+    buf_done(&sp->redo_spare);
+    buf_done(&sp->scratch);
+    buf_done(&sp->scratch2);
+    index_done(&sp->index);
+    for (int i = 0; i < 2; i++)
+        fs_close(&sp->checkpoint_files[i]);
+    fs_close(&sp->lock_file);
+    lock_done(&sp->lock);
+    lock_done(&sp->grow_lock);
+    free(sp);
+}
+
+int spool_open(struct spool **ret, struct fs *fs, const struct spool_config *config,
+               const struct spool_report *report, struct buf *why)
+{
+    struct spool *sp = calloc(1, sizeof(*sp));
+    int r;
+
+    if (!sp)
+        return -ENOMEM;
+    sp->fs = fs;
+    sp->config = *config;
+    if (report)
+        sp->report = *report;
+    sp->head = sp->victim = SLOT_NONE;
+    sp->died_bytes = UINT64_MAX / 2;
+    index_init(&sp->index);
+    buf_init(&sp->scratch, record_bytes(RECORD_LEN_MAX));
+    buf_init(&sp->scratch2, RECORD_HEADER_BYTES + SPOOL_EXTENT_MAX);
+    lock_init(&sp->lock);
+    lock_init(&sp->grow_lock);
+    sp->slots = calloc(SLOTS_MAX, sizeof(struct slot *));
+    r = sp->slots ? fs_lock(fs, "lock", &sp->lock_file) : -ENOMEM;
+    if (r == -ERR_LOCKED)
+        buf_add_str(why, "Another process has the spool open.");
+    else if (r < 0)
+        buf_addf(why, "The spool's lock cannot be taken: %s.", err_str(r));
+    if (r == 0)
+        r = recover(sp, why);
+    if (r < 0) {
+        spool_free(sp);
+        return r;
+    }
+    *ret = sp;
+    return 0;
+}
+
+/* An empty batch vouches for the one before it, so that damage there is never taken for a torn
+ * tail. */
+static void vouch(struct spool *sp)
+{
+    struct record r = {.type = RECORD_FLOOR, .id = atomic_load(&sp->next_id)};
+
+    if (sp->head == SLOT_NONE || segment_ensure(sp, RECORD_HEADER_BYTES) < 0)
+        return;
+    (void)segment_put(sp, &r, NULL, 0);
+    if (segment_sync(sp) < 0)
+        spool_note(sp, "The end of the spool could not be written.");
+}
+
+void spool_close(struct spool **spp)
+{
+    struct spool *sp = *spp;
+
+    if (!sp)
+        return;
+    *spp = NULL;
+    if (!sp->config.read_only && !sp->failed) {
+        if (spool_sync(sp) < 0)
+            spool_note(sp, "The last records of the spool could not be written.");
+        if (sp->log_bytes >= CLOSE_CHECKPOINT_BYTES ||
+            atomic_load(&sp->envelope_bytes) < CLOSE_CHECKPOINT_BYTES)
+            (void)checkpoint_complete(sp); /* without it the log is replayed */
+        vouch(sp);
+    }
+    spool_free(sp);
+}
+
+/* ---- compaction ---- */
+
+static uint32_t pick_victim(struct spool *sp, uint32_t percent, bool recent)
+{
+    uint32_t best = SLOT_NONE;
+    uint64_t best_live = UINT64_MAX;
+
+    for (uint32_t i = 0; i < sp->order_count; i++) {
+        const struct slot *s = sp->slots[sp->order[i]];
+
+        if (s->state != SLOT_SEALED || s->live == 0 || s->pending > 0 ||
+            (!recent && s->seq + RECENT_SEGMENTS > sp->next_seq) ||
+            (!s->bad && s->live >= s->size / 100 * percent))
+            continue;
+        if (s->live < best_live) {
+            best_live = s->live;
+            best = sp->order[i];
+        }
+    }
+    return best;
+}
+
+/* The record of the extent, checked, in sp->scratch2. */
+static int extent_load(struct spool *sp, uint64_t id, const struct spool_extent *x, uint32_t slot)
+{
+    uint32_t size = RECORD_HEADER_BYTES + x->bytes;
+    struct record r;
+    const uint8_t *p;
+    int err;
+
+    buf_clear(&sp->scratch2);
+    if (buf_reserve(&sp->scratch2, size) < 0)
+        return -ENOMEM;
+    err = segment_read(sp, slot, x->offset, buf_tail(&sp->scratch2), size);
+    if (err < 0)
+        return err;
+    buf_grew(&sp->scratch2, size);
+    p = buf_slice(&sp->scratch2).ptr;
+    if (!record_decode(p, sp->seed, &r) || r.type != RECORD_EXTENT || r.id != id ||
+        r.seq != x->segment || r.len != x->bytes ||
+        crc32c(0, slice_make(p + RECORD_HEADER_BYTES, r.len)) != r.crc)
+        return -ERR_DAMAGED;
+    return 0;
+}
+
+/* Appends those extents again that lie in `victim`, and changes their places in `list`. */
+static int extents_move(struct spool *sp, uint64_t id, uint32_t victim, uint8_t *list, size_t len)
+{
+    uint32_t life = sp->slots[victim]->seq;
+
+    for (size_t i = 0; i + EXTENT_ENTRY_BYTES <= len; i += EXTENT_ENTRY_BYTES) {
+        struct spool_extent x = extent_decode(list + i);
+        struct record r = {.type = RECORD_EXTENT, .id = id};
+        struct slice body;
+        int err;
+
+        if (x.segment != life)
+            continue;
+        err = extent_load(sp, id, &x, victim);
+        if (err == 0)
+            err = segment_ensure(sp, record_bytes(x.bytes));
+        if (err == 0 && sp->batch_err)
+            err = sp->batch_err;
+        if (err < 0)
+            return err;
+        body = slice_from(buf_slice(&sp->scratch2), RECORD_HEADER_BYTES);
+        x.offset = segment_put(sp, &r, &body, 1);
+        x.segment = r.seq;
+        extent_encode(&x, list + i);
+        sp->compacted_bytes += record_bytes(x.bytes);
+    }
+    return 0;
+}
+
+/* Copies what message `n` has in `victim` to the head, and its envelope and marks in any case. */
+static int entry_move(struct spool *sp, uint32_t n, uint32_t victim)
+{
+    struct buf raw = BUF_INIT(record_bytes(RECORD_LEN_MAX));
+    struct buf marks = BUF_INIT(2 * SPOOL_ENVELOPE_MAX);
+    struct entry e = *index_at(&sp->index, n);
+    struct message_parts parts;
+    struct slice list = {0};
+    int r = message_load(sp, &e, &raw, &parts, &marks);
+
+    if (r == 0) {
+        /* The list is changed in place, in `raw`, which is ours. */
+        list = parts.extents;
+        r = extents_move(sp, e.id, victim, raw.ptr + (list.ptr - raw.ptr), list.len);
+    }
+    if (r == 0)
+        r = segment_ensure(sp, message_bytes(list.len, parts.envelope.len, buf_len(&marks)));
+    if (r == 0 && sp->batch_err)
+        r = sp->batch_err;
+    if (r == 0)
+        r = batch_room(sp, 0);
+    if (r == 0) {
+        e.flags = 0;
+        lock_take(&sp->lock);
+        r = entry_set_extents(sp, &e, list, NULL);
+        lock_release(&sp->lock);
+    }
+    if (r == 0) {
+        message_put(sp, &e, list, parts.envelope, buf_slice(&marks));
+        batch_add(sp, OP_MOVE, n, &e);
+        sp->compacted_bytes += e.rec_bytes;
+    }
+    buf_done(&raw);
+    buf_done(&marks);
+    return r;
+}
+
+/* 1: the victim is not yet done. 0: it is, or was given up. */
+static int compact_step(struct spool *sp, uint64_t budget)
+{
+    uint64_t until = sp->compacted_bytes + budget;
+    uint32_t visits = 0;
+    int r = 0;
+
+    for (; sp->victim_cursor < sp->index.size; sp->victim_cursor++) {
+        const struct entry *e = index_at(&sp->index, sp->victim_cursor);
+
+        if (sp->compacted_bytes >= until || visits++ >= VISITS_MAX)
+            return 1;
+        if (e->id == 0 || e->flags & (ENTRY_PENDING | ENTRY_REMOVING | ENTRY_DAMAGED) ||
+            *index_bits(&sp->index, sp->victim_cursor) & BIT_IN_BATCH ||
+            !entry_needs_slot(sp, e, sp->victim))
+            continue;
+        r = entry_move(sp, sp->victim_cursor, sp->victim);
+        if (r == -ERR_DAMAGED)
+            r = set_aside(sp, sp->victim_cursor);
+        if (r < 0)
+            break;
+    }
+    sp->victim = SLOT_NONE;
+    return r;
+}
+
+static void victim_set(struct spool *sp, uint32_t victim)
+{
+    sp->victim = victim;
+    sp->victim_cursor = 0;
+}
+
+/* ---- the clock-work ---- */
+
+static bool is_starved(struct spool *sp)
+{
+    return atomic_load(&sp->room) <
+               sp->keep + atomic_load(&sp->reserved) + sp->config.segment_bytes &&
+           segment_can_grow(sp) == 0;
+}
+
+/* Whether a checkpoint would free a segment. */
+static bool has_uncovered_dead(const struct spool *sp)
+{
+    for (uint32_t i = sp->order_count; i-- > 0;) {
+        const struct slot *s = sp->slots[sp->order[i]];
+
+        if (s->seq < sp->checkpoint.replay_seq)
+            break;
+        if (s->state == SLOT_SEALED && s->live == 0 && s->pending == 0)
+            return true;
+    }
+    return false;
+}
+
+static int floor_raise(struct spool *sp)
+{
+    uint64_t floor = atomic_load(&sp->next_id) + ID_LEASE;
+    struct record rec = {.type = RECORD_FLOOR, .id = floor};
+    int r;
+
+    if (atomic_load(&sp->next_id) + ID_LEASE / 2 < atomic_load(&sp->id_floor))
+        return 0;
+    r = segment_ensure(sp, RECORD_HEADER_BYTES);
+    if (r < 0)
+        return r;
+    (void)segment_put(sp, &rec, NULL, 0);
+    atomic_store(&sp->id_floor, floor);
+    return 0;
+}
+
+static void recycle_and_grow(struct spool *sp)
+{
+    if (atomic_load(&sp->recycle_due) && segment_recycle(sp) > 0)
+        segment_trim(sp, sp->config.spare_segments);
+    if (atomic_load(&sp->room) < sp->keep + atomic_load(&sp->reserved) + sp->config.segment_bytes)
+        (void)segment_grow(sp); /* a full disk shows in spool_reserve() */
+}
+
+int spool_tick(struct spool *sp, uint64_t budget_bytes)
+{
+    bool starved;
+    int r;
+
+    if (sp->failed || sp->config.read_only)
+        return 0;
+    r = floor_raise(sp);
+    if (r < 0)
+        return r;
+    recycle_and_grow(sp);
+    starved = is_starved(sp);
+    if (checkpoint_is_due(sp) ||
+        (starved && has_uncovered_dead(sp) && sp->log_bytes >= sp->checkpoint_retry_at)) {
+        r = checkpoint_step(sp, budget_bytes);
+        return r;
+    }
+    if (sp->victim == SLOT_NONE && sp->died_bytes >= sp->config.segment_bytes / 8) {
+        sp->died_bytes = 0;
+        victim_set(sp, pick_victim(sp, starved ? LIVE_PERCENT_TIGHT : LIVE_PERCENT, starved));
+    }
+    if (sp->victim == SLOT_NONE)
+        return 0;
+    r = compact_step(sp, budget_bytes);
+    if (r == 0)
+        sp->died_bytes = sp->config.segment_bytes; /* look for the next one */
+    return r < 0 ? r : 1;
+}
+
+static uint64_t disk_free(struct spool *sp)
+{
+    struct fs_space space;
+
+    return fs_space(sp->fs, &space) < 0 ? 0 : space.free_bytes;
+}
+
+/* Compacts one victim as a whole. 0: done. 1: there is none that would help. */
+static int relieve_one(struct spool *sp)
+{
+    uint32_t victim = pick_victim(sp, LIVE_PERCENT_RELIEF, true);
+    int r;
+
+    /* What is moved must fit, and a segment's worth stay for marks and removals. */
+    if (victim == SLOT_NONE ||
+        atomic_load(&sp->room) < sp->slots[victim]->live * 5 / 4 + sp->config.segment_bytes)
+        return 1;
+    victim_set(sp, victim);
+    do
+        r = compact_step(sp, UINT64_MAX / 2);
+    while (r == 1);
+    return r;
+}
+
+int spool_relieve(struct spool *sp, uint64_t *ret_freed_bytes)
+{
+    uint64_t before = atomic_load(&sp->room) + disk_free(sp), after;
+    int r = 0;
+
+    if (sp->failed)
+        return -ERR_FAILED;
+    if (sp->config.read_only)
+        return -EROFS;
+    for (int i = 0; i < RELIEF_VICTIMS_MAX && r == 0; i++) {
+        r = relieve_one(sp);
+        if (r == 0)
+            r = segment_sync(sp);
+        if (r == 0)
+            (void)segment_recycle(sp);
+    }
+    if (r >= 0)
+        r = segment_sync(sp);
+    if (r == 0 && has_uncovered_dead(sp))
+        r = checkpoint_complete(sp);
+    (void)segment_recycle(sp);
+    segment_trim(sp, 0);
+    after = atomic_load(&sp->room) + disk_free(sp);
+    *ret_freed_bytes = after > before ? after - before : 0;
+    return r;
+}

@@ -1,0 +1,301 @@
+/*
+ * spool/writer.c - one thread, one loop: take what was posted, append it, sync when the group is
+ * ripe, answer.
+ *
+ *     idle --request--> gathering --ripe: delay over, batch full, nobody else under way--> sync
+ *       ^                                                                                   |
+ *       `--------------------- background work while nothing waits <------------------------'
+ */
+#include "spool/writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "io/thread.h"
+
+#define TICK_BYTES KIB(512)
+#define TICK_BUSY_EVERY 8 /* syncs between background steps while requests keep coming */
+#define IDLE_NS (UINT64_C(1000) * NS_PER_MS)
+
+struct spool_writer {
+    struct spool *sp;
+    struct mailbox *box;
+    struct thread thread;
+    _Atomic uint32_t delay_us, lazy_ms;
+    _Atomic uint64_t batch_bytes;
+    _Atomic int64_t under_way; /* sessions in the middle of a message */
+
+    /* The thread's own. */
+    struct spool_request *waiting, **waiting_end; /* commits of the group */
+    uint64_t group_ns;                            /* when its first commit came */
+    uint64_t group_bytes;
+    uint64_t lazy_ns; /* when the first mark or removal not yet synced came; 0: none */
+    uint32_t syncs_since_tick;
+    bool more_to_do, stop;
+};
+
+static void answer(struct spool_request *r)
+{
+    if (r->answer_to)
+        mailbox_post(r->answer_to, &r->parcel);
+    else
+        r->parcel.deliver(&r->parcel, NULL);
+}
+
+static void answer_group(struct spool_writer *w, int result)
+{
+    struct spool_request *r = w->waiting;
+
+    w->waiting = NULL;
+    w->waiting_end = &w->waiting;
+    w->group_bytes = 0;
+    while (r) {
+        struct spool_request *next = r->private_next;
+
+        r->result = result;
+        answer(r);
+        r = next;
+    }
+}
+
+/* The last part of the body comes with the commit itself. */
+static int commit(struct spool_writer *w, struct spool_request *r)
+{
+    uint32_t count = r->extent_count;
+    int e = 0;
+
+    if (r->data.len > 0) {
+        e = spool_append(w->sp, r->id, r->data, &r->extents[count]);
+        if (e < 0)
+            return e;
+        count++;
+    }
+    e = spool_commit(w->sp, r->id, r->envelope, r->extents, count);
+    if (e < 0 && r->data.len > 0)
+        spool_abort(w->sp, r->id, &r->extents[r->extent_count], 1);
+    return e;
+}
+
+static void on_commit(struct spool_writer *w, struct spool_request *r)
+{
+    r->result = commit(w, r);
+    if (r->result < 0) {
+        answer(r);
+        return;
+    }
+    if (!w->waiting)
+        w->group_ns = clock_mono_ns();
+    w->group_bytes += r->data.len + r->envelope.len;
+    r->private_next = NULL;
+    *w->waiting_end = r;
+    w->waiting_end = &r->private_next;
+}
+
+static void on_request(struct parcel *p, void *receiver)
+{
+    struct spool_writer *w = receiver;
+    struct spool_request *r = CONTAINER_OF(p, struct spool_request, private_parcel);
+
+    switch (r->op) {
+    case SPOOL_OP_APPEND:
+        r->result = spool_append(w->sp, r->id, r->data, &r->extent);
+        w->group_bytes += r->data.len;
+        break;
+    case SPOOL_OP_COMMIT:
+        on_commit(w, r);
+        return;
+    case SPOOL_OP_ABORT:
+        spool_abort(w->sp, r->id, r->extents, r->extent_count);
+        r->result = 0;
+        break;
+    case SPOOL_OP_MARK:
+        r->result = spool_mark(w->sp, r->id, r->data);
+        break;
+    case SPOOL_OP_REWRITE:
+        r->result = spool_rewrite(w->sp, r->id, r->data);
+        break;
+    case SPOOL_OP_REMOVE:
+        r->result = spool_remove(w->sp, r->id);
+        break;
+    case SPOOL_OP_SET_ASIDE:
+        r->result = spool_set_aside(w->sp, r->id);
+        break;
+    }
+    answer(r);
+}
+
+/* Nanoseconds until the group must be synced; 0: now. UINT64_MAX: nothing to sync. */
+static uint64_t ripe_in(const struct spool_writer *w, uint64_t now)
+{
+    uint64_t due;
+
+    if (!spool_is_dirty(w->sp))
+        return UINT64_MAX;
+    if (w->waiting) {
+        if (atomic_load(&w->under_way) <= 0 || w->group_bytes >= atomic_load(&w->batch_bytes))
+            return 0;
+        due = w->group_ns + (uint64_t)atomic_load(&w->delay_us) * 1000;
+    } else {
+        due = w->lazy_ns + (uint64_t)atomic_load(&w->lazy_ms) * NS_PER_MS;
+    }
+    return due > now ? due - now : 0;
+}
+
+static void sync_group(struct spool_writer *w)
+{
+    int r = spool_sync(w->sp);
+
+    w->lazy_ns = 0;
+    w->syncs_since_tick++;
+    answer_group(w, r);
+}
+
+/* Background work, when nothing waits, or now and then when something always does. */
+static void tend(struct spool_writer *w, size_t received)
+{
+    int r;
+
+    if (w->waiting || (received > 0 && w->syncs_since_tick < TICK_BUSY_EVERY))
+        return;
+    if (received > 0 || w->more_to_do || w->syncs_since_tick > 0) {
+        r = spool_tick(w->sp, TICK_BYTES);
+        /* An error (a full disk, say) is seen in the figures, and tried again later. */
+        w->more_to_do = r == 1;
+        w->syncs_since_tick = 0;
+    }
+}
+
+static void writer_run(void *ctx)
+{
+    struct spool_writer *w = ctx;
+
+    while (!w->stop) {
+        uint64_t now = clock_mono_ns(), ripe = ripe_in(w, now);
+        uint64_t wait = w->more_to_do && !w->waiting ? 0 : MIN_OF(ripe, IDLE_NS);
+        size_t received = mailbox_receive(w->box, wait);
+
+        now = clock_mono_ns();
+        if (spool_is_dirty(w->sp) && w->lazy_ns == 0)
+            w->lazy_ns = now;
+        if (ripe_in(w, now) == 0)
+            sync_group(w);
+        if (received == 0 && !w->waiting)
+            w->more_to_do |= wait == IDLE_NS; /* once in a while, look */
+        tend(w, received);
+    }
+    while (mailbox_receive(w->box, 0) > 0)
+        ;
+    if (spool_is_dirty(w->sp) || w->waiting)
+        sync_group(w);
+}
+
+int spool_writer_start(struct spool_writer **ret, struct spool *sp,
+                       const struct spool_writer_config *config)
+{
+    struct spool_writer *w = calloc(1, sizeof(*w));
+    int r;
+
+    if (!w)
+        return -ENOMEM;
+    w->sp = sp;
+    w->waiting_end = &w->waiting;
+    spool_writer_set_config(w, config);
+    r = mailbox_new_blocking(&w->box, w);
+    if (r == 0) {
+        r = thread_start(&w->thread, "spool", writer_run, w);
+        if (r < 0)
+            mailbox_free(&w->box);
+    }
+    if (r < 0) {
+        free(w);
+        return r;
+    }
+    *ret = w;
+    return 0;
+}
+
+/* ---- from other threads ---- */
+
+struct call {
+    struct parcel parcel;
+    void (*fn)(void *ctx, struct spool *sp);
+    void *ctx;
+    struct mailbox *back;
+};
+
+static void call_ended(struct parcel *p, void *receiver)
+{
+    (void)p;
+    *(bool *)receiver = true;
+}
+
+static void on_call(struct parcel *p, void *receiver)
+{
+    struct spool_writer *w = receiver;
+    struct call *c = CONTAINER_OF(p, struct call, parcel);
+
+    c->fn(c->ctx, w->sp);
+    c->parcel.deliver = call_ended;
+    mailbox_post(c->back, &c->parcel);
+}
+
+/* Should no mailbox be had (no memory), the call is not made: a remedy then does nothing. */
+void spool_writer_call(struct spool_writer *w, void (*fn)(void *ctx, struct spool *sp), void *ctx)
+{
+    struct call c = {.parcel.deliver = on_call, .fn = fn, .ctx = ctx};
+    bool ended = false;
+
+    if (mailbox_new_blocking(&c.back, &ended) < 0)
+        return;
+    mailbox_post(w->box, &c.parcel);
+    while (!ended)
+        (void)mailbox_receive(c.back, UINT64_MAX);
+    mailbox_free(&c.back);
+}
+
+static void on_stop(struct parcel *p, void *receiver)
+{
+    struct spool_writer *w = receiver;
+
+    (void)p;
+    w->stop = true;
+}
+
+void spool_writer_stop(struct spool_writer **wp)
+{
+    struct spool_writer *w = *wp;
+    struct parcel stop = {.deliver = on_stop};
+
+    if (!w)
+        return;
+    *wp = NULL;
+    mailbox_post(w->box, &stop);
+    thread_join(&w->thread);
+    mailbox_free(&w->box);
+    free(w);
+}
+
+void spool_writer_post(struct spool_writer *w, struct spool_request *r)
+{
+    r->private_parcel.deliver = on_request;
+    mailbox_post(w->box, &r->private_parcel);
+}
+
+void spool_writer_set_config(struct spool_writer *w, const struct spool_writer_config *config)
+{
+    atomic_store(&w->delay_us, config->commit_delay_us);
+    atomic_store(&w->batch_bytes, config->commit_batch_bytes);
+    atomic_store(&w->lazy_ms, config->lazy_sync_ms);
+}
+
+void spool_writer_message_begins(struct spool_writer *w)
+{
+    atomic_fetch_add(&w->under_way, 1);
+}
+
+void spool_writer_message_ends(struct spool_writer *w)
+{
+    atomic_fetch_sub(&w->under_way, 1);
+}
