@@ -12,6 +12,7 @@ static const struct command {
 } commands[] = {
     {"config", cmd_config, "check, show and describe the configuration"},
     {"queue", cmd_queue, "look at the queue of a running server, and act on it"},
+    {"sendmail", cmd_sendmail, "submit a message, as programs expect it of sendmail"},
     {NULL, NULL, NULL},
 };
 
@@ -49,6 +50,10 @@ static void print_help(FILE *to)
 
 int main(int argc, char **argv)
 {
+    const char *base = argc > 0 ? strrchr(argv[0], '/') : NULL;
+
+    if (argc > 0 && strcmp(base ? base + 1 : argv[0], "sendmail") == 0)
+        return cmd_sendmail(argc, argv);
     if (argc < 2) {
         print_help(stderr);
         return EXIT_USAGE;
