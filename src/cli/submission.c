@@ -243,6 +243,8 @@ static int add_body(struct reading *r, struct slice bytes)
         r->s->has_8bit = bytes.ptr[i] >= 0x80;
     r->s->body_bytes += bytes.len;
     errno = 0;
+    if (bytes.len == 0)
+        return 0;
     return fwrite(bytes.ptr, 1, bytes.len, r->s->body) == bytes.len ? 0 : body_error(r);
 }
 
