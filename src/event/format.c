@@ -42,10 +42,26 @@ static bool has_room(const struct line *l, size_t bytes)
     return (size_t)(l->limit - l->at) >= bytes;
 }
 
-static bool is_plain(uint8_t c)
-{
-    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
+/* What a byte needs: nothing, quotes around its value, or an escape. A table, because every byte of
+ * every line is looked at. */
+enum { BARE, QUOTED, ESCAPED };
+#define BARE_4 BARE, BARE, BARE, BARE
+#define BARE_12 BARE_4, BARE_4, BARE_4
+#define ESCAPED_4 ESCAPED, ESCAPED, ESCAPED, ESCAPED
+#define ESCAPED_16 ESCAPED_4, ESCAPED_4, ESCAPED_4, ESCAPED_4
+#define ESCAPED_64 ESCAPED_16, ESCAPED_16, ESCAPED_16, ESCAPED_16
+/* clang-format off */
+static const uint8_t byte_needs[256] = {
+    ESCAPED_16, ESCAPED_16,                         /* controls */
+    QUOTED, BARE, ESCAPED, BARE, BARE_12,           /* space ! " # ... */
+    BARE_12, BARE, QUOTED, BARE, BARE,              /* 0 ... < = > ? */
+    BARE_12, BARE_4,                                /* @ ... */
+    BARE_12, ESCAPED, BARE, BARE, BARE,             /* P ... [ \ ] ^ _ */
+    BARE_12, BARE_4,                                /* ` ... */
+    BARE_12, BARE, BARE, BARE, ESCAPED,             /* p ... ~ DEL */
+    ESCAPED_64, ESCAPED_64,                         /* not ASCII */
+};
+/* clang-format on */
 
 static void put_escape(struct line *l, uint8_t c)
 {
@@ -106,39 +122,42 @@ static size_t put_special(struct line *l, struct slice s)
     return 1;
 }
 
+static size_t plain_run(struct slice s)
+{
+    size_t n = 0;
+
+    while (n < s.len && byte_needs[s.ptr[n]] != ESCAPED)
+        n++;
+    return n;
+}
+
 static void put_quoted(struct line *l, struct slice s)
 {
-    size_t i = 0;
-
     put(l, "\"", 1);
-    while (i < s.len) {
-        size_t run = i;
+    while (s.len) {
+        size_t room = (size_t)(l->limit - l->at);
+        size_t run = plain_run(slice_sub(s, 0, room - MIN_OF(room, (size_t)CHAR_BYTES_MAX)));
 
-        while (run < s.len && is_plain(s.ptr[run]) && has_room(l, run - i + CHAR_BYTES_MAX))
-            run++;
-        put(l, s.ptr + i, run - i);
-        i = run;
-        if (i == s.len)
-            break;
-        if (!has_room(l, CHAR_BYTES_MAX)) {
+        put(l, s.ptr, run);
+        s = slice_from(s, run);
+        if (s.len && !has_room(l, CHAR_BYTES_MAX + 1)) {
             put(l, "...", 3); /* in the room kept for the tail */
             l->full = true;
             break;
         }
-        if (!is_plain(s.ptr[i]))
-            i += put_special(l, slice_from(s, i));
+        if (s.len)
+            s = slice_from(s, put_special(l, s));
     }
     put(l, "\"", 1);
 }
 
 static bool is_bare(struct slice s)
 {
-    if (s.len == 0)
-        return false;
+    uint8_t needs = BARE;
+
     for (size_t i = 0; i < s.len; i++)
-        if (!is_plain(s.ptr[i]) || s.ptr[i] == ' ' || s.ptr[i] == '=')
-            return false;
-    return true;
+        needs |= byte_needs[s.ptr[i]];
+    return s.len && needs == BARE;
 }
 
 static void put_text(struct line *l, struct slice s)
