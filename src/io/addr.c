@@ -116,13 +116,29 @@ int addr_parse(struct slice text, uint16_t default_port, struct addr *ret, struc
     return addr_from_ip(slice_make(ip, ip_len), (uint16_t)port, ret);
 }
 
+/* Every line of the log has an address or two, and inet_ntop() takes a thousand instructions. */
+static void format_ipv4(const struct in_addr *in, char *to)
+{
+    uint8_t ip[4];
+
+    memcpy(ip, in, sizeof(ip));
+    for (size_t i = 0; i < sizeof(ip); i++) {
+        if (ip[i] >= 100)
+            *to++ = (char)('0' + ip[i] / 100);
+        if (ip[i] >= 10)
+            *to++ = (char)('0' + ip[i] / 10 % 10);
+        *to++ = (char)('0' + ip[i] % 10);
+        *to++ = i + 1 < sizeof(ip) ? '.' : '\0';
+    }
+}
+
 void addr_format_ip(const struct addr *a, char ret_text[static ADDR_TEXT_MAX])
 {
     const char *ok = ret_text;
 
     switch (a->u.any.sa_family) {
     case AF_INET:
-        ok = inet_ntop(AF_INET, &a->u.in.sin_addr, ret_text, ADDR_TEXT_MAX);
+        format_ipv4(&a->u.in.sin_addr, ret_text);
         break;
     case AF_INET6:
         ok = inet_ntop(AF_INET6, &a->u.in6.sin6_addr, ret_text, ADDR_TEXT_MAX);

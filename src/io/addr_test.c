@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "io/addr.h"
@@ -185,6 +186,21 @@ static void networks_refuse_what_they_are_not(void **state)
     }
 }
 
+static void each_ipv4_byte_has_its_digits(void **state)
+{
+    (void)state;
+    for (unsigned b = 0; b < 256; b++) {
+        uint8_t ip[4] = {(uint8_t)b, 0, 255, (uint8_t)(255 - b)};
+        char got[ADDR_TEXT_MAX], expected[ADDR_TEXT_MAX];
+        struct addr a;
+
+        assert_int_equal(addr_from_ip(slice_make(ip, sizeof(ip)), 25, &a), 0);
+        addr_format_ip(&a, got);
+        (void)snprintf(expected, sizeof(expected), "%u.0.255.%u", b, 255 - b);
+        assert_string_equal(got, expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +208,7 @@ int main(void)
         cmocka_unit_test(addresses_differ),
         cmocka_unit_test(unix_paths_have_a_limit),
         cmocka_unit_test(raw_ips_have_two_lengths),
+        cmocka_unit_test(each_ipv4_byte_has_its_digits),
         cmocka_unit_test(networks_contain),
         cmocka_unit_test(networks_refuse_what_they_are_not),
     };
