@@ -95,6 +95,7 @@ static void report_appended(struct queue_request *rq)
         return;
     }
     rep->extents[rep->extent_count++] = rq->r.extent;
+    rep->reserved -= rq->r.data.len; /* the spool took it out of the reserve */
     report_step(rep);
 }
 

@@ -241,16 +241,24 @@ static void post_abort(struct submission *sub)
         submission_free(sub);
 }
 
+/* What the spool appended came out of the reserve. */
+static void reserve_used(struct submission *sub, uint64_t bytes)
+{
+    sub->reserved -= MIN_OF(sub->reserved, bytes);
+}
+
 static void appended(struct parcel *p, void *receiver)
 {
     struct submission *sub = CONTAINER_OF(p, struct submission, request.parcel);
 
     (void)receiver;
     sub->request_is_out = false;
-    if (sub->request.result < 0)
+    if (sub->request.result < 0) {
         refuse(sub, sub->request.result);
-    else
+    } else {
         sub->extents[sub->extent_count++] = sub->request.extent;
+        reserve_used(sub, sub->request.data.len);
+    }
     advance(sub);
 }
 
@@ -283,8 +291,10 @@ static void committed(struct parcel *p, void *receiver)
 
     (void)receiver;
     sub->receiver->commits--;
-    if (result == 0)
+    if (result == 0) {
+        reserve_used(sub, sub->request.data.len + sub->request.envelope.len);
         log_accepted(sub);
+    }
     if (sub->session)
         session_committed(sub->session, result, sub->id);
     if (result < 0) {
