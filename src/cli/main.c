@@ -13,6 +13,7 @@ static const struct command {
     {"config", cmd_config, "check, show and describe the configuration"},
     {"queue", cmd_queue, "look at the queue of a running server, and act on it"},
     {"sendmail", cmd_sendmail, "submit a message, as programs expect it of sendmail"},
+    {"serve", cmd_serve, "run the mail server"},
     {NULL, NULL, NULL},
 };
 

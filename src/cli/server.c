@@ -30,9 +30,9 @@
 #include "deliver/worker.h"
 #include "event/event.h"
 #include "io/fs.h"
-#include "io/limits.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
+#include "io/rlimit.h"
 #include "io/thread.h"
 #include "io/tls.h"
 #include "receive/receiver.h"
@@ -131,6 +131,7 @@ static int make_listener_tls(const struct config *c, const struct config_listene
     case CONFIG_LISTENER_TLS_FILES:
         return tls_config_new_server(l->tls_certificate, l->tls_key, ret, why);
     case CONFIG_LISTENER_TLS_OFF:
+    case CONFIG_LISTENER_TLS_AUTO:
     default:
         return 0;
     }
@@ -706,7 +707,7 @@ int server_new(struct server **ret, const struct server_options *options, struct
     if (!s)
         return -ENOMEM;
     s->options = *options;
-    (void)limits_raise_files(NULL);
+    ignore_result(rlimit_raise_files(NULL)); /* fewer files mean fewer sessions, not none */
     rand_init(&s->rand, clock_mono_ns() ^ ((uint64_t)getpid() << 32));
     r = config_load(options->config_file, options->overrides, options->override_count, &config,
                     why);
