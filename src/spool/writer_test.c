@@ -1,0 +1,238 @@
+/* spool/writer_test.c - many threads commit, mark, read and remove through one writer. */
+#include "spool/writer.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "io/fs_sim.h"
+#include "io/thread.h"
+
+#define SENDERS 4
+#define MESSAGES 300
+
+struct sender {
+    struct thread thread;
+    struct spool *sp;
+    struct spool_writer *w;
+    struct mailbox *box;
+    unsigned number;
+    size_t answers, errors;
+    struct spool_request request;
+    struct spool_extent extents[8];
+};
+
+static void on_answer(struct parcel *p, void *receiver)
+{
+    struct sender *s = receiver;
+    struct spool_request *r = CONTAINER_OF(p, struct spool_request, parcel);
+
+    s->answers++;
+    s->errors += r->result < 0;
+}
+
+static int ask(struct sender *s)
+{
+    size_t before = s->answers;
+
+    s->request.parcel.deliver = on_answer;
+    s->request.answer_to = s->box;
+    spool_writer_post(s->w, &s->request);
+    while (s->answers == before)
+        (void)mailbox_receive(s->box, UINT64_MAX);
+    return s->request.result;
+}
+
+static void append(struct sender *s, uint64_t id, struct slice body, uint32_t *count)
+{
+    s->request = (struct spool_request){.op = SPOOL_OP_APPEND, .id = id, .data = body};
+    if (ask(s) == 0)
+        s->extents[(*count)++] = s->request.extent;
+}
+
+static void read_back(struct sender *s, uint64_t id, const uint8_t *body, size_t size)
+{
+    struct buf envelope = BUF_INIT(1024);
+    struct spool_reader r;
+    uint8_t *got = malloc(3 * SPOOL_EXTENT_MAX);
+    size_t at = 0;
+    ptrdiff_t n;
+
+    if (spool_read(s->sp, id, false, &r, &envelope, NULL) < 0) {
+        s->errors++;
+    } else {
+        while ((n = spool_read_body(&r, true, got, SPOOL_EXTENT_MAX)) > 0) {
+            s->errors += memcmp(got, body, (size_t)n) != 0;
+            at += (size_t)n;
+        }
+        s->errors += at != size;
+        spool_read_done(&r);
+    }
+    free(got);
+    buf_done(&envelope);
+}
+
+static void send_one(struct sender *s, unsigned i)
+{
+    static const uint8_t zeros[SPOOL_EXTENT_MAX];
+    uint64_t id = spool_new_id(s->sp);
+    size_t blocks = i % 7 == 0 ? 2 : 0;
+    uint32_t count = 0;
+
+    spool_writer_message_begins(s->w);
+    s->errors += spool_reserve(s->sp, blocks * sizeof(zeros) + 2048 + 8) < 0;
+    for (size_t k = 0; k < blocks; k++)
+        append(s, id, slice_make(zeros, sizeof(zeros)), &count);
+    if (i % 11 == 0) { /* the client goes away */
+        s->request = (struct spool_request){
+            .op = SPOOL_OP_ABORT, .id = id, .extents = s->extents, .extent_count = count};
+        (void)ask(s);
+        spool_unreserve(s->sp, 2048 + 8);
+        spool_writer_message_ends(s->w);
+        return;
+    }
+    s->request = (struct spool_request){
+        .op = SPOOL_OP_COMMIT,
+        .id = id,
+        .data = slice_make(zeros, 2048),
+        .envelope = SLICE_LIT("envelope"),
+        .extents = s->extents,
+        .extent_count = count,
+    };
+    spool_writer_message_ends(s->w);
+    s->errors += ask(s) < 0;
+    read_back(s, id, zeros, blocks * sizeof(zeros) + 2048);
+    s->request = (struct spool_request){.op = SPOOL_OP_MARK, .id = id, .data = SLICE_LIT("m")};
+    (void)ask(s);
+    if (i % 3 == 0)
+        return;
+    s->request = (struct spool_request){.op = SPOOL_OP_REMOVE, .id = id};
+    (void)ask(s);
+}
+
+static void sender_run(void *ctx)
+{
+    struct sender *s = ctx;
+
+    for (unsigned i = 1; i <= MESSAGES; i++)
+        send_one(s, i);
+}
+
+struct world {
+    struct fs *fs;
+    struct spool *sp;
+    struct spool_writer *w;
+};
+
+static void world_open(struct world *world)
+{
+    const struct spool_config config = {
+        .segment_bytes = MIB(1), .spare_segments = 2, .first_id = 1};
+    const struct spool_writer_config writer_config = {
+        .commit_delay_us = 500, .commit_batch_bytes = MIB(1), .lazy_sync_ms = 5};
+    struct buf why = BUF_INIT(1024);
+
+    assert_int_equal(spool_open(&world->sp, world->fs, &config, NULL, &why), 0);
+    assert_int_equal(spool_writer_start(&world->w, world->sp, &writer_config), 0);
+    buf_done(&why);
+}
+
+static void world_close(struct world *world)
+{
+    spool_writer_stop(&world->w);
+    spool_close(&world->sp);
+}
+
+static void relieve(void *ctx, struct spool *sp)
+{
+    uint64_t freed;
+
+    *(int *)ctx = spool_relieve(sp, &freed);
+}
+
+static void test_many_senders(void **state)
+{
+    struct world world = {.fs = NULL};
+    struct sender senders[SENDERS] = {0};
+    struct buf why = BUF_INIT(1024);
+    char dir[] = "/tmp/spool-writer-XXXXXX", command[64];
+    struct spool_stat st;
+    int r = -1;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(fs_posix_open(dir, false, &world.fs, &why), 0);
+    world_open(&world);
+    for (unsigned i = 0; i < SENDERS; i++) {
+        senders[i].sp = world.sp;
+        senders[i].w = world.w;
+        senders[i].number = i;
+        assert_int_equal(mailbox_new_blocking(&senders[i].box, &senders[i]), 0);
+        assert_int_equal(thread_start(&senders[i].thread, "sender", sender_run, &senders[i]), 0);
+    }
+    for (int i = 0; i < 5; i++) {
+        spool_writer_call(world.w, relieve, &r);
+        assert_int_equal(r, 0);
+        spool_get_stat(world.sp, &st);
+    }
+    for (unsigned i = 0; i < SENDERS; i++) {
+        thread_join(&senders[i].thread);
+        mailbox_free(&senders[i].box);
+        assert_int_equal(senders[i].errors, 0);
+    }
+    world_close(&world);
+    world_open(&world);
+    spool_get_stat(world.sp, &st);
+    /* Every third message was kept, but for those whose client went away. */
+    assert_int_equal(st.messages, SENDERS * (MESSAGES / 3 - MESSAGES / 33));
+    assert_int_equal(st.reserved_bytes, 0);
+    world_close(&world);
+    fs_free(&world.fs);
+    buf_done(&why);
+    (void)snprintf(command, sizeof(command), "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* A commit whose sync fails is answered with the error; the next one works. */
+static void test_failed_sync(void **state)
+{
+    struct world world = {.fs = fs_sim_new(3, MIB(64))};
+    struct sender s = {0};
+    struct spool_stat st;
+
+    (void)state;
+    world_open(&world);
+    s.sp = world.sp;
+    s.w = world.w;
+    assert_int_equal(mailbox_new_blocking(&s.box, &s), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        s.request = (struct spool_request){.op = SPOOL_OP_COMMIT,
+                                           .id = spool_new_id(world.sp),
+                                           .data = SLICE_LIT("body"),
+                                           .envelope = SLICE_LIT("envelope"),
+                                           .extents = s.extents};
+        if (i == 1)
+            fs_sim_fail_at(world.fs, fs_sim_operations(world.fs) + 2, 1, -EIO);
+        assert_int_equal(ask(&s), i == 1 ? -EIO : 0);
+    }
+    spool_get_stat(world.sp, &st);
+    assert_int_equal(st.messages, 2);
+    mailbox_free(&s.box);
+    world_close(&world);
+    fs_free(&world.fs);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_many_senders),
+        cmocka_unit_test(test_failed_sync),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
