@@ -552,6 +552,14 @@ void fs_sim_crash(struct fs *fs, bool garble)
     s->off_at = s->fail_count = 0;
 }
 
+void fs_sim_kill(struct fs *fs)
+{
+    struct sim_fs *s = sim_of(fs);
+
+    s->off = false;
+    s->off_at = s->fail_count = 0;
+}
+
 void fs_sim_settle(struct fs *fs)
 {
     struct sim_fs *s = sim_of(fs);

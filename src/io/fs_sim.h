@@ -38,6 +38,8 @@ void fs_sim_bad_range(struct fs *fs, const char *name, uint64_t offset, uint64_t
 
 /* The power cut. All files are to be closed first (their owner died with it). */
 void fs_sim_crash(struct fs *fs, bool garble);
+/* The process died and the disk goes on: what was written is there, synced or not. */
+void fs_sim_kill(struct fs *fs);
 /* Everything written so far is on disk, as after a clean shutdown. */
 void fs_sim_settle(struct fs *fs);
 

@@ -309,14 +309,34 @@ static int job_emit(struct spool *sp, struct checkpoint_job *job, uint32_t n, bo
     return 0;
 }
 
-static int job_begin(struct spool *sp)
+/* `h` NULL: a header that nobody takes for one. */
+static int write_header(struct spool *sp, struct fs_file *f, const struct checkpoint_header *h)
 {
-    struct checkpoint_job *job = calloc(1, sizeof(*job));
+    uint8_t sector[SECTOR_BYTES] = {0};
     int r;
 
+    if (h)
+        checkpoint_header_encode(h, sector);
+    r = write_or_make_room(sp, f, slice_make(sector, sizeof(sector)), 0);
+    return r < 0 ? r : fs_sync(f);
+}
+
+static int job_begin(struct spool *sp)
+{
+    struct checkpoint_job *job;
+    int which = 1 - sp->active, r;
+
+    /* The header of one that failed may be there, and must not speak of what is written now. */
+    if (sp->header_is_unsure[which]) {
+        r = write_header(sp, sp->checkpoint_files[which], NULL);
+        if (r < 0)
+            return r;
+        sp->header_is_unsure[which] = false;
+    }
+    job = calloc(1, sizeof(*job));
     if (!job)
         return -ENOMEM;
-    job->which = 1 - sp->active;
+    job->which = which;
     job->file = sp->checkpoint_files[job->which];
     job->h = (struct checkpoint_header){
         .spool_id = sp->spool_id,
@@ -343,16 +363,6 @@ static int job_begin(struct spool *sp)
     return 0;
 }
 
-static int write_header(struct spool *sp, struct fs_file *f, const struct checkpoint_header *h)
-{
-    uint8_t sector[SECTOR_BYTES];
-    int r;
-
-    checkpoint_header_encode(h, sector);
-    r = write_or_make_room(sp, f, slice_make(sector, sizeof(sector)), 0);
-    return r < 0 ? r : fs_sync(f);
-}
-
 /* The entries are durable before the header that speaks of them. */
 static int job_finish(struct spool *sp, struct checkpoint_job *job)
 {
@@ -361,10 +371,13 @@ static int job_finish(struct spool *sp, struct checkpoint_job *job)
 
     if (r == 0)
         r = fs_sync(job->file);
-    if (r == 0)
-        r = write_header(sp, job->file, &job->h);
     if (r < 0)
         return r;
+    sp->header_is_unsure[job->which] = true;
+    r = write_header(sp, job->file, &job->h);
+    if (r < 0)
+        return r;
+    sp->header_is_unsure[job->which] = false;
     sp->active = job->which;
     sp->active_is_sound = true;
     sp->checkpoint = job->h;

@@ -298,6 +298,7 @@ static int load_checkpoint(struct recovery *rec)
         }
         if (r != -ERR_DAMAGED && r != -EIO)
             return r;
+        sp->header_is_unsure[which] = true;
     }
     rec->is_full = true;
     sp->active = 0;
@@ -346,15 +347,23 @@ static int adopt_headerless(struct recovery *rec)
         } else if (order_insert(sp, n) < 0) {
             return -ENOMEM;
         }
-        {
-            char name[FILE_NAME_MAX];
-
-            slot_name(s, name);
-            spool_damage(sp, name, 0, 0,
-                         "the segment's header cannot be read; its records are served");
-        }
+        s->headerless = true;
     }
     return 0;
+}
+
+/* Known only after the replay: a segment of which nothing is needed was being recycled. */
+static void report_headerless(struct spool *sp)
+{
+    for (uint32_t n = 0; n < sp->slot_count; n++) {
+        const struct slot *s = sp->slots[n];
+        char name[FILE_NAME_MAX];
+
+        if (!s->headerless || (s->live == 0 && s->seq < sp->checkpoint.replay_seq))
+            continue;
+        slot_name(s, name);
+        spool_damage(sp, name, 0, 0, "the segment's header cannot be read; its records are served");
+    }
 }
 
 /* ---- after the replay ---- */
@@ -460,6 +469,22 @@ static void count_room(struct spool *sp)
     atomic_store(&sp->room, room);
 }
 
+/* A crash may leave files that were not yet allocated: they are no use as segments. */
+static void drop_stunted(struct spool *sp)
+{
+    for (uint32_t n = 0; n < sp->slot_count; n++) {
+        struct slot *s = sp->slots[n];
+        char name[FILE_NAME_MAX];
+
+        if (s->state != SLOT_FREE || s->size >= SEGMENT_BYTES_MIN)
+            continue;
+        slot_name(s, name);
+        fs_close(&s->file);
+        (void)fs_unlink(sp->fs, name);
+        *s = (struct slot){.state = SLOT_UNUSED};
+    }
+}
+
 static int create(struct recovery *rec)
 {
     struct spool *sp = rec->sp;
@@ -499,8 +524,11 @@ static int recover_existing(struct recovery *rec)
         r = find_damaged(rec);
     if (r < 0)
         return r;
+    report_headerless(sp);
     sp->next_seq = MAX_OF(sp->next_seq, 1);
     atomic_store(&sp->next_id, MAX_OF(rec->next_id, 1));
+    if (!sp->config.read_only)
+        drop_stunted(sp);
     count_room(sp);
     if (!sp->config.read_only)
         (void)segment_recycle(sp);
@@ -525,6 +553,9 @@ int recover(struct spool *sp, struct buf *why)
     if (r < 0 && buf_len(why) == 0)
         buf_addf(why, "The spool cannot be recovered: %s.",
                  r == -ERR_DAMAGED ? "it was written by a newer version" : err_str(r));
+    /* Names made by a process that was killed may not be durable yet. */
+    if (r == 0 && !sp->config.read_only)
+        r = fs_sync_dir(sp->fs);
     if (r == 0)
         r = spool_prepare(sp);
     if (r == 0) {

@@ -288,6 +288,19 @@ uint32_t segment_recycle(struct spool *sp)
     return freed;
 }
 
+bool segment_has_uncovered(const struct spool *sp)
+{
+    for (uint32_t i = sp->order_count; i-- > 0;) {
+        const struct slot *s = sp->slots[sp->order[i]];
+
+        if (s->seq < sp->checkpoint.replay_seq)
+            break;
+        if (s->state == SLOT_SEALED && s->live == 0 && s->pending == 0)
+            return true;
+    }
+    return false;
+}
+
 /* ---- the head ---- */
 
 static struct slot *head_slot(struct spool *sp)
@@ -361,25 +374,40 @@ static void slot_give_up(struct spool *sp, struct slot *s)
     atomic_fetch_sub(&sp->room, s->size - SEGMENT_HEADER_BYTES);
 }
 
+/* A free slot for the next head; `*ret` is SLOT_NONE where there is no error and no slot. */
+static int find_free(struct spool *sp, uint64_t bytes, uint32_t *ret)
+{
+    int r;
+
+    *ret = pick_free(sp, bytes);
+    if (*ret == SLOT_NONE && segment_recycle(sp) > 0)
+        *ret = pick_free(sp, bytes);
+    if (*ret != SLOT_NONE)
+        return 0;
+    r = segment_grow(sp);
+    /* The last resort before a full disk is one: a checkpoint frees what is dead since the last. */
+    if (r < 0 && segment_has_uncovered(sp) && checkpoint_complete(sp) == 0 &&
+        segment_recycle(sp) > 0)
+        r = 0;
+    if (r == 0)
+        *ret = pick_free(sp, bytes);
+    return r;
+}
+
 static int head_open(struct spool *sp, uint64_t bytes)
 {
     int r = -EIO;
 
     ASSERT(sp->head == SLOT_NONE && !sp->batch_open);
     for (int try = 0; try < OPEN_TRIES; try++) {
-        uint32_t n = pick_free(sp, bytes);
+        uint32_t n;
         struct slot *s;
 
-        if (n == SLOT_NONE && segment_recycle(sp) > 0)
-            n = pick_free(sp, bytes);
-        if (n == SLOT_NONE) {
-            r = segment_grow(sp);
-            if (r < 0)
-                return r;
-            n = pick_free(sp, bytes);
-            if (n == SLOT_NONE)
-                return -E2BIG;
-        }
+        r = find_free(sp, bytes, &n);
+        if (r == 0 && n == SLOT_NONE)
+            r = -E2BIG;
+        if (r < 0)
+            return r;
         s = sp->slots[n];
         r = head_begin(sp, s, sp->next_seq);
         if (r < 0) {

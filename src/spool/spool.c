@@ -88,16 +88,22 @@ int spool_id_parse(struct slice text, uint64_t *ret)
 
 /* ---- reservations ---- */
 
-/* What `bytes` of mail take in records: their headers and padding, and the ends of segments into
- * which the next record did not fit. What it falls short for tiny messages, the drain reserve has. */
-static uint64_t with_overhead(uint64_t bytes)
+/*
+ * What `bytes` of mail take in records: a sixteenth for headers and padding, and the ends of
+ * segments into which an extent did not fit. What it falls short for tiny messages and for very
+ * long envelopes, the drain reserve has.
+ */
+static uint64_t with_overhead(const struct spool *sp, uint64_t bytes)
 {
-    return bytes + bytes / 16;
+    uint64_t extent = record_bytes(SPOOL_EXTENT_MAX);
+    uint64_t used = sp->config.segment_bytes - SEGMENT_HEADER_BYTES - extent;
+
+    return bytes + bytes / 16 + bytes / used * extent + bytes % used * extent / used;
 }
 
 static bool has_room(struct spool *sp, uint64_t reserved)
 {
-    return atomic_load(&sp->room) >= with_overhead(reserved) + sp->keep;
+    return atomic_load(&sp->room) >= with_overhead(sp, reserved) + sp->keep;
 }
 
 int spool_reserve(struct spool *sp, uint64_t bytes)
@@ -115,7 +121,7 @@ int spool_reserve(struct spool *sp, uint64_t bytes)
         }
         /* Do not allocate files when even all of them would not do. */
         if (atomic_load(&sp->room) + segment_can_grow(sp) <
-            with_overhead(before + bytes) + sp->keep)
+            with_overhead(sp, before + bytes) + sp->keep)
             return -ENOSPC;
         r = segment_grow(sp);
         if (r < 0)
@@ -147,7 +153,7 @@ void spool_get_stat(struct spool *sp, struct spool_stat *ret)
     room = atomic_load(&sp->room) + growable;
     ret->segment_bytes = sp->config.segment_bytes;
     ret->reserved_bytes = atomic_load(&sp->reserved);
-    taken = with_overhead(ret->reserved_bytes) + sp->keep;
+    taken = with_overhead(sp, ret->reserved_bytes) + sp->keep;
     ret->free_bytes = room > taken ? room - taken : 0;
     ret->capacity_bytes = atomic_load(&sp->segment_total) + growable;
     ret->capacity_bytes -= MIN_OF(ret->capacity_bytes, sp->keep);

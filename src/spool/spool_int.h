@@ -35,7 +35,7 @@
 #define SEGMENT_BYTES_MAX GIB(1)
 #define FILE_NAME_MAX 32
 #define SLOTS_MAX 131072u
-#define ID_LEASE (1u << 24)
+#define ID_LEASE (1u << 20) /* ids below next_id + this are given out without a record */
 
 enum slot_state { SLOT_UNUSED = 0, SLOT_FREE, SLOT_HEAD, SLOT_SEALED, SLOT_GONE, SLOT_BAD };
 
@@ -51,6 +51,7 @@ struct slot {
     uint8_t state;    /* under the lock */
     bool bad;         /* a write or sync failed: not to be used again */
     bool fresh;       /* its name is not yet synced */
+    bool headerless;  /* its header could not be read */
 };
 
 /* Bytes of extents in one segment, for messages whose extents lie in several. */
@@ -126,6 +127,7 @@ struct spool {
     struct fs_file *checkpoint_files[2];
     int active;           /* which is the last complete one */
     bool active_is_sound; /* it can be read */
+    bool header_is_unsure[2]; /* one that failed may have left its header there */
     struct checkpoint_header checkpoint;
     uint64_t next_generation;
     struct checkpoint_job *job;
@@ -162,6 +164,8 @@ MUST_CHECK int segment_ensure(struct spool *sp, uint64_t bytes);
 uint32_t segment_put(struct spool *sp, struct record *r, const struct slice *parts, size_t count);
 /* Writes, syncs and applies the batch; on failure takes it back. */
 MUST_CHECK int segment_sync(struct spool *sp);
+/* Whether a checkpoint would free a segment. */
+bool segment_has_uncovered(const struct spool *sp);
 /* Frees what nothing needs any more. Returns the count of segments freed. */
 uint32_t segment_recycle(struct spool *sp);
 /* Unlinks free segments over `spare` that no promise needs. */

@@ -46,6 +46,8 @@ static void fit_segments(struct spool *sp)
 
 int spool_prepare(struct spool *sp)
 {
+    int r;
+
     fit_segments(sp);
     if (sp->config.read_only)
         return 0;
@@ -56,7 +58,12 @@ int spool_prepare(struct spool *sp)
     while (atomic_load(&sp->room) < sp->keep + sp->config.segment_bytes)
         if (segment_grow(sp) < 0)
             break;
-    return 0;
+    /*
+     * The first head now: its header makes the end of the segment before it durable, and the ids
+     * that are given out from here on. A full disk may have none; then mail is refused anyway.
+     */
+    r = segment_ensure(sp, RECORD_HEADER_BYTES);
+    return r == -ENOSPC ? 0 : r;
 }
 
 static void spool_free(struct spool *sp)
@@ -304,20 +311,6 @@ static bool is_starved(struct spool *sp)
            segment_can_grow(sp) == 0;
 }
 
-/* Whether a checkpoint would free a segment. */
-static bool has_uncovered_dead(const struct spool *sp)
-{
-    for (uint32_t i = sp->order_count; i-- > 0;) {
-        const struct slot *s = sp->slots[sp->order[i]];
-
-        if (s->seq < sp->checkpoint.replay_seq)
-            break;
-        if (s->state == SLOT_SEALED && s->live == 0 && s->pending == 0)
-            return true;
-    }
-    return false;
-}
-
 static int floor_raise(struct spool *sp)
 {
     uint64_t floor = atomic_load(&sp->next_id) + ID_LEASE;
@@ -355,7 +348,7 @@ int spool_tick(struct spool *sp, uint64_t budget_bytes)
     recycle_and_grow(sp);
     starved = is_starved(sp);
     if (checkpoint_is_due(sp) ||
-        (starved && has_uncovered_dead(sp) && sp->log_bytes >= sp->checkpoint_retry_at)) {
+        (starved && segment_has_uncovered(sp) && sp->log_bytes >= sp->checkpoint_retry_at)) {
         r = checkpoint_step(sp, budget_bytes);
         return r;
     }
@@ -413,7 +406,7 @@ int spool_relieve(struct spool *sp, uint64_t *ret_freed_bytes)
     }
     if (r >= 0)
         r = segment_sync(sp);
-    if (r == 0 && has_uncovered_dead(sp))
+    if (r == 0 && segment_has_uncovered(sp))
         r = checkpoint_complete(sp);
     (void)segment_recycle(sp);
     segment_trim(sp, 0);

@@ -22,6 +22,8 @@
 struct spool_writer {
     struct spool *sp;
     struct mailbox *box;
+    struct mailbox *call_box; /* tells spool_writer_call() that its call is done */
+    struct lock call_lock;    /* one call at a time */
     struct thread thread;
     _Atomic uint32_t delay_us, lazy_ms;
     _Atomic uint64_t batch_bytes;
@@ -191,6 +193,16 @@ static void writer_run(void *ctx)
         sync_group(w);
 }
 
+static void writer_free(struct spool_writer *w)
+{
+    if (w->box)
+        mailbox_free(&w->box);
+    if (w->call_box)
+        mailbox_free(&w->call_box);
+    lock_done(&w->call_lock);
+    free(w);
+}
+
 int spool_writer_start(struct spool_writer **ret, struct spool *sp,
                        const struct spool_writer_config *config)
 {
@@ -202,14 +214,14 @@ int spool_writer_start(struct spool_writer **ret, struct spool *sp,
     w->sp = sp;
     w->waiting_end = &w->waiting;
     spool_writer_set_config(w, config);
+    lock_init(&w->call_lock);
     r = mailbox_new_blocking(&w->box, w);
-    if (r == 0) {
+    if (r == 0)
+        r = mailbox_new_blocking(&w->call_box, w);
+    if (r == 0)
         r = thread_start(&w->thread, "spool", writer_run, w);
-        if (r < 0)
-            mailbox_free(&w->box);
-    }
     if (r < 0) {
-        free(w);
+        writer_free(w);
         return r;
     }
     *ret = w;
@@ -222,13 +234,13 @@ struct call {
     struct parcel parcel;
     void (*fn)(void *ctx, struct spool *sp);
     void *ctx;
-    struct mailbox *back;
+    bool ended;
 };
 
 static void call_ended(struct parcel *p, void *receiver)
 {
-    (void)p;
-    *(bool *)receiver = true;
+    (void)receiver;
+    CONTAINER_OF(p, struct call, parcel)->ended = true;
 }
 
 static void on_call(struct parcel *p, void *receiver)
@@ -238,21 +250,18 @@ static void on_call(struct parcel *p, void *receiver)
 
     c->fn(c->ctx, w->sp);
     c->parcel.deliver = call_ended;
-    mailbox_post(c->back, &c->parcel);
+    mailbox_post(w->call_box, &c->parcel);
 }
 
-/* Should no mailbox be had (no memory), the call is not made: a remedy then does nothing. */
 void spool_writer_call(struct spool_writer *w, void (*fn)(void *ctx, struct spool *sp), void *ctx)
 {
     struct call c = {.parcel.deliver = on_call, .fn = fn, .ctx = ctx};
-    bool ended = false;
 
-    if (mailbox_new_blocking(&c.back, &ended) < 0)
-        return;
+    lock_take(&w->call_lock);
     mailbox_post(w->box, &c.parcel);
-    while (!ended)
-        (void)mailbox_receive(c.back, UINT64_MAX);
-    mailbox_free(&c.back);
+    while (!c.ended)
+        (void)mailbox_receive(w->call_box, UINT64_MAX);
+    lock_release(&w->call_lock);
 }
 
 static void on_stop(struct parcel *p, void *receiver)
@@ -273,8 +282,7 @@ void spool_writer_stop(struct spool_writer **wp)
     *wp = NULL;
     mailbox_post(w->box, &stop);
     thread_join(&w->thread);
-    mailbox_free(&w->box);
-    free(w);
+    writer_free(w);
 }
 
 void spool_writer_post(struct spool_writer *w, struct spool_request *r)

@@ -182,10 +182,11 @@ static void test_many_senders(void **state)
     }
     for (unsigned i = 0; i < SENDERS; i++) {
         thread_join(&senders[i].thread);
-        mailbox_free(&senders[i].box);
         assert_int_equal(senders[i].errors, 0);
     }
     world_close(&world);
+    for (unsigned i = 0; i < SENDERS; i++) /* now nobody can be posting there */
+        mailbox_free(&senders[i].box);
     world_open(&world);
     spool_get_stat(world.sp, &st);
     /* Every third message was kept, but for those whose client went away. */
@@ -222,8 +223,8 @@ static void test_failed_sync(void **state)
     }
     spool_get_stat(world.sp, &st);
     assert_int_equal(st.messages, 2);
-    mailbox_free(&s.box);
     world_close(&world);
+    mailbox_free(&s.box);
     fs_free(&world.fs);
 }
 
