@@ -106,32 +106,75 @@ static bool envelope_matches(const struct queue *q, const struct queue_filter *f
 typedef bool match_fn(void *ctx, const struct schedule_entry *entry,
                       const struct queue_message *message);
 
+struct walking {
+    struct queue *q;
+    const struct queue_filter *f;
+    bool read, by_envelope;
+    int64_t now_ms;
+    size_t reads, matched;
+    match_fn *fn;
+    void *ctx;
+};
+
+/* False: the caller has enough. */
+static bool visit(struct walking *w, const struct schedule_entry *e)
+{
+    struct queue_message m = {0};
+    bool have = false, go_on = true;
+
+    if (!entry_matches(w->f, e, w->now_ms))
+        return true;
+    if (w->read || w->by_envelope) {
+        have = queue_read_message(w->q, e->id, &m) == 0;
+        w->reads++;
+    }
+    if (!w->by_envelope || (have && envelope_matches(w->q, w->f, &m.envelope, e->destination))) {
+        w->matched++;
+        go_on = w->fn(w->ctx, e, have ? &m : NULL);
+    }
+    if (have)
+        queue_message_done(&m);
+    return go_on;
+}
+
+/* The entries of one message, found without a look at all others. */
+static void walk_message(struct walking *w, uint64_t id)
+{
+    size_t count = schedule_find(w->q->schedule, id, NULL, 0);
+    entry_ref *refs = calloc(count + 1, sizeof(*refs));
+    struct schedule_entry e;
+    bool go_on = refs != NULL;
+
+    if (refs)
+        (void)schedule_find(w->q->schedule, id, refs, count);
+    for (size_t i = 0; i < count && go_on; i++)
+        if (schedule_get(w->q->schedule, refs[i], &e))
+            go_on = visit(w, &e);
+    free(refs);
+}
+
 /* True: there may be more after *cursor. */
 static bool walk(struct queue *q, const struct queue_filter *f, bool read, size_t limit,
                  uint32_t *cursor, match_fn *fn, void *ctx)
 {
-    bool by_envelope = f->sender.len || f->recipient.len;
-    int64_t now_ms = queue_now(q);
-    size_t seen = 0, reads = 0, matched = 0;
+    struct walking w = {.q = q,
+                        .f = f,
+                        .read = read,
+                        .by_envelope = f->sender.len || f->recipient.len,
+                        .now_ms = queue_now(q),
+                        .fn = fn,
+                        .ctx = ctx};
     struct schedule_entry e;
+    size_t seen = 0;
 
-    while (schedule_next_entry(q->schedule, cursor, &e)) {
-        struct queue_message m = {0};
-        bool have = false, go_on = true;
-
-        if (entry_matches(f, &e, now_ms)) {
-            have = (read || by_envelope) && queue_read_message(q, e.id, &m) == 0;
-            reads += read || by_envelope;
-            if (!by_envelope || (have && envelope_matches(q, f, &m.envelope, e.destination))) {
-                matched++;
-                go_on = fn(ctx, &e, have ? &m : NULL);
-            }
-        }
-        if (have)
-            queue_message_done(&m);
-        if (!go_on || matched == limit || ++seen == QUEUE_SCAN_MAX || reads == QUEUE_READ_MAX)
-            return true;
+    if (f->id) {
+        walk_message(&w, f->id);
+        return false;
     }
+    while (schedule_next_entry(q->schedule, cursor, &e))
+        if (!visit(&w, &e) || w.matched == limit || ++seen == QUEUE_SCAN_MAX ||
+            w.reads == QUEUE_READ_MAX)
+            return true;
     return false;
 }
 
@@ -176,7 +219,7 @@ bool queue_list(struct queue *q, const struct queue_filter *filter, bool details
 {
     struct listing l = {fn, ctx};
 
-    return !walk(q, filter, details, limit, cursor, list_one, &l);
+    return walk(q, filter, details, limit, cursor, list_one, &l);
 }
 
 /* ---- actions ---- */
@@ -286,5 +329,5 @@ bool queue_act(struct queue *q, const struct queue_filter *filter, enum queue_ac
     struct acting a = {q, action, ret};
 
     *ret = (struct queue_action_result){0};
-    return !walk(q, filter, false, SIZE_MAX, cursor, act_on_one, &a);
+    return walk(q, filter, false, SIZE_MAX, cursor, act_on_one, &a);
 }
