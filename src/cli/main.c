@@ -14,6 +14,7 @@ static const struct command {
     {"queue", cmd_queue, "look at the queue of a running server, and act on it"},
     {"sendmail", cmd_sendmail, "submit a message, as programs expect it of sendmail"},
     {"serve", cmd_serve, "run the mail server"},
+    {"sink", cmd_sink, "receive test mail: count it, check it, refuse it as told"},
     {NULL, NULL, NULL},
 };
 
