@@ -356,7 +356,8 @@ void resolver_free(struct resolver **r_ptr)
     if (!r)
         return;
     ASSERT(!r->calling_back);
-    for (struct list *node; (node = list_pop(&r->queries));) {
+    LIST_FOR_SAFE(node, next, &r->queries)
+    {
         struct query *q = LIST_ENTRY(node, struct query, node);
 
         loop_timer_stop(&q->timer);

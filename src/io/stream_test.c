@@ -198,7 +198,7 @@ static void bytes_go_both_ways(void **state)
         if (i == 1 && access("/proc/net/if_inet6", R_OK) != 0)
             continue; /* a machine without IPv6 */
         for (size_t k = 0; k < ARRAY_SIZE(parts); k++)
-            parts[k] = k % 3 == 2 ? (struct slice){0} : SLICE_LIT("ab");
+            parts[k] = slice_make("ab", k % 3 == 2 ? 0 : 2);
         world_open(&w, at[i]);
         w.server.echo = true;
         world_connect(&w);
