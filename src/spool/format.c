@@ -6,7 +6,6 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 
-#define RECORD_MAGIC 0x5350u
 #define ENTRY_MAGIC 0x4350u
 
 static const uint8_t segment_magic[8] = "PENSPOOL";
@@ -22,7 +21,8 @@ uint32_t format_seed(uint64_t spool_id)
 
 void record_encode(const struct record *r, uint32_t seed, uint8_t to[static RECORD_HEADER_BYTES])
 {
-    put_u16(to, RECORD_MAGIC);
+    to[0] = RECORD_MAGIC_0;
+    to[1] = RECORD_MAGIC_1;
     to[2] = r->type;
     to[3] = 0;
     put_u32(to + 4, r->len);
@@ -57,7 +57,7 @@ bool record_decode(const uint8_t from[static RECORD_HEADER_BYTES], uint32_t seed
 {
     struct record r;
 
-    if (get_u16(from) != RECORD_MAGIC || from[3] != 0)
+    if (!record_has_magic(from) || from[3] != 0)
         return false;
     r = (struct record){
         .type = from[2],

@@ -16,6 +16,8 @@
 #define SECTOR_BYTES 512u
 #define SEGMENT_HEADER_BYTES 4096u /* the fields lie in its first sector */
 #define RECORD_HEADER_BYTES 32u
+#define RECORD_MAGIC_0 0x50u
+#define RECORD_MAGIC_1 0x53u
 #define EXTENT_ENTRY_BYTES 12u
 #define EXTENTS_MAX 65536u
 #define RECORD_LEN_MAX ((uint32_t)(SPOOL_ENVELOPE_MAX + 4 + EXTENTS_MAX * EXTENT_ENTRY_BYTES))
@@ -57,6 +59,12 @@ uint32_t format_seed(uint64_t spool_id);
 void record_encode(const struct record *r, uint32_t seed, uint8_t to[static RECORD_HEADER_BYTES]);
 MUST_CHECK bool record_decode(const uint8_t from[static RECORD_HEADER_BYTES], uint32_t seed,
                               struct record *ret);
+
+/* A quick look, before the checksum is computed. */
+static inline bool record_has_magic(const uint8_t *from)
+{
+    return from[0] == RECORD_MAGIC_0 && from[1] == RECORD_MAGIC_1;
+}
 
 struct segment_header {
     uint32_t seq, prev_seq;

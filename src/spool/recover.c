@@ -201,8 +201,9 @@ static int load_entry(struct recovery *rec, const struct checkpoint_reader *read
     uint32_t n = 0;
     int r;
 
-    if (e.id == 0 || index_find(&sp->index, e.id) != ENTRY_NONE)
+    if (e.id <= rec->last_id) /* they are in order, and so no id is there twice */
         return -ERR_DAMAGED;
+    rec->last_id = e.id;
     r = gone_slot(sp, in->seq, &e.slot);
     if (r == 0 && e.mark_bytes)
         r = gone_slot(sp, in->mark_seq, &e.mark_slot);
@@ -251,6 +252,7 @@ static int load_one(struct recovery *rec, int which)
     struct checkpoint_reader reader;
     int r;
 
+    rec->last_id = 0;
     checkpoint_reader_init(&reader, sp->checkpoint_files[which], h);
     while ((r = checkpoint_reader_next(&reader)) == 1) {
         r = load_entry(rec, &reader, which);
@@ -312,6 +314,17 @@ static int load_checkpoint(struct recovery *rec)
     return 0;
 }
 
+/* A segment that was allocated and never written begins with zeros. */
+static bool is_unused(struct recovery *rec, const struct slot *s)
+{
+    const uint8_t *p = window_get(&rec->window, s, 0, 2 * SEGMENT_HEADER_BYTES);
+
+    for (size_t i = 0; p && i < 2 * SEGMENT_HEADER_BYTES; i++)
+        if (p[i])
+            return false;
+    return p;
+}
+
 /* A segment without a sound header: the first record in it tells its life. It is either one that
  * a crash caught while its header was written anew, with nothing of value, or it is damaged. */
 static int adopt_headerless(struct recovery *rec)
@@ -327,7 +340,8 @@ static int adopt_headerless(struct recovery *rec)
 
         if (s->state != SLOT_SEALED || s->seq != 0)
             continue;
-        found = window_find(&rec->window, s, SEGMENT_HEADER_BYTES, s->size, 0, 0, &at, &r);
+        found = !is_unused(rec, s) &&
+                window_find(&rec->window, s, SEGMENT_HEADER_BYTES, s->size, 0, 0, &at, &r);
         other = found ? slot_of_seq(sp, r.seq) : SLOT_NONE;
         if (!found || r.seq == 0 ||
             (other == SLOT_NONE ? r.seq < sp->checkpoint.replay_seq

@@ -45,7 +45,8 @@ struct recovery {
     bool has_checkpoint[2];
     uint64_t generation; /* the highest that a segment speaks of */
     uint64_t next_id;
-    bool is_full; /* no checkpoint: all segments are replayed */
+    uint64_t last_id; /* of the checkpoint's entries so far */
+    bool is_full;     /* no checkpoint: all segments are replayed */
     struct window window;
     struct buf stubs, damaged; /* ids */
     struct range *ranges;      /* damaged bytes of segments */

@@ -61,13 +61,34 @@ bool window_record(struct window *w, const struct slot *s, uint64_t off, uint32_
            off + record_bytes(ret->len) <= s->size;
 }
 
+/* The first place from `at` on, before `to`, that looks like a record at all. */
+static uint64_t next_magic(struct window *w, const struct slot *s, uint64_t at, uint64_t to)
+{
+    for (;;) {
+        const uint8_t *p;
+        uint64_t n;
+
+        if (at + RECORD_HEADER_BYTES > to || !window_get(w, s, at, RECORD_HEADER_BYTES))
+            return at + RECORD_HEADER_BYTES > to ? to : at;
+        p = buf_slice(&w->bytes).ptr + (at - w->off);
+        n = MIN_OF(buf_len(&w->bytes) - (at - w->off), to - at);
+        for (uint64_t i = 0; i + RECORD_HEADER_BYTES <= n; i += 8)
+            if (record_has_magic(p + i))
+                return at + i;
+        at += (n - RECORD_HEADER_BYTES) / 8 * 8 + 8;
+    }
+}
+
 bool window_find(struct window *w, const struct slot *s, uint64_t from, uint64_t to, uint32_t seq,
                  uint64_t over, uint64_t *ret_at, struct record *ret)
 {
-    for (uint64_t at = align_up(from, 8); at + RECORD_HEADER_BYTES <= to; at += 8) {
+    uint64_t at = align_up(from, 8);
+
+    for (; at + RECORD_HEADER_BYTES <= to; at += 8) {
         struct record r;
 
-        if (!window_record(w, s, at, seq, &r))
+        at = next_magic(w, s, at, to);
+        if (at + RECORD_HEADER_BYTES > to || !window_record(w, s, at, seq, &r))
             continue;
         if (over && (r.type != RECORD_SYNC || r.id <= over))
             continue;

@@ -7,7 +7,7 @@
  * whose commit was synced is there and whole, with the marks that were synced; none that was
  * removed and synced is; ids never repeat; a reserved append never meets a full disk.
  *
- * SPOOL_CRASH_SEEDS: how many histories (default 200). SPOOL_CRASH_SEED: run this one only.
+ * SPOOL_CRASH_SEEDS: how many histories (default 600). SPOOL_CRASH_SEED: run this one only.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,7 +25,7 @@
 #include "io/fs_sim.h"
 #include "spool/spool.h"
 
-#define SEEDS_DEFAULT 200
+#define SEEDS_DEFAULT 600
 #define STEPS 400
 #define MESSAGES_MAX 4096
 #define EXTENTS_PER_MESSAGE 6

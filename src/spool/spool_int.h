@@ -125,8 +125,8 @@ struct spool {
 
     /* Checkpoints. */
     struct fs_file *checkpoint_files[2];
-    int active;           /* which is the last complete one */
-    bool active_is_sound; /* it can be read */
+    int active;               /* which is the last complete one */
+    bool active_is_sound;     /* it can be read */
     bool header_is_unsure[2]; /* one that failed may have left its header there */
     struct checkpoint_header checkpoint;
     uint64_t next_generation;
