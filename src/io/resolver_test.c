@@ -1,5 +1,5 @@
-/* io/resolver_test.c - DNS against a real server (nsd, with a zone of ours) and against one that
- * is silent, fails or lies. */
+/* io/resolver_test.c - DNS against real servers (nsd; knot, which signs) with zones of ours, and
+ * against one that is silent, fails or lies. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@
 #define DNS_HEADER 12
 
 static const char nsd_path[] = "/usr/sbin/nsd";
+static const char knotd_path[] = "/usr/sbin/knotd", keymgr_path[] = "/usr/sbin/keymgr";
 
 static void names_are_read_from_the_wire(void **state)
 {
@@ -366,10 +368,41 @@ static const char zone[] = "$ORIGIN example.test.\n"
                            "loop2 CNAME loop1\n"
                            "text TXT \"one\" \"two\"\n";
 
-struct nsd {
+struct server {
     pid_t pid;
-    char dir[64], server[64];
+    char dir[64], address[64];
 };
+
+/* Starts a program that goes when the test does, its output in `out`. */
+static pid_t spawn(const char *const argv[], const char *out)
+{
+    pid_t pid = fork();
+    int fd;
+
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    fd = open(out, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    if (dup2(fd, STDOUT_FILENO) >= 0 && dup2(fd, STDERR_FILENO) >= 0)
+        (void)execv(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+    (void)st;
+    (void)kind;
+    (void)where;
+    return remove(path);
+}
+
+static void server_stop(struct server *s)
+{
+    (void)kill(s->pid, SIGTERM);
+    (void)waitpid(s->pid, NULL, 0);
+    (void)nftw(s->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
 
 static void write_file(const char *dir, const char *name, const char *text)
 {
@@ -408,83 +441,76 @@ static void write_zone(const char *dir)
     buf_done(&text);
 }
 
+/* A directory and an address for one. */
+static void server_prepare(struct server *s)
+{
+    (void)snprintf(s->dir, sizeof(s->dir), "/tmp/penstock-dns-XXXXXX");
+    assert_non_null(mkdtemp(s->dir));
+    (void)snprintf(s->address, sizeof(s->address), "127.0.0.1@%u", free_port());
+}
+
 static int nsd_start(void **state)
 {
-    static struct nsd n;
+    static struct server n;
     struct buf conf = BUF_INIT(10000);
-    char path[100];
-    uint16_t port;
+    char path[100], out[100];
+    const char *const argv[] = {nsd_path, "-d", "-c", path, NULL};
 
     *state = NULL;
     if (access(nsd_path, X_OK) != 0)
         return 0;
-    (void)snprintf(n.dir, sizeof(n.dir), "/tmp/penstock-nsd-XXXXXX");
-    assert_non_null(mkdtemp(n.dir));
-    port = free_port();
-    (void)snprintf(n.server, sizeof(n.server), "127.0.0.1@%u", port);
+    server_prepare(&n);
     (void)buf_addf(&conf,
                    "server:\n  ip-address: %s\n  zonesdir: %s\n  username: \"\"\n"
                    "  chroot: \"\"\n  pidfile: \"\"\n  database: \"\"\n  zonelistfile: %s/list\n"
-                   "  xfrdfile: %s/xfrd\n  xfrdir: %s\n  logfile: %s/log\n  server-count: 1\n"
+                   "  xfrdfile: %s/xfrd\n  xfrdir: %s\n  server-count: 1\n"
                    "remote-control:\n  control-enable: no\n"
                    "zone:\n  name: example.test\n  zonefile: zone\n",
-                   n.server, n.dir, n.dir, n.dir, n.dir, n.dir);
+                   n.address, n.dir, n.dir, n.dir, n.dir);
     write_file(n.dir, "nsd.conf", buf_cstr(&conf));
     buf_done(&conf);
     write_zone(n.dir);
     (void)snprintf(path, sizeof(path), "%s/nsd.conf", n.dir);
-    n.pid = fork();
-    assert_true(n.pid >= 0);
-    if (n.pid == 0) { /* it goes when the test does, and keeps none of its pipes open */
-        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDOUT_FILENO) >= 0)
-            (void)dup2(STDOUT_FILENO, STDERR_FILENO);
-        (void)execl(nsd_path, nsd_path, "-d", "-c", path, (char *)NULL);
-        _exit(127);
-    }
+    (void)snprintf(out, sizeof(out), "%s/out", n.dir);
+    n.pid = spawn(argv, out);
     *state = &n;
     return 0;
 }
 
 static int nsd_stop(void **state)
 {
-    static const char *const files[] = {"nsd.conf", "zone", "list", "xfrd", "log"};
-    struct nsd *n = *state;
-    char path[200];
-
-    if (!n)
-        return 0;
-    (void)kill(n->pid, SIGTERM);
-    (void)waitpid(n->pid, NULL, 0);
-    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", n->dir, files[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(n->dir);
+    if (*state)
+        server_stop(*state);
     return 0;
+}
+
+static void wait_for(const struct server *s, const char *name)
+{
+    uint64_t began_ms = clock_mono_ms();
+    struct answer got;
+
+    do {
+        struct world w;
+
+        assert_true(clock_mono_ms() - began_ms < GIVE_UP_MS);
+        world_open(&w, s->address, 2000);
+        ask(&w, name, DNS_A, &got);
+        world_close(&w);
+    } while (got.a.err != 0);
 }
 
 /* The server that runs for this test; skips the test where there is none. */
 static const char *nsd_server(void **state)
 {
-    const struct nsd *n = *state;
+    const struct server *n = *state;
 
     if (!n) {
         print_message("# skipped, because %s is not installed\n", nsd_path);
         skip();
         return NULL;
     }
-    for (uint64_t began_ms = clock_mono_ms();;) { /* until it answers */
-        struct answer got;
-        struct world w;
-
-        world_open(&w, n->server, 2000);
-        ask(&w, "ns.example.test", DNS_A, &got);
-        world_close(&w);
-        if (got.a.err == 0)
-            return n->server;
-        assert_true(clock_mono_ms() - began_ms < GIVE_UP_MS);
-    }
+    wait_for(n, "ns.example.test");
+    return n->address;
 }
 
 static void a_real_server_answers(void **state)
@@ -588,6 +614,106 @@ static void many_at_once(void **state)
     world_close(&w);
 }
 
+/* DNSSEC, with a zone that knot signs. */
+
+static void knot_configure(struct server *k)
+{
+    struct buf conf = BUF_INIT(10000);
+
+    server_prepare(k);
+    (void)buf_addf(&conf,
+                   "server:\n  rundir: %s\n  listen: %s\n"
+                   "database:\n  storage: %s\n"
+                   "log:\n  - target: stderr\n    any: error\n"
+                   "policy:\n  - id: one\n    algorithm: ecdsap256sha256\n"
+                   "    single-type-signing: on\n"
+                   "zone:\n  - domain: secure.test\n    storage: %s\n    file: zone\n"
+                   "    dnssec-signing: on\n    dnssec-policy: one\n    zonefile-sync: -1\n"
+                   "    zonefile-load: difference-no-serial\n    journal-content: all\n",
+                   k->dir, k->address, k->dir, k->dir);
+    write_file(k->dir, "knot.conf", buf_cstr(&conf));
+    buf_done(&conf);
+    write_file(k->dir, "zone",
+               "$ORIGIN secure.test.\n$TTL 300\n@ SOA ns hm 1 3600 600 86400 60\n@ NS ns\n"
+               "ns A 127.0.0.1\n@ MX 10 mx\nmx A 192.0.2.9\n");
+}
+
+/* Runs keymgr on the zone; its output goes to the file `out`. */
+static void knot_keymgr(const struct server *k, const char *command, const char *argument,
+                        const char *out)
+{
+    char conf[100];
+    const char *const argv[] = {keymgr_path, "-c",      conf,      "secure.test", command,
+                                argument,    "ksk=yes", "zsk=yes", NULL};
+    const char *const argv_short[] = {keymgr_path, "-c", conf, "secure.test", command, NULL};
+    int status = -1;
+
+    (void)snprintf(conf, sizeof(conf), "%s/knot.conf", k->dir);
+    assert_true(waitpid(spawn(argument ? argv : argv_short, out), &status, 0) > 0);
+    assert_int_equal(status, 0);
+}
+
+static void signed_answers_are_secure(void **state)
+{
+    static const struct {
+        const char *name;
+        uint16_t type;
+        int err;
+    } cases[] = {
+        {"secure.test", DNS_MX, 0},
+        {"mx.secure.test", DNS_A, 0},
+        {"mx.secure.test", DNS_AAAA, -ERR_DNS_NONE},
+        {"nothing.secure.test", DNS_A, -ERR_DNS_NONE},
+    };
+    char conf[100], out[100], anchor[100], wrong_anchor[100];
+    const char *const argv[] = {knotd_path, "-c", conf, NULL};
+    struct server k;
+
+    (void)state;
+    if (access(knotd_path, X_OK) != 0 || access(keymgr_path, X_OK) != 0) {
+        print_message("# skipped, because %s is not installed\n", knotd_path);
+        skip();
+        return;
+    }
+    knot_configure(&k);
+    (void)snprintf(conf, sizeof(conf), "%s/knot.conf", k.dir);
+    (void)snprintf(out, sizeof(out), "%s/out", k.dir);
+    (void)snprintf(anchor, sizeof(anchor), "%s/anchor", k.dir);
+    (void)snprintf(wrong_anchor, sizeof(wrong_anchor), "%s/wrong", k.dir);
+    knot_keymgr(&k, "generate", "algorithm=ecdsap256sha256", out);
+    knot_keymgr(&k, "ds", NULL, anchor);
+    write_file(k.dir, "wrong",
+               "secure.test. DS 4711 13 2 "
+               "cf947a355926f8602a13e99bfd7946483198a45dd87ab68a98b55f9bfbf61dc4\n");
+    k.pid = spawn(argv, out);
+    wait_for(&k, "mx.secure.test");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const char *const servers[] = {k.address, NULL};
+        struct resolver_config config = {
+            .servers = servers, .timeout_ms = 30000, .trust_anchor_file = anchor};
+        struct world w = {.fd = -1};
+        struct answer got;
+
+        assert_int_equal(loop_new(&w.loop), 0);
+        assert_int_equal(resolver_new(&w.resolver, w.loop, &config, NULL), 0);
+        ask(&w, cases[i].name, cases[i].type, &got);
+        assert_int_equal(got.a.err, cases[i].err);
+        assert_true(got.a.secure);
+        assert_false(got.a.bogus);
+        resolver_free(&w.resolver);
+        config.trust_anchor_file = wrong_anchor;
+        assert_int_equal(resolver_new(&w.resolver, w.loop, &config, NULL), 0);
+        ask(&w, cases[i].name, cases[i].type, &got);
+        assert_int_equal(got.a.err, -ERR_DNS_TEMP);
+        assert_int_equal(got.a.count, 0);
+        assert_false(got.a.secure);
+        assert_true(got.a.bogus);
+        assert_non_null(strstr(got.why, "DNSSEC"));
+        world_close(&w);
+    }
+    server_stop(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -600,6 +726,7 @@ int main(void)
         cmocka_unit_test(a_real_server_answers),
         cmocka_unit_test(records_are_raw),
         cmocka_unit_test(many_at_once),
+        cmocka_unit_test(signed_answers_are_secure),
     };
 
     return cmocka_run_group_tests(tests, nsd_start, nsd_stop);
