@@ -588,7 +588,8 @@ static int tell_sums(const struct verb *v, const struct options *o, const struct
                v->name, sums->matched, sums->done, sums->busy);
     else
         printf("%s: %" PRId64 " matched, %" PRId64 " done\n", v->name, sums->matched, sums->done);
-    if (sums->busy > 0)
+    /* What is being sent is being retried. */
+    if (sums->busy > 0 && strcmp(v->name, "retry") != 0)
         return command_error(
             "queue", "%" PRId64 " are being sent at this moment: ask again for those", sums->busy);
     return missing > 0 ? EXIT_FAILED : EXIT_DONE;

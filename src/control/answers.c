@@ -473,6 +473,8 @@ void answer_error(struct slice sentence, struct buf *to)
 {
     struct json_out j;
 
+    while (sentence.len > 0 && sentence.ptr[sentence.len - 1] == '\n')
+        sentence.len--;
     json_out_init(&j, to);
     json_out_object(&j, NULL);
     json_out_text(&j, "error", sentence);
