@@ -17,6 +17,7 @@ int command_error(const char *name, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 int cmd_queue(int argc, char **argv);
 int cmd_sendmail(int argc, char **argv);
+int cmd_load(int argc, char **argv);
 int cmd_sink(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_config(int argc, char **argv);
