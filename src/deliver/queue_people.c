@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "deliver/queue_int.h"
@@ -312,14 +313,18 @@ static const char *action_name(enum queue_action action)
 static bool act_on_one(void *ctx, const struct schedule_entry *e, const struct queue_message *m)
 {
     struct acting *a = ctx;
-    int r = act(a, e);
+    uint8_t name[256]; /* the destination may go with its last entry */
+    struct slice destination = slice_make(name, MIN_OF(e->destination.len, sizeof(name)));
+    int r;
 
     (void)m;
+    memcpy(name, e->destination.ptr, destination.len);
+    r = act(a, e);
     a->result->matched++;
     a->result->done += r == 0;
     a->result->busy += r == -EBUSY;
     event(EVENT_QUEUE_ACTION, e->id, EV_STR("action", action_name(a->action)),
-          EV_SLICE("destination", e->destination), EV_ERR("result", r));
+          EV_SLICE("destination", destination), EV_ERR("result", r));
     return true;
 }
 
@@ -327,7 +332,9 @@ bool queue_act(struct queue *q, const struct queue_filter *filter, enum queue_ac
                uint32_t *cursor, struct queue_action_result *ret)
 {
     struct acting a = {q, action, ret};
+    /* To end a message it is read first. */
+    bool reads = action == QUEUE_BOUNCE || action == QUEUE_REMOVE;
 
     *ret = (struct queue_action_result){0};
-    return walk(q, filter, false, SIZE_MAX, cursor, act_on_one, &a);
+    return walk(q, filter, false, reads ? QUEUE_READ_MAX : SIZE_MAX, cursor, act_on_one, &a);
 }
