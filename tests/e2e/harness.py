@@ -112,7 +112,7 @@ class Server:
             "server": {"hostname": "relay.test", "control_socket": str(self.socket)},
             "listeners": [{"name": "main", "address": self.address}],
             "relay": {"networks": ["127.0.0.0/8", "::1/128"]},
-            "spool": {"directory": str(self.spool), "segment_size": "1M", "drain_reserve": "4M"},
+            "spool": {"directory": str(self.spool), "segment_size": "1MiB", "drain_reserve": "4MiB"},
             "log": {"level": "debug"},
         }, settings)
         self.write_config()

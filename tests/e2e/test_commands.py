@@ -285,7 +285,7 @@ def test_load_through_the_server_into_sink(make_server, make_sink):
 
 def test_load_of_100_kib_messages(make_server, make_sink):
     sink = make_sink()
-    server = make_server(delivery={"smart_host": sink.address}, spool={"segment_size": "8M"},
+    server = make_server(delivery={"smart_host": sink.address}, spool={"segment_size": "8MiB"},
                          log={"level": "warning"}).start()
     assert load(server.address, "--sessions", 20, "--messages", 200, "--size", 102400)["accepted"] == 200
     server.wait_queue_length(0, 120)

@@ -196,8 +196,8 @@ def test_wrong_recipients_are_refused(server, path):
 def test_malformed_commands(server, line, codes):
     with Raw(server) as client:
         assert client.code(line) in codes
-        if codes != (500, 421):
-            assert client.code(b"NOOP\r\n") == 250
+        # After a BDAT without a size nobody knows where the next command starts: closed.
+        assert client.code(b"NOOP\r\n") == (0 if line.startswith(b"BDAT") else 250)
     assert is_serving(server)
 
 
@@ -348,7 +348,7 @@ def test_slow_reader_of_replies_does_not_grow_the_server(server):
 
 
 def test_size_limit(make_server, remote):
-    server = make_server(smtp={"message_size_max": "1M"}, delivery={"smart_host": remote.address}).start()
+    server = make_server(smtp={"message_size_max": "1MiB"}, delivery={"smart_host": remote.address}).start()
     with Raw(server) as client:
         assert client.enhanced(b"MAIL FROM:<a@sender.test> SIZE=2000000\r\n") == ("552", "5.3.4")
         big = message("\r\n".join(["x" * 900] * 1500))
@@ -359,8 +359,8 @@ def test_size_limit(make_server, remote):
 
 
 def test_a_big_message_costs_little_memory(make_server, remote):
-    server = make_server(smtp={"message_size_max": "200M"}, delivery={"smart_host": remote.address},
-                         spool={"segment_size": "16M"}).start()
+    server = make_server(smtp={"message_size_max": "200MiB"}, delivery={"smart_host": remote.address},
+                         spool={"segment_size": "16MiB"}).start()
     with Raw(server) as client:
         client.transaction(message())
         before = server.memory_bytes()
@@ -451,9 +451,9 @@ def test_starttls_with_smtplib(tls_server, remote):
 @pytest.mark.parametrize("version, works", [("-tls1_3", True), ("-tls1_2", True), ("-tls1_1", False)])
 def test_starttls_with_openssl(tls_server, program, version, works):
     result = harness.subprocess.run(
-        [program("openssl"), "s_client", "-connect", tls_server.address, "-starttls", "smtp", "-crlf", version,
+        [program("openssl"), "s_client", "-connect", tls_server.address, "-starttls", "smtp", "-crlf", "-ign_eof", version,
          *(["-cipher", "DEFAULT@SECLEVEL=0"] if not works else [])],
-        input="QUIT\n", capture_output=True, text=True, timeout=60, check=False)
+        input="quit\n", capture_output=True, text=True, timeout=60, check=False)
     assert ("221" in result.stdout) == works, result.stdout + result.stderr
 
 

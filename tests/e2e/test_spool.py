@@ -67,7 +67,7 @@ def test_spool_folder_unwritable(down, tmp_path):
 
 def test_full_disk_refuses_with_452_loses_nothing_and_drains(down, small_disk, make_remote):
     disk = small_disk(64)
-    server = down(spool={"directory": str(disk / "spool"), "drain_reserve": "4M"}).start()
+    server = down(spool={"directory": str(disk / "spool"), "drain_reserve": "4MiB"}).start()
     accepted = 0
     body = message("\r\n".join(["x" * 900] * 220), X_Seq="%d")  # about 200 KB
     with Raw(server) as client:
