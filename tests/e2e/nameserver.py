@@ -59,7 +59,7 @@ class Nameserver:
         """The server's settings that make it ask here."""
         return {"dns": {"servers": [self.address], "time_out": "3s", "cache": False}, "delivery": delivery}
 
-    def answer(self, wire):
+    def answer(self, wire, size_max=65535):
         try:
             query = dns.message.from_wire(wire)
             question = query.question[0]
@@ -72,7 +72,13 @@ class Nameserver:
             said = self.rule(query, name, kind)
             if said is not None:
                 return None if said == SILENCE else said if isinstance(said, bytes) else said.to_wire()
-        return self.usual(query, name, kind).to_wire()
+        response = self.usual(query, name, kind)
+        try:
+            return response.to_wire(max_size=size_max)
+        except dns.exception.TooBig:  # say so: it comes again over TCP
+            short = dns.message.make_response(query, recursion_available=True)
+            short.flags |= dns.flags.TC
+            return short.to_wire()
 
     def usual(self, query, name, kind):
         response = dns.message.make_response(query, recursion_available=True)
@@ -97,7 +103,7 @@ class Nameserver:
         while True:
             try:
                 wire, peer = self.udp.recvfrom(65535)
-                answer = self.answer(wire)
+                answer = self.answer(wire, 1232)
                 if answer is not None:
                     self.udp.sendto(answer, peer)
             except OSError:

@@ -111,12 +111,12 @@ class Talk:
         self.answer("helo", argument, "250 " + self.remote.name)
 
     def on_mail(self, argument):
-        self.recipients, self.chunks, self.recipient_arguments = [], b"", []
+        self.sender, self.recipients, self.chunks, self.recipient_arguments = None, [], b"", []
         if self.answer("mail", argument, "250 2.1.0 ok"):
             self.sender = argument.partition(b":")[2].strip()
 
     def on_rcpt(self, argument):
-        if self.answer("rcpt", argument, "250 2.1.5 ok"):
+        if self.answer("rcpt", argument, "503 5.5.1 no sender" if self.sender is None else "250 2.1.5 ok"):
             path = argument.partition(b":")[2].strip()
             self.recipient_arguments.append(path)
             self.recipients.append(path.rpartition(b">")[0].lstrip(b"<") or path)
@@ -184,6 +184,7 @@ class Remote:
         self.mails, self.ended, self.talks = [], [], []
         self.stopping = threading.Event()
         self.numbers = itertools.count()
+        self.open_now = self.most_at_once = 0
         if path:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(str(path))
@@ -219,13 +220,17 @@ class Remote:
                 self.talks.append(talk)
             threading.Thread(target=self.talk, args=(talk,), daemon=True).start()
 
-    @staticmethod
-    def talk(talk):
+    def talk(self, talk):
+        with self.lock:
+            self.open_now += 1
+            self.most_at_once = max(self.most_at_once, self.open_now)
         try:
             talk.run()
         except (Ended, OSError, ValueError, IndexError):
             pass
         finally:
+            with self.lock:
+                self.open_now -= 1
             talk.socket.close()
 
     def commands(self):

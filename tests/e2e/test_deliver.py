@@ -128,7 +128,7 @@ def test_remote_answers_garbage(relay, remote, phase, garbage):
     wait_until(lambda: len(remote.mails) >= 1, "the mail to arrive")
     server.wait_queue_length(0)
     # Garbage after the final dot is the one case where a second copy cannot be excluded.
-    assert len(remote.mails) == 1
+    assert len(remote.ended) == (2 if phase == "dot" else 1)
 
 
 @pytest.mark.parametrize("phase", ["connect", "ehlo", "mail", "rcpt", "data", "dot"])
@@ -272,7 +272,7 @@ def test_connection_limit_per_destination(relay, remote):
     remote.rule = only("dot", lambda talk: "250 2.0.0 ok")
     send(server, 50)
     remote.wait_mails(50)
-    assert len(remote.talks) <= 3
+    assert 1 <= remote.most_at_once <= 3
 
 
 def test_a_reused_connection_that_closed_costs_no_retry(relay, remote):
