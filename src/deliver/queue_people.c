@@ -243,6 +243,24 @@ static void mark_hold(struct queue *q, uint64_t id, enum mark_kind kind)
         queue_request_post(rq);
 }
 
+/* All entries of the message that are not being sent, for the mark is about all of it. */
+static int hold_message(struct queue *q, uint64_t id, enum mark_kind kind)
+{
+    size_t count = schedule_find(q->schedule, id, NULL, 0);
+    entry_ref *refs = calloc(count + 1, sizeof(*refs));
+
+    if (!refs)
+        return -ENOMEM;
+    (void)schedule_find(q->schedule, id, refs, count);
+    for (size_t i = 0; i < count; i++) /* -EBUSY: that one is being sent */
+        ignore_result(kind == MARK_HOLD
+                          ? schedule_hold(q->schedule, refs[i])
+                          : schedule_release_hold(q->schedule, refs[i], queue_now(q)));
+    free(refs);
+    mark_hold(q, id, kind);
+    return 0;
+}
+
 /* Ends the entry's pending recipients with `state`, through the same door as a delivery attempt. */
 static int end_by_operator(struct acting *a, const struct schedule_entry *e,
                            enum recipient_state state, const char *text)
@@ -273,27 +291,16 @@ static int end_by_operator(struct acting *a, const struct schedule_entry *e,
 
 static int act(struct acting *a, const struct schedule_entry *e)
 {
-    struct schedule *s = a->q->schedule;
-    int64_t now_ms = queue_now(a->q);
-    int r;
-
     if (e->state == ENTRY_ACTIVE)
         return -EBUSY;
     switch (a->action) {
     case QUEUE_RETRY:
-        return e->state == ENTRY_HELD ? 0 : schedule_set_due(s, e->ref, now_ms);
+        return e->state == ENTRY_HELD ? 0
+                                      : schedule_set_due(a->q->schedule, e->ref, queue_now(a->q));
     case QUEUE_HOLD:
-        r = schedule_hold(s, e->ref);
-        if (r == 0)
-            mark_hold(a->q, e->id, MARK_HOLD);
-        return r;
+        return e->state == ENTRY_HELD ? 0 : hold_message(a->q, e->id, MARK_HOLD);
     case QUEUE_RELEASE:
-        if (e->state != ENTRY_HELD)
-            return 0;
-        r = schedule_release_hold(s, e->ref, now_ms);
-        if (r == 0)
-            mark_hold(a->q, e->id, MARK_RELEASE);
-        return r;
+        return e->state != ENTRY_HELD ? 0 : hold_message(a->q, e->id, MARK_RELEASE);
     case QUEUE_BOUNCE:
         return end_by_operator(a, e, RECIPIENT_FAILED,
                                "the administrator of this server returned the message");

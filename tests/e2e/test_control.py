@@ -124,6 +124,24 @@ def test_actions_need_a_filter_or_all(full):
     wait_until(lambda: get(full, "/v1/spool")["messages"] == 0, "an empty spool")
 
 
+def test_hold_is_for_the_whole_message(make_server):
+    first, second = new_host(), new_host()
+    server = make_server(delivery={"routes": [{"domain": "one.test", "to": f"{first}:{free_port(first)}"},
+                                              {"domain": "two.test", "to": f"{second}:{free_port(second)}"}]},
+                         retry={"initial_retry": "1h", "jitter": "0%"}).start()
+    send(server, 1, recipients=(b"a@one.test", b"b@two.test"))
+    wait_until(lambda: [item["state"] for item in server.queue()] == ["deferred"] * 2, "the deferrals")
+    item = server.queue()[0]
+    assert act(server, "hold", destination=item["destination"]) == {"matched": 1, "done": 1, "busy": 0}
+    assert {each["state"] for each in server.queue()} == {"held"}
+    assert act(server, "retry", all=True)["matched"] == 2
+    assert {each["state"] for each in server.queue()} == {"held"}
+    message = get(server, f"/v1/queue/{item['id']}")
+    assert "held" in message["flags"] and message["history"][-1]["event"] == "hold"
+    act(server, "release", id=item["id"])
+    assert not {each["state"] for each in server.queue()} & {"held"}
+
+
 def test_summary(full):
     destinations = get(full, "/v1/queue/summary")["destinations"]
     assert sum(each["entries"] for each in destinations) == 30
