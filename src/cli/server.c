@@ -33,6 +33,7 @@
 #include "io/loop.h"
 #include "io/mailbox.h"
 #include "io/rlimit.h"
+#include "io/stream.h"
 #include "io/thread.h"
 #include "io/tls.h"
 #include "receive/receiver.h"
@@ -249,6 +250,12 @@ static void lane_run(void *ctx)
     loop_run(l->loop);
 }
 
+/* One wake-up of the queue thread for all that a turn of the loop has for it. */
+static void lane_turn_ends(void *ctx)
+{
+    mailbox_nudge(((struct lane *)ctx)->server->box);
+}
+
 static void on_slow(void *ctx, uint64_t ms)
 {
     event(EVENT_SLOW_CALLBACK, EVENT_NO_ID, EV_STR("thread", ctx ? "loop" : "queue"),
@@ -267,8 +274,10 @@ static int lane_open(struct server *s, struct lane *l, struct addr *bound, struc
         r = receiver_new(&l->receiver, l->loop, l->box, &s->shared, s->config, s->tls.listeners);
     if (r == 0)
         r = receiver_listen(l->receiver, bound, why);
-    if (r == 0)
+    if (r == 0) {
         loop_on_slow(l->loop, on_slow, l);
+        loop_on_turn(l->loop, lane_turn_ends, l);
+    }
     return r;
 }
 
@@ -654,11 +663,27 @@ static int open_control(struct server *s, struct buf *why)
     return r;
 }
 
+/* All loops listen on the same address, and so could a second server: it must not. */
+static int check_listeners(const struct config *c, struct buf *why)
+{
+    for (size_t i = 0; i < c->listener_count; i++) {
+        int r = listener_check_free(&c->listeners[i].address);
+
+        if (r < 0) {
+            (void)buf_addf(why, "listener %s cannot listen: %s", c->listeners[i].name, err_str(r));
+            return r;
+        }
+    }
+    return 0;
+}
+
 static int open_loops(struct server *s, struct buf *why)
 {
     struct addr *bound = calloc(s->config->listener_count, sizeof(*bound));
-    int r = bound ? loop_new(&s->loop) : -ENOMEM;
+    int r = bound ? check_listeners(s->config, why) : -ENOMEM;
 
+    if (r == 0)
+        r = loop_new(&s->loop);
     if (r == 0)
         r = mailbox_new_on_loop(&s->box, s->loop, s);
     s->lane_count = s->config->server.loops;

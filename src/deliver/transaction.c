@@ -37,7 +37,7 @@ static void post_entry(struct worker *w, struct job_entry *entry, enum attempt_o
 {
     entry->outcome = outcome;
     entry->parcel.deliver = queue_entry_finished;
-    mailbox_post(w->seams.queue, &entry->parcel);
+    mailbox_post_later(w->seams.queue, &entry->parcel);
 }
 
 void entry_not_made(struct worker *w, struct job_entry *entry)

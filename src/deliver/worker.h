@@ -25,7 +25,8 @@ struct worker; /* opaque */
 struct worker_seams {
     struct loop *loop;
     struct spool *spool;
-    struct mailbox *queue; /* the queue thread's box */
+    struct mailbox *queue; /* the queue thread's box; the loop's owner gives it a mailbox_nudge()
+                              once a turn */
     uint64_t seed;         /* for the order of equal MX hosts */
 };
 

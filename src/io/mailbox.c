@@ -2,10 +2,11 @@
  * io/mailbox.c - a stack that senders push on with one exchange, and that the receiver takes whole
  * and turns round.
  *
- * Only the sender that finds the stack empty wakes the receiver: whoever comes after it knows that
- * a wake-up is on its way. The receiver of the blocking kind sleeps on a futex, `asleep`, which it
- * sets before it looks at the stack for the last time; the sender pushes before it looks at
- * `asleep`. So one of them sees the other (all four operations are sequentially consistent).
+ * A loop is woken by libuv's async handle, which itself writes only once until the loop has seen
+ * it. The receiver of the blocking kind sleeps on a futex, `asleep`, which holds the least urgency
+ * that wakes it and which it sets before it looks at the stack for the last time; the sender
+ * pushes before it looks at `asleep`. So one of them sees the other (all four operations are
+ * sequentially consistent).
  */
 #include "io/mailbox.h"
 
@@ -113,7 +114,7 @@ void mailbox_free(struct mailbox **mb_ptr)
         free(mb);
 }
 
-void mailbox_post(struct mailbox *mb, struct parcel *p)
+void mailbox_post_later(struct mailbox *mb, struct parcel *p)
 {
     struct parcel *top = atomic_load_explicit(&mb->stack, memory_order_relaxed);
 
@@ -121,36 +122,66 @@ void mailbox_post(struct mailbox *mb, struct parcel *p)
         p->next = top;
     while (!atomic_compare_exchange_weak(&mb->stack, &top, p));
     /* From here on p may be delivered and gone. */
-    if (top)
+}
+
+static void wake_sleeper(struct mailbox *mb, enum mailbox_urgency urgency)
+{
+    uint32_t level = atomic_load(&mb->asleep);
+
+    if (level && (uint32_t)urgency >= level && atomic_exchange(&mb->asleep, 0))
+        (void)syscall(SYS_futex, &mb->asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void mailbox_post_urgent(struct mailbox *mb, struct parcel *p, enum mailbox_urgency urgency)
+{
+    mailbox_post_later(mb, p);
+    wake_sleeper(mb, urgency);
+}
+
+void mailbox_nudge(struct mailbox *mb)
+{
+    if (!atomic_load(&mb->stack))
         return;
     if (mb->loop)
         (void)uv_async_send(&mb->wake);
-    else if (atomic_exchange(&mb->asleep, 0))
-        (void)syscall(SYS_futex, &mb->asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    else
+        wake_sleeper(mb, MAILBOX_NOW);
+}
+
+void mailbox_post(struct mailbox *mb, struct parcel *p)
+{
+    struct loop *loop = mb->loop; /* read before the push: after it the box may go */
+
+    mailbox_post_later(mb, p);
+    if (loop)
+        (void)uv_async_send(&mb->wake);
+    else
+        wake_sleeper(mb, MAILBOX_NOW);
 }
 
 /* Sleeps until a sender wakes us or `until_ns` (UINT64_MAX: never) is past. Early returns are
  * fine: the caller looks again. */
-static void sleep_until(struct mailbox *mb, uint64_t until_ns)
+static void sleep_until(struct mailbox *mb, uint64_t until_ns, enum mailbox_urgency urgency)
 {
     struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
                              .tv_nsec = (long)(until_ns % NS_PER_S)};
 
-    atomic_store(&mb->asleep, 1);
+    atomic_store(&mb->asleep, urgency);
     if (!atomic_load(&mb->stack)) /* FUTEX_WAIT_BITSET takes an absolute, monotonic time */
-        (void)syscall(SYS_futex, &mb->asleep, FUTEX_WAIT_BITSET_PRIVATE, 1,
+        (void)syscall(SYS_futex, &mb->asleep, FUTEX_WAIT_BITSET_PRIVATE, urgency,
                       until_ns == UINT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
     atomic_store(&mb->asleep, 0);
 }
 
-static struct parcel *wait_for_some(struct mailbox *mb, uint64_t timeout_ns)
+static struct parcel *wait_for_some(struct mailbox *mb, uint64_t timeout_ns,
+                                    enum mailbox_urgency urgency)
 {
     uint64_t now_ns = clock_mono_ns();
     uint64_t until_ns = timeout_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout_ns;
     struct parcel *p;
 
     do {
-        sleep_until(mb, until_ns);
+        sleep_until(mb, until_ns, urgency);
         p = take_all(mb);
     } while (!p && (until_ns == UINT64_MAX || clock_mono_ns() < until_ns));
     return p;
@@ -158,12 +189,17 @@ static struct parcel *wait_for_some(struct mailbox *mb, uint64_t timeout_ns)
 
 size_t mailbox_receive(struct mailbox *mb, uint64_t timeout_ns)
 {
+    return mailbox_receive_urgent(mb, timeout_ns, MAILBOX_LAZY);
+}
+
+size_t mailbox_receive_urgent(struct mailbox *mb, uint64_t timeout_ns, enum mailbox_urgency urgency)
+{
     struct parcel *p = take_all(mb);
     size_t count = 0;
 
     ASSERT(!mb->loop);
     if (!p && timeout_ns)
-        p = wait_for_some(mb, timeout_ns);
+        p = wait_for_some(mb, timeout_ns, urgency);
     for (; p; count++) {
         struct parcel *next = p->next;
 

@@ -39,8 +39,27 @@ void mailbox_free(struct mailbox **mb);
 void mailbox_post(struct mailbox *mb, struct parcel *p);
 
 /*
+ * The same without a wake-up: the parcel is delivered with the next one that wakes the receiver,
+ * at the latest after mailbox_nudge(), which the sender owes it. So many parcels cost one wake-up,
+ * however fast the receiver is.
+ */
+void mailbox_post_later(struct mailbox *mb, struct parcel *p);
+/* Any thread. Wakes the receiver if there are parcels. */
+void mailbox_nudge(struct mailbox *mb);
+
+/* How much a parcel hurries: a receiver may choose to sleep through those that can wait. */
+enum mailbox_urgency { MAILBOX_LAZY = 1, MAILBOX_SOON, MAILBOX_NOW };
+
+/* Blocking kind. mailbox_post() is MAILBOX_NOW. */
+void mailbox_post_urgent(struct mailbox *mb, struct parcel *p, enum mailbox_urgency urgency);
+
+/*
  * Blocking kind, receiver's thread: delivers all parcels that are there; when there are none,
  * first waits at most `timeout_ns` (UINT64_MAX: no limit; 0: do not wait) for one. Returns how
  * many were delivered.
  */
 size_t mailbox_receive(struct mailbox *mb, uint64_t timeout_ns);
+/* The same, but parcels of less than `urgency` do not end the wait: they are delivered at its end,
+ * or with one that does. */
+size_t mailbox_receive_urgent(struct mailbox *mb, uint64_t timeout_ns,
+                              enum mailbox_urgency urgency);

@@ -37,7 +37,8 @@ struct tls_config;
 struct receive_shared {
     struct spool *spool;
     struct spool_writer *writer;
-    struct mailbox *queue; /* the queue thread's box: gets a parcel for each message */
+    struct mailbox *queue; /* the queue thread's box: gets a parcel for each message, and a
+                              mailbox_nudge() from the loop's owner once a turn */
     void (*committed)(void *ctx, uint64_t id, struct slice envelope); /* in the queue thread */
     void *committed_ctx;
     uint64_t hash_seed;

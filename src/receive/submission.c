@@ -204,8 +204,11 @@ static void post(struct submission *sub, enum spool_op op, struct slice data,
                                           .extent_count = sub->extent_count,
                                           .answer_to = sub->receiver->answers};
     sub->request_is_out = true;
-    if (op == SPOOL_OP_COMMIT)
+    if (op == SPOOL_OP_COMMIT) {
         sub->request.envelope = buf_slice(&sub->encoded);
+        sub->request.ends_message = sub->begun;
+        sub->begun = false;
+    }
     spool_writer_post(sub->receiver->shared->writer, &sub->request);
 }
 
@@ -304,7 +307,7 @@ static void committed(struct parcel *p, void *receiver)
     buf_done(&sub->filling);
     buf_done(&sub->sending);
     sub->request.parcel.deliver = filed;
-    mailbox_post(sub->receiver->shared->queue, &sub->request.parcel);
+    mailbox_post_later(sub->receiver->shared->queue, &sub->request.parcel);
 }
 
 static void give_up(struct submission *sub, int result)
@@ -344,7 +347,6 @@ static void commit_now(struct submission *sub)
         return;
     }
     post(sub, SPOOL_OP_COMMIT, slice_from(buf_slice(&sub->sending), sub->sent), committed);
-    message_ends(sub);
 }
 
 /* Posts the next piece of `sending`; the last one waits for the commit when the body is whole. */

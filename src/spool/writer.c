@@ -17,6 +17,7 @@
 
 #define TICK_BYTES KIB(512)
 #define TICK_BUSY_EVERY 8 /* syncs between background steps while requests keep coming */
+#define BOXES_MAX 32      /* loops whose wake-ups are saved up; more are woken answer by answer */
 #define IDLE_NS (UINT64_C(1000) * NS_PER_MS)
 
 struct spool_writer {
@@ -46,9 +47,32 @@ static void answer(struct spool_request *r)
         r->parcel.deliver(&r->parcel, NULL);
 }
 
+/* Boxes that hold answers and were not woken yet: each is woken once for all of a group. */
+struct woken {
+    struct mailbox *boxes[BOXES_MAX];
+    size_t count;
+};
+
+static void answer_later(struct spool_request *r, struct woken *w)
+{
+    struct mailbox *box = r->answer_to;
+    size_t i = 0;
+
+    while (i < w->count && w->boxes[i] != box)
+        i++;
+    if (!box || i == BOXES_MAX) {
+        answer(r);
+        return;
+    }
+    if (i == w->count)
+        w->boxes[w->count++] = box;
+    mailbox_post_later(box, &r->parcel);
+}
+
 static void answer_group(struct spool_writer *w, int result)
 {
     struct spool_request *r = w->waiting;
+    struct woken woken = {.count = 0};
 
     w->waiting = NULL;
     w->waiting_end = &w->waiting;
@@ -57,9 +81,11 @@ static void answer_group(struct spool_writer *w, int result)
         struct spool_request *next = r->private_next;
 
         r->result = result;
-        answer(r);
+        answer_later(r, &woken);
         r = next;
     }
+    for (size_t i = 0; i < woken.count; i++)
+        mailbox_nudge(woken.boxes[i]);
 }
 
 /* The last part of the body comes with the commit itself. */
@@ -169,6 +195,15 @@ static void tend(struct spool_writer *w, size_t received)
     }
 }
 
+/* What ends the present wait: with a group gathering, only what cannot wait; with marks and
+ * removals that wait for a sync, a commit too; else anything. */
+static enum mailbox_urgency wakes_at(const struct spool_writer *w)
+{
+    if (w->waiting)
+        return MAILBOX_NOW;
+    return spool_is_dirty(w->sp) ? MAILBOX_SOON : MAILBOX_LAZY;
+}
+
 static void writer_run(void *ctx)
 {
     struct spool_writer *w = ctx;
@@ -176,7 +211,7 @@ static void writer_run(void *ctx)
     while (!w->stop) {
         uint64_t now = clock_mono_ns(), ripe = ripe_in(w, now);
         uint64_t wait = w->more_to_do && !w->waiting ? 0 : MIN_OF(ripe, IDLE_NS);
-        size_t received = mailbox_receive(w->box, wait);
+        size_t received = mailbox_receive_urgent(w->box, wait, wakes_at(w));
 
         now = clock_mono_ns();
         if (spool_is_dirty(w->sp) && w->lazy_ns == 0)
@@ -285,10 +320,30 @@ void spool_writer_stop(struct spool_writer **wp)
     writer_free(w);
 }
 
+/* A commit can wait for others while others are under way. */
+static enum mailbox_urgency urgency_of(const struct spool_writer *w, enum spool_op op)
+{
+    switch (op) {
+    case SPOOL_OP_APPEND:
+        return MAILBOX_NOW;
+    case SPOOL_OP_COMMIT:
+        return atomic_load(&w->under_way) > 0 ? MAILBOX_SOON : MAILBOX_NOW;
+    case SPOOL_OP_ABORT:
+    case SPOOL_OP_MARK:
+    case SPOOL_OP_REWRITE:
+    case SPOOL_OP_REMOVE:
+    case SPOOL_OP_SET_ASIDE:
+    default:
+        return MAILBOX_LAZY;
+    }
+}
+
 void spool_writer_post(struct spool_writer *w, struct spool_request *r)
 {
     r->private_parcel.deliver = on_request;
-    mailbox_post(w->box, &r->private_parcel);
+    if (r->op == SPOOL_OP_COMMIT && r->ends_message)
+        spool_writer_message_ends(w);
+    mailbox_post_urgent(w->box, &r->private_parcel, urgency_of(w, r->op));
 }
 
 void spool_writer_set_config(struct spool_writer *w, const struct spool_writer_config *config)

@@ -5,7 +5,8 @@
  * fdatasync, then posts each back to the mailbox it names. When to sync: at once when no session
  * is in the middle of a message (nobody could still join the group); else when `commit_delay_us`
  * has passed since the first commit of the group, or it holds `commit_batch_bytes`. Marks and
- * removals wait for the next commit's sync, at most `lazy_sync_ms`.
+ * removals wait for the next commit's sync, at most `lazy_sync_ms`. While a group gathers, the
+ * thread sleeps: only what cannot wait (an APPEND, the commit that completes the group) wakes it.
  *
  * Threads: every function may be called from any thread, except start and stop.
  * Memory: requests live in their senders' structs; the writer allocates nothing per request.
@@ -54,6 +55,8 @@ struct spool_request {
     struct spool_extent *extents; /* COMMIT: room for one more when `data` is not empty */
     uint32_t extent_count;
     struct mailbox *answer_to;
+    /* COMMIT: the message was counted by spool_writer_message_begins(), and this ends it. */
+    bool ends_message;
     int result;                   /* 0 or the error of the spool function */
     struct spool_extent extent;   /* APPEND: where it went */
     struct parcel private_parcel; /* the writer's */
@@ -70,7 +73,7 @@ void spool_writer_post(struct spool_writer *w, struct spool_request *r);
 void spool_writer_call(struct spool_writer *w, void (*fn)(void *ctx, struct spool *sp), void *ctx);
 void spool_writer_set_config(struct spool_writer *w, const struct spool_writer_config *config);
 
-/* Sessions tell that they are in the middle of a message (between MAIL accepted and its commit
- * posted), so that the writer knows whether a group can still grow. */
+/* Sessions tell that they are in the middle of a message (from MAIL accepted), so that the writer
+ * knows whether a group can still grow. A COMMIT with ends_message ends it, or an abort: */
 void spool_writer_message_begins(struct spool_writer *w);
-void spool_writer_message_ends(struct spool_writer *w); /* commit posted, or aborted */
+void spool_writer_message_ends(struct spool_writer *w);
