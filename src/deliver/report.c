@@ -19,6 +19,7 @@
 #include "deliver/queue_int.h"
 #include "event/event.h"
 #include "message/dsn.h"
+#include "smtp/reply.h"
 
 #define REPORT_EXTENTS_MAX 256 /* of SPOOL_EXTENT_MAX: 16 MiB */
 #define REPORT_HEAD_MAX KIB(1024)
@@ -128,13 +129,22 @@ static void report_step(struct report *rep)
     queue_request_post(rq);
 }
 
-/* "mx.example.org[192.0.2.1] said: 550 no": the host and the reply; all else has neither. */
+/*
+ * What transaction_result() wrote: "mx.example.org[192.0.2.1] said: 550 no" has the host and its
+ * reply, "5.3.4 mx.example.org[192.0.2.1]: too large" a status of ours and no reply.
+ */
 static void split_reply(struct slice text, struct dsn_recipient *r)
 {
     static const char said[] = " said: ";
     ptrdiff_t at = slice_find_slice(text, slice_str(said));
+    struct smtp_enhanced status;
     ptrdiff_t bracket;
+    size_t used;
 
+    if (smtp_enhanced_parse(text, &status, &used)) {
+        r->status = slice_trim(slice_sub(text, 0, used));
+        return;
+    }
     if (at <= 0)
         return;
     r->remote_mta = slice_sub(text, 0, (size_t)at);

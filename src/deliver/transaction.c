@@ -256,8 +256,9 @@ void transaction_result(struct transaction *t, size_t batch_index, const struct 
 
     if (r->code)
         n = snprintf(text, sizeof(text), "%s said: %u %.*s", t->host, r->code, SLICE_FMT(r->text));
-    else /* no reply: what happened, and where */
-        n = snprintf(text, sizeof(text), "%s: %.*s (at %s)", t->host, SLICE_FMT(r->text),
+    else /* no reply: our status, what happened, and where */
+        n = snprintf(text, sizeof(text), "%u.%u.%u %s: %.*s (at %s)", r->enhanced.klass,
+                     r->enhanced.subject, r->enhanced.detail, t->host, SLICE_FMT(r->text),
                      smtp_phase_name(r->phase));
     whole = slice_make(text, (size_t)MIN_OF(MAX_OF(n, 0), (int)sizeof(text) - 1));
     t->has_unknown |= r->is_unknown;
