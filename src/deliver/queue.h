@@ -170,7 +170,8 @@ struct queue_item { /* one message at one destination; slices are valid during t
 };
 
 #define QUEUE_SCAN_MAX 20000 /* entries looked at in one call */
-#define QUEUE_READ_MAX 1000  /* of them read from the spool in one call */
+#define QUEUE_READ_MAX 250   /* of them read from the spool in one call */
+#define QUEUE_ACT_MAX 2000   /* acted on in one call; an eighth of it where mail is ended */
 
 /*
  * Walks entries from `*cursor` (0: the start), calling fn for those that match, until it returns

@@ -339,9 +339,10 @@ bool queue_act(struct queue *q, const struct queue_filter *filter, enum queue_ac
                uint32_t *cursor, struct queue_action_result *ret)
 {
     struct acting a = {q, action, ret};
-    /* To end a message it is read first. */
+    /* To end a message it is read first. The others are quicker, yet more than a look. */
     bool reads = action == QUEUE_BOUNCE || action == QUEUE_REMOVE;
 
     *ret = (struct queue_action_result){0};
-    return walk(q, filter, false, reads ? QUEUE_READ_MAX : SIZE_MAX, cursor, act_on_one, &a);
+    return walk(q, filter, false, reads ? QUEUE_ACT_MAX / 8 : QUEUE_ACT_MAX, cursor, act_on_one,
+                &a);
 }
