@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/rand.h"
 
-#define FILES_MAX 512
+#define FILES_MAX 128
 #define PENDING_MAX 4096
 #define NAME_MAX_BYTES 64
 
@@ -132,7 +132,7 @@ static int inode_grow(struct sim_fs *s, struct inode *i, uint64_t bytes)
 static struct name *name_find(struct name *names, const char *text)
 {
     for (size_t i = 0; i < FILES_MAX; i++)
-        if (strcmp(names[i].text, text) == 0)
+        if (names[i].text[0] == text[0] && strcmp(names[i].text, text) == 0)
             return &names[i];
     return NULL;
 }
@@ -273,9 +273,9 @@ static ptrdiff_t sim_pwrite(struct fs_file *f, struct slice data, uint64_t offse
     if (r < 0 || s->off) {
         /* A part of it may be there: what fits into the room the file has. */
         uint64_t room = i->allocated > offset ? i->allocated - offset : 0;
+        uint64_t part = data.len > 0 ? rand_below(&s->rand, data.len) : 0;
 
-        if (data.len > 0)
-            put(i, slice_sub(data, 0, MIN_OF(room, rand_below(&s->rand, data.len))), offset);
+        put(i, slice_sub(data, 0, MIN_OF(room, part)), offset);
         return r < 0 ? r : -EIO;
     }
     /* A short write is no error: the caller goes on. */
@@ -436,8 +436,10 @@ static void sim_free(struct fs *fs)
 
     changes_settle(s, 0);
     for (size_t i = 0; i < FILES_MAX; i++) {
-        name_unlink(s->seen, s->seen[i].text[0] ? s->seen[i].text : "/");
-        name_unlink(s->disk, s->disk[i].text[0] ? s->disk[i].text : "/");
+        if (s->seen[i].text[0])
+            name_unlink(s->seen, s->seen[i].text);
+        if (s->disk[i].text[0])
+            name_unlink(s->disk, s->disk[i].text);
     }
     free(s);
 }

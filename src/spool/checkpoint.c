@@ -20,7 +20,7 @@
 #define SYNC_BYTES MIB(4) /* so that no single fdatasync takes long */
 #define WINDOW_BYTES KIB(256)
 #define WINDOW_BYTES_MAX MIB(8)
-#define FILE_BYTES_MIN KIB(256)
+#define FILE_BYTES_MIN KIB(64)
 #define DUE_SEGMENTS 2
 
 const char *const checkpoint_names[2] = {"checkpoint-0", "checkpoint-1"};

@@ -31,7 +31,7 @@
 #include "spool/index_int.h"
 #include "spool/spool.h"
 
-#define SEGMENT_BYTES_MIN KIB(256)
+#define SEGMENT_BYTES_MIN KIB(128)
 #define SEGMENT_BYTES_MAX GIB(1)
 #define FILE_NAME_MAX 32
 #define SLOTS_MAX 131072u
