@@ -46,6 +46,8 @@
 #define STATUS_MS 1000
 #define WHY_MAX KIB(16)
 
+enum lane_orders { ORDER_NONE, ORDER_RELOAD, ORDER_STOP, ORDER_STOP_NOW, ORDER_REPORT, ORDER_END };
+
 /* One loop thread and what runs in it. */
 struct lane {
     struct server *server;
@@ -56,7 +58,7 @@ struct lane {
     struct receiver *receiver;
     struct worker *worker;
     struct parcel order, answer; /* to the lane and back: one at a time */
-    enum { ORDER_NONE, ORDER_RELOAD, ORDER_STOP, ORDER_STOP_NOW, ORDER_REPORT, ORDER_END } what;
+    enum lane_orders what;
     size_t busy; /* as last reported; the main thread's */
     bool is_out; /* an order is under way; the main thread's */
 };
@@ -187,7 +189,7 @@ static struct spool_writer_config writer_config_of(const struct config *c)
 static void lane_ordered(struct parcel *p, void *receiver);
 
 /* Main thread. */
-static void lane_order(struct lane *l, int what)
+static void lane_order(struct lane *l, enum lane_orders what)
 {
     ASSERT(!l->is_out);
     l->is_out = true;
@@ -453,7 +455,7 @@ static bool all_quiet(const struct server *s)
     return queue_is_idle(s->queue);
 }
 
-static void order_all(struct server *s, int what)
+static void order_all(struct server *s, enum lane_orders what)
 {
     for (uint32_t i = 0; i < s->lane_count; i++)
         if (!s->lanes[i].is_out)
