@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -348,18 +349,16 @@ def test_postfix_smtp_source_and_smtp_sink(make_server, program, tmp_path):
     source, sink = program("smtp-source"), program("smtp-sink")
     host = new_host()
     address = f"{host}:{free_port(host)}"
-    dump = tmp_path / "dump"
-    dump.mkdir()
-    dump.chmod(0o777)
-    tmp_path.chmod(0o755)
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    with background([sink, *user, "-c", "-d", f"{dump}/m.", address, "100"], log=tmp_path / "sink.log"):
+    # pytest's folders are closed to others, and smtp-sink does not run as root.
+    with tempfile.TemporaryDirectory() as folder, background([sink, *user, "-c", "-d", f"{folder}/m.", address, "100"], log=tmp_path / "sink.log"):
+        os.chmod(folder, 0o777)
         wait_until(lambda: harness.is_listening(*address.split(":")), "smtp-sink")
         server = make_server(delivery={"smart_host": address}, retry=RETRY).start()
         subprocess.run([source, "-s", "20", "-m", "500", "-l", "5000", "-f", "a@sender.test", "-t", "b@rcpt.test",
                         server.address], check=True, timeout=120)
         server.wait_queue_length(0, 120)
-        assert len(list(dump.iterdir())) == 500
+        assert len(os.listdir(folder)) == 500
 
 
 def test_aiosmtpd_takes_the_mail(make_server):
