@@ -230,7 +230,8 @@ static void damage_and_check(const struct original *o, struct rand *rand, size_t
     if (size > 0) {
         /* Mostly where something is: headers, and the start of the log. */
         at = rand_below(rand, rand_below(rand, 4) ? MIN_OF(size, KIB(96)) : size);
-        n = 1 + rand_below(rand, MIN_OF(rand_below(rand, 4) ? 1 : 4096, size - at));
+        n = rand_below(rand, 4) ? 1 : 1 + rand_below(rand, 4096);
+        n = MIN_OF(n, size - at);
         if (rand_below(rand, 2))
             bytes[at] ^= (uint8_t)(1 << rand_below(rand, 8));
         else
