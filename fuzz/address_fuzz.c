@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 #include "smtp/address.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -29,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     mailbox = smtp_address_mailbox(&a);
     ASSERT(used >= 2 && used <= size - 1 && data[used] == '>');
     ASSERT(mailbox.len + 2 <= SMTP_PATH_MAX && a.local_len <= SMTP_LOCAL_MAX);
-    ASSERT(a.is_utf8 == !smtp_is_ascii(mailbox) && smtp_utf8_is_valid(mailbox));
+    ASSERT(a.is_utf8 == !smtp_is_ascii(mailbox) && utf8_is_valid(mailbox));
     for (size_t i = 0; i < mailbox.len; i++)
         ASSERT(mailbox.ptr[i] >= 32 && mailbox.ptr[i] != 127);
     ASSERT(smtp_mailbox_parse(mailbox, allow, &again, &why) == 0);

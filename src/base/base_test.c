@@ -209,7 +209,9 @@ static void ids_are_one_text_each(void **state)
         {"g000000000000", -EINVAL, 0},
         {"", -EINVAL, 0},
         {"00000000000001", -EINVAL, 0},
-        {"il", -EINVAL, 0},
+        {"1O", 0, 32},
+        {"il", 0, 33},
+        {"u", -EINVAL, 0},
         {"a-b", -EINVAL, 0},
     };
     char text[ID_TEXT_MAX];

@@ -27,8 +27,11 @@ int id_parse(struct slice text, uint64_t *ret)
     if (text.len == 0 || text.len >= ID_TEXT_MAX)
         return -EINVAL;
     for (size_t i = 0; i < text.len; i++) {
-        const char *p = memchr(alphabet, byte_lower(text.ptr[i]), sizeof(alphabet) - 1);
+        uint8_t c = byte_lower(text.ptr[i]);
+        const char *p;
 
+        c = c == 'o' ? '0' : c == 'i' || c == 'l' ? '1' : c;
+        p = memchr(alphabet, c, sizeof(alphabet) - 1);
         if (!p || id >> 59)
             return -EINVAL;
         id = id << 5 | (uint64_t)(p - alphabet);

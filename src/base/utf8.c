@@ -25,3 +25,15 @@ size_t utf8_len(struct slice s)
             return 0;
     return len;
 }
+
+bool utf8_is_valid(struct slice s)
+{
+    while (s.len > 0) {
+        size_t n = utf8_len(s);
+
+        if (n == 0)
+            return false;
+        s = slice_from(s, n);
+    }
+    return true;
+}

@@ -4,9 +4,12 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/slice.h"
 
 /* Length of the first character of `s`, which is not empty; 0 when its bytes are not UTF-8. */
 size_t utf8_len(struct slice s);
+/* The empty slice is. */
+bool utf8_is_valid(struct slice s);

@@ -3,37 +3,11 @@
 
 #include <inttypes.h>
 
+#include "base/utf8.h"
+
 void json_out_init(struct json_out *j, struct buf *to)
 {
     *j = (struct json_out){.to = to};
-}
-
-/* The length of the UTF-8 character `s` starts with (RFC 3629, section 4); 0: it is none. */
-static size_t utf8_len(struct slice s)
-{
-    uint8_t c = s.ptr[0];
-    uint8_t low = 0x80, high = 0xbf; /* bounds of the second byte */
-    size_t len;
-
-    if (c < 0x80)
-        return 1;
-    if (c < 0xc2 || c > 0xf4)
-        return 0;
-    len = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-    if (c == 0xe0)
-        low = 0xa0;
-    else if (c == 0xed)
-        high = 0x9f;
-    else if (c == 0xf0)
-        low = 0x90;
-    else if (c == 0xf4)
-        high = 0x8f;
-    if (s.len < len || s.ptr[1] < low || s.ptr[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if ((s.ptr[i] & 0xc0) != 0x80)
-            return 0;
-    return len;
 }
 
 static void add_escape(struct buf *to, uint8_t c)

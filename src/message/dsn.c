@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 #include "message/date.h"
 #include "smtp/address.h"
 #include "smtp/command.h"
@@ -132,7 +133,7 @@ static void put_clean(struct sink *s, struct slice text, size_t max)
     bool keep_8bit;
 
     text = cut(text, max);
-    keep_8bit = s->utf8 && smtp_utf8_is_valid(text);
+    keep_8bit = s->utf8 && utf8_is_valid(text);
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
         bool ok = c >= 0x80 ? keep_8bit : c >= ' ' && c != 0x7f;

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define LABEL_MAX 63
 #define LITERAL_TEXT_MAX 64 /* the longest IPv6 address is 45 */
 
@@ -48,60 +50,13 @@ bool smtp_is_ascii(struct slice s)
     return all < 0x80;
 }
 
-/* Length of the UTF-8 sequence at `at`; 0: not one. The bounds of its second byte tell overlong
- * forms, surrogates and what lies over U+10FFFF (RFC 3629, section 4). */
-static size_t utf8_sequence(struct slice s, size_t at)
-{
-    uint8_t c = s.ptr[at], low = 0x80, high = 0xbf;
-    size_t n;
-
-    if (c < 0x80)
-        return 1;
-    if (c >= 0xc2 && c <= 0xdf)
-        n = 2;
-    else if (c >= 0xe0 && c <= 0xef)
-        n = 3;
-    else if (c >= 0xf0 && c <= 0xf4)
-        n = 4;
-    else
-        return 0;
-    if (c == 0xe0)
-        low = 0xa0;
-    else if (c == 0xed)
-        high = 0x9f;
-    else if (c == 0xf0)
-        low = 0x90;
-    else if (c == 0xf4)
-        high = 0x8f;
-    if (n > s.len - at || s.ptr[at + 1] < low || s.ptr[at + 1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((s.ptr[at + i] & 0xc0) != 0x80)
-            return 0;
-    return n;
-}
-
-bool smtp_utf8_is_valid(struct slice s)
-{
-    size_t at = 0;
-
-    while (at < s.len) {
-        size_t n = utf8_sequence(s, at);
-
-        if (n == 0)
-            return false;
-        at += n;
-    }
-    return true;
-}
-
 static int check_bytes(struct scan *sc, struct slice s, bool *ret_is_utf8)
 {
     if (smtp_is_ascii(s))
         return 0;
     if (!(sc->allow & SMTP_ALLOW_UTF8))
         return fail(sc, -EILSEQ, "The address has bytes over 127 and SMTPUTF8 was not asked for");
-    if (!smtp_utf8_is_valid(s))
+    if (!utf8_is_valid(s))
         return fail(sc, -EILSEQ, "The address is not valid UTF-8");
     *ret_is_utf8 = true;
     return 0;
@@ -180,7 +135,7 @@ bool smtp_domain_is_valid(struct slice s, bool allow_utf8)
 {
     if (s.len == 0 || s.len > SMTP_DOMAIN_MAX)
         return false;
-    if (!smtp_is_ascii(s) && !(allow_utf8 && smtp_utf8_is_valid(s)))
+    if (!smtp_is_ascii(s) && !(allow_utf8 && utf8_is_valid(s)))
         return false;
     return (s.ptr[0] == '[' ? literal_end(s, 0) : domain_end(s, 0)) == s.len;
 }

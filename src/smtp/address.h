@@ -67,6 +67,4 @@ MUST_CHECK int smtp_mailbox_parse(struct slice in, unsigned allow, struct smtp_a
 /* Whether `s` is a domain name or an address literal, as HELO and EHLO take it. */
 bool smtp_domain_is_valid(struct slice s, bool allow_utf8);
 
-/* RFC 3629: no overlong forms, no surrogates, nothing over U+10FFFF. */
-bool smtp_utf8_is_valid(struct slice s);
 bool smtp_is_ascii(struct slice s);

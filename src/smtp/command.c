@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define ENVID_MAX 100 /* RFC 3461, section 4.4 */
 #define ORCPT_MAX 500 /* section 4.2 */
 
@@ -161,7 +163,7 @@ ptrdiff_t smtp_xtext_decode(struct slice xtext, bool is_utf8, uint8_t *to, size_
         memcpy(to + n, one, len);
         n += len;
     }
-    if (is_utf8 && !smtp_utf8_is_valid(slice_make(to, n)))
+    if (is_utf8 && !utf8_is_valid(slice_make(to, n)))
         return -EINVAL;
     return (ptrdiff_t)n;
 }

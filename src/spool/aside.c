@@ -8,6 +8,7 @@
 
 #include "base/crc32c.h"
 #include "base/err.h"
+#include "base/id.h"
 #include "spool/spool_int.h"
 
 #define DIR_NAME "damaged"
@@ -29,9 +30,9 @@ static int write_file(struct spool *sp, const char *name, struct slice bytes)
 
 static int write_part(struct spool *sp, uint64_t id, const char *part, struct slice bytes)
 {
-    char text[SPOOL_ID_TEXT_MAX], name[64];
+    char text[ID_TEXT_MAX], name[64];
 
-    spool_id_format(id, text);
+    (void)id_format(id, text);
     (void)snprintf(name, sizeof(name), DIR_NAME "/%s.%s", text, part);
     return write_file(sp, name, bytes);
 }
@@ -60,12 +61,12 @@ static int write_body(struct spool *sp, uint64_t id, struct slice extents,
                       struct spool_extent *ret_bad, bool *ret_has_bad)
 {
     struct buf raw = BUF_INIT(2 * SPOOL_EXTENT_MAX), body = BUF_INIT(2 * SPOOL_EXTENT_MAX);
-    char text[SPOOL_ID_TEXT_MAX], name[64];
+    char text[ID_TEXT_MAX], name[64];
     struct fs_file *f = NULL;
     uint64_t off = 0;
     int r;
 
-    spool_id_format(id, text);
+    (void)id_format(id, text);
     (void)snprintf(name, sizeof(name), DIR_NAME "/%s.body", text);
     r = fs_open(sp->fs, name, FS_WRITE | FS_CREATE | FS_TRUNCATE, &f);
     for (size_t i = 0; r == 0 && i + EXTENT_ENTRY_BYTES <= extents.len; i += EXTENT_ENTRY_BYTES) {

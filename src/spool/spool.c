@@ -42,48 +42,9 @@ void spool_damage(struct spool *sp, const char *file, uint64_t offset, uint64_t 
 
 /* ---- ids ---- */
 
-static const char id_digits[] = "0123456789abcdefghjkmnpqrstvwxyz"; /* Crockford's */
-
 uint64_t spool_new_id(struct spool *sp)
 {
     return atomic_fetch_add(&sp->next_id, 1);
-}
-
-void spool_id_format(uint64_t id, char ret[static SPOOL_ID_TEXT_MAX])
-{
-    char digits[SPOOL_ID_TEXT_MAX];
-    size_t n = 0;
-
-    do {
-        digits[n++] = id_digits[id % 32];
-        id /= 32;
-    } while (id > 0);
-    for (size_t i = 0; i < n; i++)
-        ret[i] = digits[n - 1 - i];
-    ret[n] = '\0';
-}
-
-int spool_id_parse(struct slice text, uint64_t *ret)
-{
-    uint64_t id = 0;
-
-    if (text.len == 0 || text.len > SPOOL_ID_TEXT_MAX - 1)
-        return -EINVAL;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = byte_lower(text.ptr[i]);
-        const char *digit;
-
-        /* What people misread (Crockford). */
-        c = c == 'o' ? '0' : c == 'i' || c == 'l' ? '1' : c;
-        digit = c ? strchr(id_digits, c) : NULL;
-        if (!digit || id > UINT64_MAX / 32)
-            return -EINVAL;
-        id = id * 32 + (uint64_t)(digit - id_digits);
-    }
-    if (id == 0)
-        return -EINVAL;
-    *ret = id;
-    return 0;
 }
 
 /* ---- reservations ---- */

@@ -38,7 +38,6 @@ struct spool;
 #define SPOOL_EXTENT_MAX KIB(64)  /* body bytes in one extent */
 #define SPOOL_ENVELOPE_MAX MIB(1) /* bytes of envelope and folded marks */
 #define SPOOL_MARK_MAX KIB(256)   /* bytes of one mark */
-#define SPOOL_ID_TEXT_MAX 14      /* 13 characters and a NUL */
 
 struct spool_config {
     uint64_t segment_bytes; /* 1 MiB..1 GiB; made smaller by the spool on a small disk */
@@ -79,9 +78,6 @@ void spool_close(struct spool **sp);
 
 /* Never twice the same, not after a crash or a removal either. */
 uint64_t spool_new_id(struct spool *sp);
-/* The id as people see it: Crockford base32 in lower case, 13 characters at most, no padding. */
-void spool_id_format(uint64_t id, char ret[static SPOOL_ID_TEXT_MAX]);
-MUST_CHECK int spool_id_parse(struct slice text, uint64_t *ret); /* -EINVAL */
 
 /*
  * Sets room aside for a message of `bytes` (body and envelope), before its first byte is taken, so

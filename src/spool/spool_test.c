@@ -140,41 +140,6 @@ static void check_message(struct spool *sp, uint64_t id, size_t body_bytes, cons
     buf_done(&text);
 }
 
-static void test_id_text(void **state)
-{
-    static const struct {
-        uint64_t id;
-        const char *text;
-    } cases[] = {
-        {1, "1"},
-        {31, "z"},
-        {32, "10"},
-        {1700000000000000, "1h858fzjj000"},
-        {UINT64_MAX, "fzzzzzzzzzzzz"},
-    };
-    char text[SPOOL_ID_TEXT_MAX];
-    uint64_t id;
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        spool_id_format(cases[i].id, text);
-        if (i != 3)
-            assert_string_equal(text, cases[i].text);
-        assert_int_equal(spool_id_parse(slice_str(text), &id), 0);
-        assert_int_equal(id, cases[i].id);
-    }
-    assert_int_equal(spool_id_parse(slice_str("1O"), &id), 0);
-    assert_int_equal(id, 32);
-    assert_int_equal(spool_id_parse(slice_str("I"), &id), 0);
-    assert_int_equal(id, 1);
-    assert_int_equal(spool_id_parse(slice_str(""), &id), -EINVAL);
-    assert_int_equal(spool_id_parse(slice_str("0"), &id), -EINVAL);
-    assert_int_equal(spool_id_parse(slice_str("u"), &id), -EINVAL);
-    assert_int_equal(spool_id_parse(slice_str("a b"), &id), -EINVAL);
-    assert_int_equal(spool_id_parse(slice_str("gzzzzzzzzzzzz"), &id), -EINVAL);
-    assert_int_equal(spool_id_parse(slice_str("11111111111111"), &id), -EINVAL);
-}
-
 static void test_commit_and_read(void **state)
 {
     struct disk d;
@@ -398,7 +363,6 @@ static void test_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_id_text),
         cmocka_unit_test(test_commit_and_read),
         cmocka_unit_test(test_marks),
         cmocka_unit_test(test_recycling),
