@@ -672,7 +672,11 @@ static int check_listeners(const struct config *c, struct buf *why)
         int r = listener_check_free(&c->listeners[i].address);
 
         if (r < 0) {
-            (void)buf_addf(why, "listener %s cannot listen: %s", c->listeners[i].name, err_str(r));
+            char text[ADDR_TEXT_MAX];
+
+            addr_format(&c->listeners[i].address, text);
+            (void)buf_addf(why, "listener %s cannot listen on %s: %s%s", c->listeners[i].name, text,
+                           err_str(r), r == -EADDRINUSE ? "; another server is there" : "");
             return r;
         }
     }
