@@ -36,9 +36,10 @@ struct session {
     struct buf out, stash;
     struct loop_timer timer, lifetime;
     struct submission *submission;
+    uint64_t message_ends_ms; /* the message under way must be whole then; 0: there is none */
     uint32_t bucket;
     uint16_t messages;
-    bool in_feed, is_dead, is_esmtp, commit_is_out;
+    bool in_feed, is_dead, is_esmtp, commit_is_out, awaits_command;
     uint8_t helo_len;
     char helo[HELO_MAX];
     char ip[ADDR_TEXT_MAX];
@@ -138,17 +139,40 @@ void session_stop(struct session *s, bool even_in_message)
 
 /* ---- time-outs ---- */
 
-static void set_timer(struct session *s)
+static void message_begins(struct session *s)
+{
+    s->message_ends_ms = loop_now_ms(s->receiver->loop) + config_of(s)->smtp.time_outs.message_ms;
+}
+
+/* At most `most_ms`, less where the message under way has lasted long: trickling does not help. */
+static uint64_t within_message(const struct session *s, uint64_t most_ms)
+{
+    uint64_t now_ms = loop_now_ms(s->receiver->loop);
+    uint64_t left_ms = s->message_ends_ms > now_ms ? s->message_ends_ms - now_ms : 0;
+
+    return s->message_ends_ms ? MIN_OF(most_ms, left_ms) : most_ms;
+}
+
+/* A command has its time from the last reply on: pieces of its line do not start it anew. */
+static void set_timer(struct session *s, bool has_replied)
 {
     const struct config_smtp_time_outs *t = &config_of(s)->smtp.time_outs;
+    bool awaited_command = s->awaits_command;
 
+    s->awaits_command = false;
     switch (smtp_server_phase(&s->smtp)) {
     case SMTP_SERVER_NEW:
     case SMTP_SERVER_COMMAND:
-        loop_timer_start(&s->timer, t->command_ms);
+        if (!smtp_server_in_transaction(&s->smtp))
+            s->message_ends_ms = 0;
+        s->awaits_command = true;
+        if (has_replied || !awaited_command)
+            loop_timer_start(&s->timer, within_message(s, t->command_ms));
         break;
     case SMTP_SERVER_BODY:
-        loop_timer_start(&s->timer, t->data_ms);
+        if (!s->message_ends_ms) /* a refused chunk, which is no message and comes all the same */
+            message_begins(s);
+        loop_timer_start(&s->timer, within_message(s, t->data_ms));
         break;
     case SMTP_SERVER_DECISION: /* it is our turn: the client does not wait for itself */
     case SMTP_SERVER_CLOSED:
@@ -161,10 +185,12 @@ static void set_timer(struct session *s)
 static void on_timer(struct loop_timer *t)
 {
     struct session *s = CONTAINER_OF(t, struct session, timer);
+    bool trickles = within_message(s, 1) == 0;
 
     event(EVENT_CLIENT_LOST, EVENT_NO_ID, EV_STR("client", s->ip), EV_SLICE("helo", helo_of(s)),
-          EV_STR("why", "it was silent for too long"));
-    say_goodbye(s, "Timed out waiting for you");
+          EV_STR("why", trickles ? "the message is over smtp.time_outs.message"
+                                 : "it was silent for too long"));
+    say_goodbye(s, trickles ? "The message has lasted too long" : "Timed out waiting for you");
 }
 
 static void on_lifetime(struct loop_timer *t)
@@ -307,6 +333,7 @@ static int add_trace(struct session *s)
 
 static struct smtp_decision on_data_begin(void *ctx)
 {
+    message_begins(ctx);
     return add_trace(ctx) < 0 ? no_memory() : smtp_accept();
 }
 
@@ -398,6 +425,8 @@ static void start_tls(struct session *s)
 
 static void after_feed(struct session *s, enum smtp_server_next next)
 {
+    bool has_replied = buf_len(&s->out) > 0;
+
     if (s->is_dead)
         return;
     switch (next) {
@@ -419,7 +448,7 @@ static void after_feed(struct session *s, enum smtp_server_next next)
         return;
     }
     if (!s->is_dead)
-        set_timer(s);
+        set_timer(s, has_replied);
 }
 
 /* Feeds the stash and then `data`; what is not taken becomes the stash. */
@@ -498,7 +527,7 @@ static void on_tls(void *ctx, int err)
           EV_STR("version", stream_tls_version(s->stream)),
           EV_STR("cipher", stream_tls_cipher(s->stream)));
     smtp_server_tls_started(&s->smtp);
-    set_timer(s);
+    set_timer(s, /* has_replied= */ true);
 }
 
 static void on_end(void *ctx, int err)
@@ -541,7 +570,7 @@ static void greet(struct session *s)
     event(EVENT_CLIENT_CONNECTED, EVENT_NO_ID, EV_STR("client", s->ip));
     smtp_server_greet(&s->smtp);
     loop_timer_start(&s->lifetime, c->smtp.time_outs.session_ms);
-    set_timer(s);
+    set_timer(s, /* has_replied= */ true);
     flush(s);
 }
 
