@@ -61,6 +61,7 @@ struct lane {
     enum lane_orders what;
     size_t busy; /* as last reported; the main thread's */
     bool is_out; /* an order is under way; the main thread's */
+    bool was_told_to_stop;
 };
 
 /* TLS made from one configuration. */
@@ -450,16 +451,22 @@ static int reload(void *ctx, struct buf *why)
 static bool all_quiet(const struct server *s)
 {
     for (uint32_t i = 0; i < s->lane_count; i++)
-        if (s->lanes[i].is_out || s->lanes[i].busy > 0)
+        if (s->lanes[i].is_out || !s->lanes[i].was_told_to_stop || s->lanes[i].busy > 0)
             return false;
     return queue_is_idle(s->queue);
 }
 
+/* A lane that was busy with a reload when the end began hears of it late, but first. */
 static void order_all(struct server *s, enum lane_orders what)
 {
-    for (uint32_t i = 0; i < s->lane_count; i++)
-        if (!s->lanes[i].is_out)
-            lane_order(&s->lanes[i], what);
+    for (uint32_t i = 0; i < s->lane_count; i++) {
+        struct lane *l = &s->lanes[i];
+
+        if (l->is_out)
+            continue;
+        lane_order(l, l->was_told_to_stop ? what : ORDER_STOP);
+        l->was_told_to_stop = true;
+    }
 }
 
 static void on_stop_step(struct loop_timer *t)
