@@ -24,6 +24,9 @@
 
 #define ADVANCE_MAX 20000 /* entries made ready in one queue_run() */
 #define FREE_REQUESTS_MAX 256
+#define FREEZE_MS 5000 /* new routes wait so long for jobs to come back, ... */
+#define FREEZE_EVERY_MS                                                                            \
+    60000 /* ... and after that, so often: a host that hangs must not stop all */
 
 _Static_assert(CONFIG_RETRIES_MAX == SCHEDULE_RETRIES_MAX, "a policy is copied whole");
 
@@ -347,6 +350,7 @@ static int load_one(void *ctx, uint64_t id, struct slice envelope, struct slice 
     struct envelope e;
     int r = queue_decode(q, envelope, &e);
 
+    q->loaded_id_max = MAX_OF(q->loaded_id_max, id);
     if (r == 0)
         ignore_result(envelope_apply_marks(&e, marks)); /* what precedes the damage is applied */
     if (r == -ERR_DAMAGED) { /* its checksum was right: of a future version; leave it alone */
@@ -369,8 +373,10 @@ int queue_load(struct queue *q)
 void queue_committed(struct queue *q, uint64_t id, struct slice envelope)
 {
     struct envelope e;
+    entry_ref ref;
 
-    if (q->changing) /* everything is filed anew soon, this message too */
+    /* Durable already when everything was filed anew, and found in the spool then? */
+    if (id <= q->loaded_id_max && schedule_find(q->schedule, id, &ref, 1) > 0)
         return;
     if (queue_decode(q, envelope, &e) < 0 || file_message(q, id, &e) < 0)
         q->unfiled++;
@@ -395,6 +401,10 @@ static void job_fill(struct queue *q, struct job *job)
                                              .id = entry.id,
                                              .attempts = entry.attempts};
     }
+    if (job->config != q->settings.config) {
+        config_unref(&job->config);
+        job->config = config_ref(q->settings.config);
+    }
     job->count = (uint32_t)n;
     job->returned = 0;
 }
@@ -403,6 +413,7 @@ static void job_end(struct queue *q, struct job *job)
 {
     schedule_release(q->schedule, job->destination);
     q->jobs--;
+    config_unref(&job->config);
     free(job);
 }
 
@@ -426,7 +437,6 @@ static bool start_job(struct queue *q, uint32_t destination)
     memcpy(job->name, name.ptr, name.len);
     job->queue = q;
     job->destination = destination;
-    job->config = q->settings.config;
     job->worker = (uint32_t)rand_below(q->rand, q->seams.workers);
     job_fill(q, job);
     if (job->count == 0)
@@ -452,26 +462,80 @@ static void apply_change(struct queue *q)
     q->changed(q->changed_ctx);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_retries(const struct config_retry *a, const struct config_retry *b)
+{
+    return a->delay_count == b->delay_count && !(a->jitter < b->jitter) &&
+           !(a->jitter > b->jitter) && a->max_queue_time_s == b->max_queue_time_s &&
+           memcmp(a->delays_s, b->delays_s, a->delay_count * sizeof(a->delays_s[0])) == 0;
+}
+
+static bool same_routes(const struct config_delivery *a, const struct config_delivery *b)
+{
+    bool same =
+        a->route_count == b->route_count && same_text(a->smart_host.text, b->smart_host.text);
+
+    for (size_t i = 0; same && i < a->route_count; i++)
+        same = same_text(a->routes[i].domain, b->routes[i].domain) &&
+               same_text(a->routes[i].to.text, b->routes[i].to.text);
+    return same;
+}
+
+static bool same_policies(const struct config *a, const struct config *b)
+{
+    bool same = a->destination_count == b->destination_count;
+
+    if (same && a->destination_count) /* their policies have it from there */
+        same = a->retry.delay_warning_s == b->retry.delay_warning_s;
+    for (size_t i = 0; same && i < a->destination_count; i++) {
+        const struct config_destination *x = &a->destinations[i], *y = &b->destinations[i];
+
+        same = same_text(x->destination, y->destination) &&
+               x->connections_max == y->connections_max && same_retries(&x->retry, &y->retry);
+    }
+    return same;
+}
+
 int queue_change_settings(struct queue *q, const struct queue_settings *settings,
                           void (*fn)(void *ctx), void *ctx)
 {
+    const struct config *old = q->settings.config, *next = settings->config;
+
     if (q->changing)
         return -EBUSY;
+    if (same_routes(&old->delivery, &next->delivery) && same_policies(old, next)) {
+        q->settings = *settings;
+        schedule_set_config(q->schedule, &settings->schedule);
+        fn(ctx);
+        return 0;
+    }
     q->changing = true;
+    q->change_began_ms = queue_now(q);
     q->next_settings = *settings;
     q->changed = fn;
     q->changed_ctx = ctx;
     return 0;
 }
 
+static bool is_frozen(const struct queue *q)
+{
+    return q->changing && (queue_now(q) - q->change_began_ms) % FREEZE_EVERY_MS < FREEZE_MS;
+}
+
 int64_t queue_run(struct queue *q)
 {
     uint32_t destination;
 
-    if (q->changing && queue_is_idle(q))
+    if (q->changing && !q->stopping && queue_is_idle(q))
         apply_change(q);
-    if (q->stopping || q->changing)
+    if (q->stopping)
         return SCHEDULE_NEVER;
+    if (is_frozen(q))
+        return queue_now(q) + FREEZE_MS;
     (void)schedule_advance(q->schedule, queue_now(q), ADVANCE_MAX);
     while (schedule_grant(q->schedule, &destination))
         if (!start_job(q, destination))
@@ -481,7 +545,7 @@ int64_t queue_run(struct queue *q)
 
 static void job_returned(struct queue *q, struct job *job)
 {
-    bool go_on = !q->stopping && !q->changing;
+    bool go_on = !q->stopping && !is_frozen(q);
 
     if (job->destination_failed) {
         schedule_destination_failed(q->schedule, job->destination, queue_now(q));

@@ -86,7 +86,7 @@ struct job {
      * destination quiet for a retry interval. Set before the last entry is posted back.
      */
     bool destination_failed;
-    const struct config *config; /* the same for all jobs that are out */
+    const struct config *config; /* a reference of the job's own */
     char name[256];              /* the destination: a domain, or the text of a static next hop */
     uint32_t count;
     struct job_entry entries[JOB_ENTRIES_MAX];
@@ -115,10 +115,12 @@ MUST_CHECK int queue_new(struct queue **ret, const struct queue_settings *settin
 /* No job is with a worker and no request with the writer any more. */
 void queue_free(struct queue **q);
 /*
- * New settings. Since routes decide under which destination an entry is filed, they come into
- * force when the jobs that are out have come back: no new ones start till then, and everything is
- * filed anew. fn(ctx), called in the queue thread, says when: from then on the old settings are
- * not used any more. One change at a time: -EBUSY while another waits.
+ * New settings. With the old routes and destinations they are in force at once, and jobs that are
+ * out go on with the configuration they have. Since routes decide under which destination an entry
+ * is filed, other ones come into force when all jobs have come back, and everything is filed anew;
+ * no new jobs start for some seconds, and again each minute while a host keeps one so long.
+ * fn(ctx), called in the queue thread and maybe before this returns, says when. One change at a
+ * time: -EBUSY while another waits.
  */
 MUST_CHECK int queue_change_settings(struct queue *q, const struct queue_settings *settings,
                                      void (*fn)(void *ctx), void *ctx);

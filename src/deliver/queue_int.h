@@ -31,9 +31,11 @@ struct queue {
     struct list free_requests;
     uint64_t free_request_count;
     uint64_t unfiled, jobs, requests;
+    uint64_t loaded_id_max; /* of the messages that the spool had at the last queue_load() */
     bool stopping;
 
     bool changing; /* new settings wait for the jobs to come back */
+    int64_t change_began_ms;
     struct queue_settings next_settings;
     void (*changed)(void *ctx);
     void *changed_ctx;
