@@ -1,0 +1,156 @@
+"""Hostile clients and hostile remotes against the running server."""
+import contextlib
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from harness import HOST, Raw, wait_until
+from remote import HANG
+
+MAIL, RCPT = b"MAIL FROM:<a@sender.test>\r\n", b"RCPT TO:<b@rcpt.test>\r\n"
+
+
+def drip(raw, piece, seconds):
+    """Sends `piece` again and again; what the server says, b"" when it let it go on."""
+    raw.socket.settimeout(0.05)
+    deadline = time.monotonic() + seconds
+    said = b""
+    while time.monotonic() < deadline and not said.endswith(b"\n"):
+        try:
+            raw.socket.sendall(piece)
+            said += raw.socket.recv(4096)
+        except socket.timeout:
+            pass
+        except OSError:
+            break
+    return said
+
+
+# ---- slow loris: bytes that trickle are no progress ----
+
+def test_a_command_line_that_trickles_ends_with_the_command_time_out(make_server, remote):
+    server = make_server(delivery={"smart_host": remote.address},
+                         smtp={"time_outs": {"command": "1s"}}).start()
+    with Raw(server) as raw:
+        assert drip(raw, b"N", 20).startswith(b"421 ")
+
+
+@pytest.mark.parametrize("begin,piece", [
+    ((MAIL, RCPT, b"DATA\r\n"), b"x"),
+    ((MAIL, RCPT), b"BDAT 1\r\nx"),
+    ((MAIL, RCPT, b"BDAT 100000000\r\n"), b"x"),
+    ((b"BDAT 100000000\r\n",), b"x"),  # refused, and read all the same
+], ids=["data", "chunks", "one-chunk", "refused-chunk"])
+def test_a_message_that_trickles_ends_with_the_message_time_out(make_server, remote, begin, piece):
+    server = make_server(delivery={"smart_host": remote.address},
+                         smtp={"time_outs": {"message": "1s"}}).start()
+    with Raw(server) as raw:
+        raw.send(b"".join(begin))
+        said = b""
+        raw.socket.settimeout(0.05)
+        deadline = time.monotonic() + 20
+        while b"421 " not in said and time.monotonic() < deadline:
+            with contextlib.suppress(socket.timeout):
+                raw.socket.sendall(piece)
+                data = raw.socket.recv(65536)
+                said += data
+                if not data:
+                    break
+        assert b"421 " in said
+    assert server.queue() == []
+    # Time that one message took is not taken from the next.
+    with Raw(server) as raw:
+        assert raw.transaction(b"Subject: a\r\n\r\nx") == 250
+        time_of_the_first = time.monotonic()
+        wait_until(lambda: time.monotonic() > time_of_the_first + 1.2, "the message time-out to pass")
+        assert raw.transaction(b"Subject: b\r\n\r\nx") == 250
+
+
+# ---- reload ----
+
+def hangs_at_the_dot(phase, _argument, _talk):
+    return HANG if phase == "dot" else None
+
+
+def test_a_reload_does_not_wait_for_a_host_that_hangs(make_server, make_remote):
+    hung, fine = make_remote(rule=hangs_at_the_dot), make_remote()
+    server = make_server(delivery={"smart_host": fine.address,
+                                   "routes": [{"domain": "hung.test", "to": hung.address}]}).start()
+    with Raw(server) as raw:
+        assert raw.transaction(b"x", recipients=(b"b@hung.test",)) == 250
+        wait_until(lambda: hung.ended, "the hanging host to have the message")
+        server.write_config(smtp={"recipients_max": 3})
+        server.signal(signal.SIGHUP)
+        server.wait_log("config_reloaded", 3)
+        assert raw.transaction(b"x") == 250
+        fine.wait_mails(1)
+    with Raw(server, helo=False) as raw:
+        assert b"RCPTMAX=3" in raw.ask(b"EHLO again.test\r\n")
+
+
+def test_new_routes_do_not_stop_all_mail_while_a_host_hangs(make_server, make_remote):
+    hung, fine, other = make_remote(rule=hangs_at_the_dot), make_remote(), make_remote()
+    server = make_server(delivery={"smart_host": fine.address, "time_outs": {"data_end": "20s"},
+                                   "routes": [{"domain": "hung.test", "to": hung.address}]}).start()
+    with Raw(server) as raw:
+        assert raw.transaction(b"x", recipients=(b"b@hung.test",)) == 250
+        wait_until(lambda: hung.ended, "the hanging host to have the message")
+        server.write_config(delivery={"smart_host": other.address})
+        server.signal(signal.SIGHUP)
+        assert raw.transaction(b"x") == 250
+        wait_until(lambda: fine.mails or other.mails, "the mail to go on", 15)
+        server.wait_log("config_reloaded")
+        assert raw.transaction(b"x") == 250
+        other.wait_mails(1)
+    assert len(fine.mails) == 1
+
+
+@pytest.mark.parametrize("change", [False, True])
+def test_reload_again_and_again_under_load(make_server, make_remote, change):
+    """SIGHUP while mail flows, then SIGTERM: it ends well, and nothing is lost or doubled."""
+    remote = make_remote()
+    server = make_server(delivery={"smart_host": remote.address}).start()
+    acknowledged, stopping = [], threading.Event()
+
+    def load(number):
+        with contextlib.suppress(OSError, AssertionError), Raw(server) as raw:
+            for count in range(100000):
+                if stopping.is_set():
+                    return
+                name = f"{number}-{count}"
+                if raw.transaction(f"Subject: {name}\r\n\r\nx".encode()) == 250:
+                    acknowledged.append(name)
+
+    threads = [threading.Thread(target=load, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for count in range(60):
+        if change:
+            server.write_config(delivery={"routes": [{"domain": f"d{count}.test", "to": remote.address}]})
+        server.signal(signal.SIGHUP)
+        before = len(acknowledged)
+        wait_until(lambda: len(acknowledged) > before, "mail to flow")
+    server.signal(signal.SIGHUP)
+    server.stop()
+    stopping.set()
+    for thread in threads:
+        thread.join()
+    server.start()
+    server.wait_queue_length(0)
+    arrived = [mail.header("Subject") for mail in remote.mails]
+    assert set(acknowledged) <= set(arrived)
+    assert len(arrived) == len(set(arrived))
+
+
+def test_sigterm_while_a_reload_waits(make_server, make_remote):
+    hung = make_remote(rule=hangs_at_the_dot)
+    server = make_server(delivery={"smart_host": hung.address}).start()
+    with Raw(server) as raw:
+        assert raw.transaction(b"x") == 250
+    wait_until(lambda: hung.ended, "the hanging host to have the message")
+    server.write_config(delivery={"smart_host": f"{HOST}:9"})
+    server.signal(signal.SIGHUP)
+    server.stop()
