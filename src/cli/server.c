@@ -620,10 +620,14 @@ static int open_spool(struct server *s, struct buf *why)
                               .spare_segments = c->spare_segments,
                               .first_id = (uint64_t)clock_wall_us()};
     struct spool_writer_config wc = writer_config_of(s->config);
-    int r = fs_posix_open(c->directory, true, &s->fs, why);
+    struct buf part = BUF_INIT(WHY_MAX);
+    int r = fs_posix_open(c->directory, true, &s->fs, &part);
 
     if (r == 0)
-        r = spool_open(&s->spool, s->fs, &sc, &report, why);
+        r = spool_open(&s->spool, s->fs, &sc, &report, &part);
+    if (r < 0)
+        (void)buf_addf(why, "spool.directory '%s': %s", c->directory, buf_cstr(&part));
+    buf_done(&part);
     if (r == 0)
         r = spool_writer_start(&s->writer, s->spool, &wc);
     return r;
