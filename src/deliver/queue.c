@@ -702,13 +702,27 @@ void queue_settle(struct settlement *s)
     settlement_free(s);
 }
 
+/* What was delivered stays so; who failed without a report is pending again. */
+static void unlearn_failures(struct attempt_details *d)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (d->results[i].state == RECIPIENT_FAILED)
+            d->results[i].state = RECIPIENT_PENDING;
+}
+
 void queue_settle_later(struct settlement *s)
 {
-    if (s->by_operator)
+    if (s->by_operator) {
         ignore_result(schedule_release_hold(s->queue->schedule, s->ref, s->now_ms));
-    else
+        settlement_free(s);
+    } else if (s->details) {
+        unlearn_failures(s->details);
+        buf_clear(&s->delayed);
+        queue_settle(s);
+    } else {
         (void)schedule_retry(s->queue->schedule, s->ref, s->now_ms);
-    settlement_free(s);
+        settlement_free(s);
+    }
 }
 
 /*

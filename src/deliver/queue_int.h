@@ -78,8 +78,9 @@ void settlement_free(struct settlement *s);
 
 /* Records what became of the entry and goes on: removal, mark, retry. Frees `s`. */
 void queue_settle(struct settlement *s);
-/* The report could not be made durable: the entry is tried again later as if nothing had been
- * learnt, so that no failure goes unreported. Frees `s`. */
+/* The report could not be made durable: those whose failure it was to tell are tried again later,
+ * so that no failure goes unreported; those delivered are not, so that nothing is sent twice for
+ * want of a report (one of success is given up). Frees `s`. */
 void queue_settle_later(struct settlement *s);
 
 /*
