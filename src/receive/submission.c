@@ -165,7 +165,18 @@ static int encode_envelope(struct submission *sub, struct slice client_ip, struc
                            struct slice listener_name)
 {
     struct envelope *e = &sub->envelope;
+    int r = keep_text(sub, client_ip, &e->client_ip);
 
+    /* Copies: the session may go while its message is being committed. */
+    if (r == 0)
+        r = keep_text(sub, helo, &e->client_helo);
+    if (r == 0)
+        r = keep_text(sub, listener_name, &e->client_name);
+    if (r < 0)
+        return r;
+    make_real(sub, &e->client_ip);
+    make_real(sub, &e->client_helo);
+    make_real(sub, &e->client_name);
     make_real(sub, &e->sender);
     make_real(sub, &e->envid);
     for (size_t i = 0; i < e->recipient_count; i++) {
@@ -173,9 +184,6 @@ static int encode_envelope(struct submission *sub, struct slice client_ip, struc
         make_real(sub, &sub->recipients[i].orcpt);
     }
     e->recipients = sub->recipients;
-    e->client_ip = client_ip;
-    e->client_helo = helo;
-    e->client_name = listener_name;
     e->arrival_ms = clock_wall_ms();
     e->body_bytes = sub->body_bytes;
     if (header_scan_has_8bit(&sub->scan))

@@ -137,19 +137,28 @@ class Talk:
             return
         if self.remote.rule and self.remote.rule("body", b"", self) == CLOSE:
             raise Ended
-        self.buffer = b"\r\n" + self.buffer
-        while b"\r\n.\r\n" not in self.buffer:
+        body = bytearray(b"\r\n" + self.buffer)
+        seen = 0
+        while (end := body.find(b"\r\n.\r\n", seen)) < 0:
+            seen = max(0, len(body) - 4)
+            self.buffer = b""
             self.receive()
-        data, _, self.buffer = self.buffer.partition(b"\r\n.\r\n")
+            body += self.buffer
+        data, self.buffer = bytes(body[:end]), bytes(body[end + 5:])
         self.finish((data[2:] + b"\r\n").replace(b"\r\n.", b"\r\n").removeprefix(b"."), False)
 
     def on_bdat(self, argument):
         words = argument.split()
         size, last = int(words[0]), len(words) > 1
-        while len(self.buffer) < size:
+        pieces, have = [self.buffer], len(self.buffer)
+        while have < size:
+            self.buffer = b""
             self.receive()
-        self.chunks += self.buffer[:size]
-        self.buffer = self.buffer[size:]
+            pieces.append(self.buffer)
+            have += len(self.buffer)
+        whole = b"".join(pieces)
+        self.chunks += whole[:size]
+        self.buffer = whole[size:]
         if last:
             self.finish(self.chunks, True)
         else:
@@ -184,7 +193,6 @@ class Remote:
         self.mails, self.ended, self.talks = [], [], []
         self.stopping = threading.Event()
         self.numbers = itertools.count()
-        self.open_now = self.most_at_once = 0
         if path:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(str(path))
@@ -220,17 +228,13 @@ class Remote:
                 self.talks.append(talk)
             threading.Thread(target=self.talk, args=(talk,), daemon=True).start()
 
-    def talk(self, talk):
-        with self.lock:
-            self.open_now += 1
-            self.most_at_once = max(self.most_at_once, self.open_now)
+    @staticmethod
+    def talk(talk):
         try:
             talk.run()
         except (Ended, OSError, ValueError, IndexError):
             pass
         finally:
-            with self.lock:
-                self.open_now -= 1
             talk.socket.close()
 
     def commands(self):

@@ -269,10 +269,19 @@ def test_a_connection_is_used_again(relay, remote):
 
 def test_connection_limit_per_destination(relay, remote):
     server = relay(delivery={"connections_per_destination_max": 3})
-    remote.rule = only("dot", lambda talk: "250 2.0.0 ok")
+    at_the_dot, go_on = [], threading.Event()
+
+    def rule(phase, _argument, _talk):
+        if phase == "dot" and not go_on.is_set():
+            at_the_dot.append(True)
+            go_on.wait(harness.PATIENCE)
+
+    remote.rule = rule
     send(server, 50)
+    wait_until(lambda: len(at_the_dot) == 3, "three connections to be busy")
+    assert len(server.queue()) == 50 and len(remote.talks) == 3
+    go_on.set()
     remote.wait_mails(50)
-    assert 1 <= remote.most_at_once <= 3
 
 
 def test_a_reused_connection_that_closed_costs_no_retry(relay, remote):
