@@ -21,6 +21,7 @@
 #define WRITE_LIMIT KIB(512)
 #define OUT_MAX KIB(256)
 #define BODY_AHEAD KIB(128) /* unsent bytes over which we wait for the peer */
+#define IDLE_MAX 256        /* idle connections of one loop; the longest idle makes room */
 
 /* Off the list it is on. */
 static void unshelve(struct conn *c)
@@ -75,6 +76,24 @@ static uint64_t phase_timeout_ms(const struct conn *c)
     default:
         return t->quit_ms;
     }
+}
+
+/*
+ * A reply in full or a piece of body is progress; single bytes of a reply are not, so a peer that
+ * trickles is no better off than one that is silent.
+ */
+static void restart_timer(struct conn *c)
+{
+    enum smtp_phase phase = smtp_client_phase(&c->smtp);
+    uint64_t body_left = smtp_client_body_left(&c->smtp);
+
+    if (loop_timer_is_running(&c->timer) && c->timed.phase == phase &&
+        c->timed.replies == c->smtp.replies && c->timed.body_left == body_left)
+        return;
+    c->timed.phase = phase;
+    c->timed.replies = c->smtp.replies;
+    c->timed.body_left = body_left;
+    loop_timer_start(&c->timer, phase_timeout_ms(c));
 }
 
 /* ---- the machine ---- */
@@ -143,11 +162,10 @@ static void give_body(struct conn *c)
     while (smtp_client_wants(&c->smtp) == SMTP_CLIENT_BODY &&
            stream_pending_bytes(c->stream) < BODY_AHEAD) {
         struct slice chunk = {0};
-        ptrdiff_t n = transaction_body(c->transaction, &chunk);
+        uint64_t left = smtp_client_body_left(&c->smtp);
+        ptrdiff_t n = transaction_body(c->transaction, left, &chunk);
         int r = n < 0 ? (int)n : 0;
 
-        if (n == 0 && smtp_client_body_left(&c->smtp) > 0)
-            r = -ERR_DAMAGED;
         if (r == 0)
             r = smtp_client_body(&c->smtp, chunk);
         if (r < 0) { /* the mail must not arrive cut: break the connection off before its end */
@@ -157,6 +175,44 @@ static void give_body(struct conn *c)
         if (!flush(c))
             return;
     }
+}
+
+static void leave_run(struct conn *c)
+{
+    c->run->conn = NULL;
+    c->run = NULL;
+    c->transaction = NULL;
+}
+
+static void begin_leaving(struct conn *c)
+{
+    c->is_leaving = true;
+    list_add_tail(&c->worker->leaving, &c->node);
+}
+
+/* The connection is over with a batch under way: its results are all in. */
+static void conn_over_in_batch(struct conn *c)
+{
+    struct run *run = c->run;
+    bool was_stale = c->was_stale, was_lost = c->batch_was_lost;
+
+    leave_run(c);
+    conn_free(c);
+    if (was_stale)
+        run_conn_lost(run);
+    else
+        run_batch_done(run, was_lost);
+}
+
+/* The host takes no more mail on this connection, and the machine has said QUIT. */
+static void leave_after_batch(struct conn *c)
+{
+    struct run *run = c->run;
+
+    leave_run(c);
+    begin_leaving(c);
+    restart_timer(c);
+    run_batch_done(run, false);
 }
 
 /* After every call into the machine: do what it wants. */
@@ -181,28 +237,19 @@ static void drive(struct conn *c)
         }
         break;
     case SMTP_CLIENT_CLOSE:
-        if (c->transaction) { /* its results are all in */
-            bool was_stale = c->was_stale;
-
-            c->run = NULL;
-            run->conn = NULL;
-            conn_free(c);
-            if (was_stale)
-                run_conn_lost(run);
-            else
-                run_batch_done(run);
-            return;
-        }
-        conn_over(c);
+        if (c->transaction)
+            conn_over_in_batch(c);
+        else
+            conn_over(c);
         return;
     case SMTP_CLIENT_TRANSACTION:
-        loop_timer_start(&c->timer, phase_timeout_ms(c));
-        if (!c->connected) {
+        restart_timer(c);
+        if (run && !c->connected) {
             c->connected = true;
             run_connected(run);
-        } else if (c->transaction && run) {
+        } else if (c->transaction) {
             c->transaction = NULL;
-            run_batch_done(run);
+            run_batch_done(run, false);
         }
         return;
     case SMTP_CLIENT_REPLY:
@@ -210,7 +257,10 @@ static void drive(struct conn *c)
     default:
         break;
     }
-    loop_timer_start(&c->timer, phase_timeout_ms(c));
+    if (c->transaction && c->batch_is_over)
+        leave_after_batch(c);
+    else
+        restart_timer(c);
 }
 
 /*
@@ -222,7 +272,7 @@ static void on_result(void *ctx, size_t recipient, const struct smtp_result *res
     struct conn *c = ctx;
 
     if (result->code == 0 && result->phase <= SMTP_PHASE_MAIL && c->messages > 1 &&
-        result->err != -EOPNOTSUPP && result->err != -EMSGSIZE && !c->run->retried_entry)
+        result->err != -EOPNOTSUPP && result->err != -EMSGSIZE && !c->run->retried_batch)
         c->was_stale = true;
     else
         transaction_result(c->transaction, recipient, result);
@@ -230,7 +280,10 @@ static void on_result(void *ctx, size_t recipient, const struct smtp_result *res
 
 static void on_done(void *ctx)
 {
-    (void)ctx; /* drive() sees it: the machine wants a TRANSACTION or to CLOSE */
+    struct conn *c = ctx;
+
+    c->batch_is_over = true; /* drive() goes on from there */
+    c->batch_was_lost = smtp_client_wants(&c->smtp) == SMTP_CLIENT_CLOSE;
 }
 
 static const struct smtp_client_handler smtp_handler = {.on_result = on_result, .on_done = on_done};
@@ -253,7 +306,7 @@ static void on_connect(void *ctx, int err)
     }
     event(EVENT_REMOTE_CONNECTED, EVENT_NO_ID, EV_STR("host", c->host),
           EV_ADDR("address", &c->peer), EV_STR("destination", c->name));
-    loop_timer_start(&c->timer, phase_timeout_ms(c));
+    restart_timer(c);
 }
 
 static void on_data(void *ctx, struct slice data)
@@ -389,15 +442,21 @@ bool conn_is_used_up(const struct conn *c)
     return c->messages >= c->config->delivery.messages_per_connection_max;
 }
 
-void conn_send(struct conn *c, struct transaction *t)
+bool conn_send(struct conn *c, struct transaction *t)
 {
     c->transaction = t;
     c->messages++;
+    c->batch_is_over = c->batch_was_lost = false;
     transaction_set_host(t, c->host, &c->peer, smtp_client_extensions(&c->smtp) & SMTP_EXT_DSN);
     c->in_machine = true;
     smtp_client_begin(&c->smtp, &t->smtp);
     c->in_machine = false;
+    if (c->batch_is_over && smtp_client_wants(&c->smtp) == SMTP_CLIENT_TRANSACTION) {
+        c->transaction = NULL;
+        return false;
+    }
     drive(c);
+    return true;
 }
 
 struct conn *conn_take_idle(struct worker *w, struct run *run, const char *name)
@@ -420,8 +479,7 @@ void conn_quit(struct conn *c)
 {
     unshelve(c);
     c->run = NULL;
-    c->is_leaving = true;
-    list_add_tail(&c->worker->leaving, &c->node);
+    begin_leaving(c);
     smtp_client_quit(&c->smtp);
     drive(c);
 }
@@ -434,7 +492,8 @@ void conn_leave(struct conn *c)
     c->transaction = NULL;
     list_add_tail(&w->idle, &c->node);
     c->is_idle = true;
-    w->idle_count++;
+    if (w->idle_count++ >= IDLE_MAX)
+        conn_quit(LIST_ENTRY(w->idle.next, struct conn, node));
     if (w->stopping || c->config->delivery.connection_idle_ms == 0 || conn_is_used_up(c))
         conn_quit(c);
     else

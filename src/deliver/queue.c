@@ -21,12 +21,14 @@
 #include "config/config.h"
 #include "deliver/destination.h"
 #include "deliver/queue_int.h"
+#include "event/event.h"
 
 #define ADVANCE_MAX 20000 /* entries made ready in one queue_run() */
 #define FREE_REQUESTS_MAX 256
 #define FREEZE_MS 5000 /* new routes wait so long for jobs to come back, ... */
 #define FREEZE_EVERY_MS                                                                            \
     60000 /* ... and after that, so often: a host that hangs must not stop all */
+#define REFILE_EVERY_MS 60000
 
 _Static_assert(CONFIG_RETRIES_MAX == SCHEDULE_RETRIES_MAX, "a policy is copied whole");
 
@@ -50,11 +52,14 @@ int queue_new(struct queue **ret, const struct queue_settings *settings, struct 
     q->hash_seed = rand_u64(rand);
     map_init(&q->shared, rand_u64(rand));
     list_init(&q->free_requests);
+    list_init(&q->requests_out);
+    list_init(&q->folds);
     r = schedule_new(&q->schedule, &settings->schedule, rand);
     if (r < 0) {
         free(q);
         return r;
     }
+    queue_age_init(q);
     *ret = q;
     return 0;
 }
@@ -77,9 +82,9 @@ void queue_free(struct queue **qp)
 
     if (!q)
         return;
-    ASSERT(q->jobs == 0 && q->requests == 0);
+    ASSERT(q->jobs == 0 && q->requests == 0 && list_is_empty(&q->folds));
     while ((node = list_pop(&q->free_requests))) {
-        struct queue_request *rq = LIST_ENTRY(node, struct queue_request, free_node);
+        struct queue_request *rq = LIST_ENTRY(node, struct queue_request, node);
 
         buf_done(&rq->bytes);
         free(rq);
@@ -103,7 +108,8 @@ struct spool *queue_spool(const struct queue *q)
 
 void queue_get_figures(const struct queue *q, struct queue_figures *ret)
 {
-    *ret = (struct queue_figures){.unfiled = q->unfiled, .jobs = q->jobs, .requests = q->requests};
+    *ret = (struct queue_figures){
+        .unfiled = q->unfiled + q->unreadable, .jobs = q->jobs, .requests = q->requests};
 }
 
 void queue_stop(struct queue *q)
@@ -118,6 +124,31 @@ bool queue_is_idle(const struct queue *q)
 
 /* ---- requests to the spool's writer ---- */
 
+static const char *op_name(enum spool_op op)
+{
+    static const char *const names[] = {
+        [SPOOL_OP_APPEND] = "append",       [SPOOL_OP_COMMIT] = "commit",
+        [SPOOL_OP_ABORT] = "abort",         [SPOOL_OP_MARK] = "mark",
+        [SPOOL_OP_REWRITE] = "rewrite",     [SPOOL_OP_REMOVE] = "remove",
+        [SPOOL_OP_SET_ASIDE] = "set aside", [SPOOL_OP_SYNC] = "sync",
+    };
+
+    return names[op];
+}
+
+void queue_request_drop(struct queue_request *rq)
+{
+    struct queue *q = rq->queue;
+
+    if (q->free_request_count >= FREE_REQUESTS_MAX) {
+        buf_done(&rq->bytes);
+        free(rq);
+        return;
+    }
+    q->free_request_count++;
+    list_add_head(&q->free_requests, &rq->node);
+}
+
 static void request_answered(struct parcel *p, void *receiver)
 {
     struct queue_request *rq = CONTAINER_OF(p, struct queue_request, r.parcel);
@@ -125,15 +156,14 @@ static void request_answered(struct parcel *p, void *receiver)
 
     (void)receiver;
     q->requests--;
+    list_del(&rq->node);
+    if (rq->r.result < 0 && rq->r.result != -ENOENT && rq->r.result != -E2BIG)
+        event(EVENT_SPOOL_ERROR, rq->r.id, EV_STR("request", op_name(rq->r.op)),
+              EV_ERR("why", rq->r.result));
     if (rq->answered)
         rq->answered(rq);
-    if (q->free_request_count >= FREE_REQUESTS_MAX) {
-        buf_done(&rq->bytes);
-        free(rq);
-        return;
-    }
-    q->free_request_count++;
-    list_add_head(&q->free_requests, &rq->free_node);
+    queue_request_drop(rq);
+    queue_fold_step(q);
 }
 
 struct queue_request *queue_request_new(struct queue *q, enum spool_op op, uint64_t id)
@@ -142,7 +172,7 @@ struct queue_request *queue_request_new(struct queue *q, enum spool_op op, uint6
     struct queue_request *rq;
 
     if (node) {
-        rq = LIST_ENTRY(node, struct queue_request, free_node);
+        rq = LIST_ENTRY(node, struct queue_request, node);
         q->free_request_count--;
         buf_clear(&rq->bytes);
     } else {
@@ -154,8 +184,10 @@ struct queue_request *queue_request_new(struct queue *q, enum spool_op op, uint6
     rq->r = (struct spool_request){
         .parcel.deliver = request_answered, .op = op, .id = id, .answer_to = q->seams.answers};
     rq->queue = q;
+    list_init(&rq->node);
     rq->answered = NULL;
     rq->ctx = NULL;
+    rq->ref = ENTRY_NONE;
     return rq;
 }
 
@@ -164,6 +196,7 @@ void queue_request_post(struct queue_request *rq)
     struct queue *q = rq->queue;
 
     q->requests++;
+    list_add_tail(&q->requests_out, &rq->node);
     q->seams.post(q->seams.ctx, &rq->r);
 }
 
@@ -354,31 +387,74 @@ static int load_one(void *ctx, uint64_t id, struct slice envelope, struct slice 
     if (r == 0)
         ignore_result(envelope_apply_marks(&e, marks)); /* what precedes the damage is applied */
     if (r == -ERR_DAMAGED) { /* its checksum was right: of a future version; leave it alone */
-        q->unfiled++;
+        q->unreadable++;
         return 0;
     }
     if (r == 0 && !envelope_is_pending(&e)) {
         remove_finished(q, id);
         return 0;
     }
-    return r < 0 ? r : file_message(q, id, &e);
+    if (r == 0)
+        r = file_message(q, id, &e);
+    if (r != -ENOBUFS)
+        return r;
+    q->unfiled++;
+    return 0;
+}
+
+static bool is_filed(const struct queue *q, uint64_t id)
+{
+    return schedule_find(q->schedule, id, NULL, 0) > 0;
+}
+
+static int load_one_more(void *ctx, uint64_t id, struct slice envelope, struct slice marks)
+{
+    return is_filed(ctx, id) ? 0 : load_one(ctx, id, envelope, marks);
 }
 
 int queue_load(struct queue *q)
 {
-    q->unfiled = 0;
+    q->unfiled = q->unreadable = 0;
     return spool_each(q->spool, load_one, q);
 }
 
 void queue_committed(struct queue *q, uint64_t id, struct slice envelope)
 {
     struct envelope e;
-    entry_ref ref;
 
     /* Durable already when everything was filed anew, and found in the spool then? */
-    if (id <= q->loaded_id_max && schedule_find(q->schedule, id, &ref, 1) > 0)
+    if (id <= q->loaded_id_max && is_filed(q, id))
         return;
     if (queue_decode(q, envelope, &e) < 0 || file_message(q, id, &e) < 0)
+        q->unfiled++;
+}
+
+bool queue_is_full(const struct queue *q)
+{
+    struct schedule_totals totals;
+
+    schedule_get_totals(q->schedule, &totals);
+    return q->unfiled > 0 || totals.entries >= q->settings.schedule.entries_max;
+}
+
+/*
+ * Looks in the spool for what could not be filed, when there is room again. No request may be out:
+ * a removal on its way would let us file what is finished.
+ */
+static void refile(struct queue *q)
+{
+    uint64_t max = q->settings.schedule.entries_max;
+    int64_t now_ms = queue_now(q);
+    struct schedule_totals totals;
+
+    schedule_get_totals(q->schedule, &totals);
+    if (q->refile_ms > now_ms + REFILE_EVERY_MS) /* the clock was set back */
+        q->refile_ms = now_ms;
+    if (q->requests > 0 || now_ms < q->refile_ms || totals.entries > max - max / 8)
+        return;
+    q->refile_ms = now_ms + REFILE_EVERY_MS;
+    q->unfiled = q->unreadable = 0;
+    if (spool_each(q->spool, load_one_more, q) < 0)
         q->unfiled++;
 }
 
@@ -455,6 +531,7 @@ static void apply_change(struct queue *q)
     schedule_free(&q->schedule);
     q->schedule = fresh;
     forget_shared(q);
+    q->age.is_in_round = false;
     q->settings = q->next_settings;
     q->changing = false;
     if (queue_load(q) < 0)
@@ -526,21 +603,45 @@ static bool is_frozen(const struct queue *q)
     return q->changing && (queue_now(q) - q->change_began_ms) % FREEZE_EVERY_MS < FREEZE_MS;
 }
 
+static void sync_answered(struct queue_request *rq)
+{
+    rq->queue->sync_is_out = false;
+}
+
+/* Whoever waits for us to be idle should not wait for the next lazy sync. */
+static void hurry(struct queue *q)
+{
+    struct queue_request *rq;
+
+    if (q->jobs > 0 || q->requests == 0 || q->sync_is_out)
+        return;
+    rq = queue_request_new(q, SPOOL_OP_SYNC, 0);
+    if (!rq)
+        return;
+    q->sync_is_out = true;
+    rq->answered = sync_answered;
+    queue_request_post(rq);
+}
+
 int64_t queue_run(struct queue *q)
 {
     uint32_t destination;
+    int64_t age_ms;
 
     if (q->changing && !q->stopping && queue_is_idle(q))
         apply_change(q);
-    if (q->stopping)
-        return SCHEDULE_NEVER;
-    if (is_frozen(q))
-        return queue_now(q) + FREEZE_MS;
+    if (q->stopping || is_frozen(q)) {
+        hurry(q);
+        return q->stopping ? SCHEDULE_NEVER : queue_now(q) + FREEZE_MS;
+    }
+    if (q->unfiled)
+        refile(q);
+    age_ms = queue_age_step(q);
     (void)schedule_advance(q->schedule, queue_now(q), ADVANCE_MAX);
     while (schedule_grant(q->schedule, &destination))
         if (!start_job(q, destination))
             break;
-    return schedule_next_due_ms(q->schedule);
+    return MIN_OF(age_ms, schedule_next_due_ms(q->schedule));
 }
 
 static void job_returned(struct queue *q, struct job *job)
@@ -608,6 +709,14 @@ bool details_any(const struct attempt_details *d, enum recipient_state state)
     return false;
 }
 
+static bool details_settle_any(const struct attempt_details *d)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (d->results[i].state != RECIPIENT_PENDING)
+            return true;
+    return false;
+}
+
 void settlement_init(struct settlement *s, struct queue *q, entry_ref ref, uint64_t id)
 {
     *s = (struct settlement){.queue = q,
@@ -625,29 +734,19 @@ void settlement_free(struct settlement *s)
 }
 
 static void post_mark(struct settlement *s, enum mark_kind kind, int64_t next_ms,
-                      const struct mark_result *results, size_t count)
+                      const struct mark_result *results, size_t count, entry_ref claimed)
 {
     struct mark m = {.kind = kind,
                      .at_ms = s->now_ms,
                      .next_attempt_ms = next_ms,
                      .results = results,
                      .result_count = count};
-    struct queue_request *rq = queue_request_new(s->queue, SPOOL_OP_MARK, s->id);
 
-    /* Without memory for it the mark is not kept: after a crash the attempt is forgotten and the
-     * mail is tried again, which is the safe side. */
-    if (!rq)
-        return;
-    if (mark_encode(&m, &rq->bytes) < 0) {
-        list_add_head(&s->queue->free_requests, &rq->free_node);
-        s->queue->free_request_count++;
-        return;
-    }
-    rq->r.data = buf_slice(&rq->bytes);
-    queue_request_post(rq);
+    queue_post_mark(s->queue, s->id, &m, claimed);
 }
 
-static void post_delay_marks(struct settlement *s)
+/* `claimed` is released with the last of them. */
+static void post_delay_marks(struct settlement *s, entry_ref claimed)
 {
     struct cursor c = cursor_make(buf_slice(&s->delayed));
     struct mark_result results[64];
@@ -656,7 +755,7 @@ static void post_delay_marks(struct settlement *s)
     while (!cursor_at_end(&c)) {
         results[n++] = (struct mark_result){.recipient = cursor_u32(&c)};
         if (n == ARRAY_SIZE(results) || cursor_at_end(&c)) {
-            post_mark(s, MARK_DELAY_DSN, 0, results, n);
+            post_mark(s, MARK_DELAY_DSN, 0, results, n, cursor_at_end(&c) ? claimed : ENTRY_NONE);
             n = 0;
         }
     }
@@ -682,23 +781,50 @@ static void end_entry(struct settlement *s)
     if (leave_message(q, s->id))
         remove_finished(q, s->id);
     else if (s->details)
-        post_mark(s, MARK_ATTEMPT, 0, s->details->results, s->details->count);
-    if (s->by_operator)
+        post_mark(s, MARK_ATTEMPT, 0, s->details->results, s->details->count, ENTRY_NONE);
+    if (s->is_claimed) { /* which tells nothing of the destination's health */
+        schedule_unclaim(q->schedule, s->ref, true);
         ignore_result(schedule_cancel(q->schedule, s->ref));
-    else
+    } else {
         schedule_done(q->schedule, s->ref);
+    }
+}
+
+/*
+ * The entry waits for its next attempt. Where more is known of its recipients than that they are
+ * deferred, nobody may read them as before, so it stays active till the last mark is written.
+ */
+static void retry_entry(struct settlement *s)
+{
+    struct queue *q = s->queue;
+    int64_t due = schedule_retry(q->schedule, s->ref, s->now_ms);
+    bool late = buf_len(&s->delayed) > 0;
+    entry_ref claimed = ENTRY_NONE;
+
+    if ((late || details_settle_any(s->details)) && schedule_claim(q->schedule, s->ref) == 0)
+        claimed = s->ref;
+    post_mark(s, MARK_ATTEMPT, due, s->details->results, s->details->count,
+              late ? ENTRY_NONE : claimed);
+    post_delay_marks(s, claimed);
+}
+
+/* No attempt was made: it waits, or is held, as before. */
+static void let_go(struct settlement *s)
+{
+    if (buf_len(&s->delayed))
+        post_delay_marks(s, s->ref);
+    else
+        schedule_unclaim(s->queue->schedule, s->ref, s->was_held);
 }
 
 void queue_settle(struct settlement *s)
 {
-    if (details_any(s->details, RECIPIENT_PENDING)) {
-        int64_t due = schedule_retry(s->queue->schedule, s->ref, s->now_ms);
-
-        post_mark(s, MARK_ATTEMPT, due, s->details->results, s->details->count);
-        post_delay_marks(s);
-    } else {
+    if (!details_any(s->details, RECIPIENT_PENDING))
         end_entry(s);
-    }
+    else if (s->is_claimed)
+        let_go(s);
+    else
+        retry_entry(s);
     settlement_free(s);
 }
 
@@ -712,17 +838,17 @@ static void unlearn_failures(struct attempt_details *d)
 
 void queue_settle_later(struct settlement *s)
 {
-    if (s->by_operator) {
-        ignore_result(schedule_release_hold(s->queue->schedule, s->ref, s->now_ms));
-        settlement_free(s);
-    } else if (s->details) {
+    if (s->details)
         unlearn_failures(s->details);
-        buf_clear(&s->delayed);
-        queue_settle(s);
-    } else {
+    if (s->is_claimed)
+        let_go(s);
+    else if (s->details && details_any(s->details, RECIPIENT_PENDING))
+        retry_entry(s);
+    else if (s->details)
+        end_entry(s);
+    else
         (void)schedule_retry(s->queue->schedule, s->ref, s->now_ms);
-        settlement_free(s);
-    }
+    settlement_free(s);
 }
 
 /*
@@ -770,6 +896,15 @@ static void settle_result(struct queue *q, struct job_entry *entry)
         queue_settle(s);
 }
 
+/* What can still be read of a damaged message is kept in files beside the spool. */
+static void set_aside(struct queue *q, uint64_t id)
+{
+    struct queue_request *rq = queue_request_new(q, SPOOL_OP_SET_ASIDE, id);
+
+    if (rq)
+        queue_request_post(rq);
+}
+
 /* The common case, with nothing to remember: one destination, everyone delivered. */
 static bool settle_quickly(struct queue *q, struct job_entry *entry)
 {
@@ -792,8 +927,13 @@ void queue_entry_finished(struct parcel *p, void *receiver)
     case ATTEMPT_NOT_MADE:
         schedule_return(q->schedule, entry->ref);
         break;
-    case ATTEMPT_GONE:
+    case ATTEMPT_UNKNOWN:
+        (void)schedule_retry(q->schedule, entry->ref, queue_now(q));
+        break;
     case ATTEMPT_DAMAGED:
+        set_aside(q, entry->id);
+        /* fall through */
+    case ATTEMPT_GONE:
         (void)leave_message(q, entry->id);
         schedule_done(q->schedule, entry->ref);
         break;

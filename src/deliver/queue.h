@@ -31,6 +31,7 @@ struct queue; /* opaque */
 struct job;
 
 #define JOB_ENTRIES_MAX 16
+#define JOB_NAME_MAX 288 /* a domain of 255 octets, with "lmtp:" and a port around it, and a NUL */
 
 /* How the attempt of one entry ended. */
 enum attempt_outcome {
@@ -39,8 +40,9 @@ enum attempt_outcome {
      * recipients that were still pending. */
     ATTEMPT_DELIVERED,
     ATTEMPT_MIXED,   /* `details` tells each recipient's result */
+    ATTEMPT_UNKNOWN, /* nothing is known (no memory, or the spool cannot be read now): as deferred */
     ATTEMPT_GONE,    /* the spool no longer has the message */
-    ATTEMPT_DAMAGED, /* the spool's copy is damaged; it was set aside */
+    ATTEMPT_DAMAGED, /* the spool's copy is damaged: the queue has it set aside */
 };
 
 /*
@@ -87,7 +89,7 @@ struct job {
      */
     bool destination_failed;
     const struct config *config; /* a reference of the job's own */
-    char name[256];              /* the destination: a domain, or the text of a static next hop */
+    char name[JOB_NAME_MAX];     /* the destination: a domain, or the text of a static next hop */
     uint32_t count;
     struct job_entry entries[JOB_ENTRIES_MAX];
 };
@@ -125,12 +127,15 @@ void queue_free(struct queue **q);
 MUST_CHECK int queue_change_settings(struct queue *q, const struct queue_settings *settings,
                                      void (*fn)(void *ctx), void *ctx);
 
-/* Files everything the spool holds. 0, -ENOMEM, -ENOBUFS. */
+/* Files everything the spool holds; what is over schedule.entries_max later. 0, -ENOMEM. */
 MUST_CHECK int queue_load(struct queue *q);
 
 /* A message was committed: file it. `envelope` as in the spool. Never fails for the mail's sake:
- * what cannot be filed now (memory) is found again by queue_load() and is counted. */
+ * what cannot be filed now (memory, schedule.entries_max) is counted, and looked for again in the
+ * spool later. */
 void queue_committed(struct queue *q, uint64_t id, struct slice envelope);
+/* The schedule is full, or something could not be filed: new mail is to be refused for a while. */
+bool queue_is_full(const struct queue *q);
 
 /* Grants slots and dispatches jobs as far as limits allow. Returns the wall time in ms at which it
  * should be called next (SCHEDULE_NEVER: when something happens). */
@@ -191,7 +196,8 @@ struct queue_action_result {
     uint64_t busy; /* being sent at this moment: ask again */
 };
 
-/* As queue_list(), doing `action` to each match. RELEASE and HOLD act on the whole message. */
+/* As queue_list(), doing `action` to each match, to QUEUE_READ_MAX of them in one call. RELEASE and
+ * HOLD act on the whole message. */
 bool queue_act(struct queue *q, const struct queue_filter *filter, enum queue_action action,
                uint32_t *cursor, struct queue_action_result *ret);
 
@@ -211,7 +217,7 @@ const struct schedule *queue_schedule(const struct queue *q);
 struct spool *queue_spool(const struct queue *q);
 
 struct queue_figures {
-    uint64_t unfiled;        /* committed, not in the schedule for want of memory */
+    uint64_t unfiled;        /* in the spool and not in the schedule: no room, or not readable */
     uint64_t jobs, requests; /* with workers, with the writer */
 };
 void queue_get_figures(const struct queue *q, struct queue_figures *ret);

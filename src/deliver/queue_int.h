@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/id.h"
 #include "base/list.h"
@@ -15,6 +16,8 @@ struct shared_message {
     char key[ID_TEXT_MAX];
     uint32_t entries;
 };
+
+#define AGE_ROUNDS_KEPT 3
 
 struct queue {
     struct queue_settings settings;
@@ -28,11 +31,20 @@ struct queue {
     struct recipient *recipients; /* scratch for one envelope */
     size_t recipients_room;
 
-    struct list free_requests;
+    struct list free_requests, requests_out;
+    struct list folds; /* queue_fold.c */
     uint64_t free_request_count;
     uint64_t unfiled, jobs, requests;
     uint64_t loaded_id_max; /* of the messages that the spool had at the last queue_load() */
-    bool stopping;
+    uint64_t unreadable;    /* envelopes of a version that this program does not know */
+    int64_t refile_ms;      /* not before: a look at the spool for what is not filed */
+    bool stopping, sync_is_out;
+
+    struct {                                          /* queue_age.c */
+        int64_t began_ms, before_ms[AGE_ROUNDS_KEPT]; /* of the present round, of those before */
+        uint32_t cursor;
+        bool is_in_round;
+    } age;
 
     bool changing; /* new settings wait for the jobs to come back */
     int64_t change_began_ms;
@@ -45,11 +57,12 @@ struct queue {
 struct queue_request {
     struct spool_request r; /* first: the answer comes as its parcel */
     struct queue *queue;
-    struct list free_node;
+    struct list node; /* among those out, or free */
     struct buf bytes;
     /* Called with the answer before the request is recycled; NULL: only errors are counted. */
     void (*answered)(struct queue_request *rq);
     void *ctx;
+    entry_ref ref; /* for `answered` */
 };
 
 /* One entry's result on its way to being settled, kept while its report is being made durable. */
@@ -59,7 +72,9 @@ struct settlement {
     uint64_t id;
     int64_t now_ms;
     bool success_dsn;
-    bool by_operator; /* the entry is held, not active */
+    /* Not the end of an attempt: the operator's doing, or the entry's age. It is active without a
+     * slot (schedule_claim()), and was held before or not. */
+    bool is_claimed, was_held;
     struct attempt_details *details;
     struct buf delayed; /* u32 indices: recipients whose delay report was made with this */
 };
@@ -68,10 +83,25 @@ int64_t queue_now(const struct queue *q);
 struct slice queue_destination_of(const struct queue *q, const struct recipient *rcpt);
 /* Decodes an envelope into the queue's scratch, which grows as needed. 0, -ERR_DAMAGED, -ENOMEM. */
 MUST_CHECK int queue_decode(struct queue *q, struct slice bytes, struct envelope *ret);
+/* Whether the recipient is pending and belongs to the message's entry at `dest`. */
+bool queue_is_of_entry(const struct queue *q, const struct recipient *rcpt, struct slice dest);
 bool details_any(const struct attempt_details *d, enum recipient_state state);
 
 struct queue_request *queue_request_new(struct queue *q, enum spool_op op, uint64_t id);
 void queue_request_post(struct queue_request *rq);
+/* Gives back one that was not posted. */
+void queue_request_drop(struct queue_request *rq);
+
+/* ---- queue_fold.c ---- */
+
+/*
+ * Posts a mark of a message; where the spool has no more room for its marks, they are folded into
+ * its envelope. `ref`, unless it is ENTRY_NONE, is a claimed entry that is released when the mark is
+ * written (or has failed).
+ */
+void queue_post_mark(struct queue *q, uint64_t id, const struct mark *m, entry_ref ref);
+/* After each answer: folds that waited for it go on. */
+void queue_fold_step(struct queue *q);
 
 void settlement_init(struct settlement *s, struct queue *q, entry_ref ref, uint64_t id);
 void settlement_free(struct settlement *s);
@@ -89,3 +119,9 @@ void queue_settle_later(struct settlement *s);
  * becomes a failure here. Owns `s` from here.
  */
 void report_then_settle(struct settlement *s);
+
+/* ---- queue_age.c ---- */
+
+void queue_age_init(struct queue *q);
+/* A step of the look at all entries' ages. Returns when the next one is due, or SCHEDULE_NEVER. */
+int64_t queue_age_step(struct queue *q);

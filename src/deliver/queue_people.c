@@ -84,7 +84,7 @@ static bool entry_matches(const struct queue_filter *f, const struct schedule_en
     return !f->deferred_only || (e->state == ENTRY_WAITING && e->attempts > 0);
 }
 
-static bool is_of_entry(const struct queue *q, const struct recipient *rcpt, struct slice dest)
+bool queue_is_of_entry(const struct queue *q, const struct recipient *rcpt, struct slice dest)
 {
     return rcpt->state == RECIPIENT_PENDING && slice_eq_case(queue_destination_of(q, rcpt), dest);
 }
@@ -97,7 +97,7 @@ static bool envelope_matches(const struct queue *q, const struct queue_filter *f
     if (f->recipient.len == 0)
         return true;
     for (size_t i = 0; i < e->recipient_count; i++)
-        if (is_of_entry(q, &e->recipients[i], destination) &&
+        if (queue_is_of_entry(q, &e->recipients[i], destination) &&
             contains_case(e->recipients[i].address, f->recipient))
             return true;
     return false;
@@ -235,30 +235,8 @@ struct acting {
 static void mark_hold(struct queue *q, uint64_t id, enum mark_kind kind)
 {
     struct mark m = {.kind = kind, .at_ms = queue_now(q)};
-    struct queue_request *rq = queue_request_new(q, SPOOL_OP_MARK, id);
 
-    if (rq && mark_encode(&m, &rq->bytes) == 0)
-        rq->r.data = buf_slice(&rq->bytes);
-    if (rq)
-        queue_request_post(rq);
-}
-
-/* All entries of the message that are not being sent, for the mark is about all of it. */
-static int hold_message(struct queue *q, uint64_t id, enum mark_kind kind)
-{
-    size_t count = schedule_find(q->schedule, id, NULL, 0);
-    entry_ref *refs = calloc(count + 1, sizeof(*refs));
-
-    if (!refs)
-        return -ENOMEM;
-    (void)schedule_find(q->schedule, id, refs, count);
-    for (size_t i = 0; i < count; i++) /* -EBUSY: that one is being sent */
-        ignore_result(kind == MARK_HOLD
-                          ? schedule_hold(q->schedule, refs[i])
-                          : schedule_release_hold(q->schedule, refs[i], queue_now(q)));
-    free(refs);
-    mark_hold(q, id, kind);
-    return 0;
+    queue_post_mark(q, id, &m, ENTRY_NONE);
 }
 
 /* Ends the entry's pending recipients with `state`, through the same door as a delivery attempt. */
@@ -275,11 +253,12 @@ static int end_by_operator(struct acting *a, const struct schedule_entry *e,
         return r;
     }
     settlement_init(s, q, e->ref, e->id);
-    s->by_operator = true;
+    s->is_claimed = true;
+    s->was_held = e->state == ENTRY_HELD;
     s->details = attempt_details_new(m.envelope.recipient_count);
-    r = s->details ? schedule_hold(q->schedule, e->ref) : -ENOMEM;
+    r = s->details ? schedule_claim(q->schedule, e->ref) : -ENOMEM;
     for (size_t i = 0; r == 0 && i < m.envelope.recipient_count; i++)
-        if (is_of_entry(q, &m.envelope.recipients[i], e->destination))
+        if (queue_is_of_entry(q, &m.envelope.recipients[i], e->destination))
             attempt_add(s->details, (uint32_t)i, state, 0, slice_str(text));
     queue_message_done(&m);
     if (r < 0)
@@ -289,18 +268,49 @@ static int end_by_operator(struct acting *a, const struct schedule_entry *e,
     return r;
 }
 
+/* Holding and releasing are the whole message's. -EBUSY: an entry of it is being sent. */
+static int hold_or_release(struct queue *q, uint64_t id, bool hold)
+{
+    size_t count = schedule_find(q->schedule, id, NULL, 0), changed = 0;
+    entry_ref *refs = calloc(count + 1, sizeof(*refs));
+    struct schedule_entry e;
+    int r = 0;
+
+    if (!refs)
+        return -ENOMEM;
+    (void)schedule_find(q->schedule, id, refs, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!schedule_get(q->schedule, refs[i], &e) || (e.state == ENTRY_HELD) == hold)
+            continue;
+        if (e.state == ENTRY_ACTIVE) {
+            r = hold ? -EBUSY : r;
+            continue;
+        }
+        changed++;
+        if (hold)
+            ignore_result(schedule_hold(q->schedule, refs[i]));
+        else
+            ignore_result(schedule_release_hold(q->schedule, refs[i], queue_now(q)));
+    }
+    free(refs);
+    if (changed)
+        mark_hold(q, id, hold ? MARK_HOLD : MARK_RELEASE);
+    return r;
+}
+
 static int act(struct acting *a, const struct schedule_entry *e)
 {
+    struct schedule *s = a->q->schedule;
+
     if (e->state == ENTRY_ACTIVE)
         return -EBUSY;
     switch (a->action) {
     case QUEUE_RETRY:
-        return e->state == ENTRY_HELD ? 0
-                                      : schedule_set_due(a->q->schedule, e->ref, queue_now(a->q));
+        return e->state == ENTRY_HELD ? 0 : schedule_set_due(s, e->ref, queue_now(a->q));
     case QUEUE_HOLD:
-        return e->state == ENTRY_HELD ? 0 : hold_message(a->q, e->id, MARK_HOLD);
+        return hold_or_release(a->q, e->id, true);
     case QUEUE_RELEASE:
-        return e->state != ENTRY_HELD ? 0 : hold_message(a->q, e->id, MARK_RELEASE);
+        return hold_or_release(a->q, e->id, false);
     case QUEUE_BOUNCE:
         return end_by_operator(a, e, RECIPIENT_FAILED,
                                "the administrator of this server returned the message");
@@ -320,12 +330,13 @@ static const char *action_name(enum queue_action action)
 static bool act_on_one(void *ctx, const struct schedule_entry *e, const struct queue_message *m)
 {
     struct acting *a = ctx;
-    uint8_t name[256]; /* the destination may go with its last entry */
-    struct slice destination = slice_make(name, MIN_OF(e->destination.len, sizeof(name)));
+    uint8_t copy[JOB_NAME_MAX];
+    struct slice destination = slice_make(copy, MIN_OF(e->destination.len, sizeof(copy)));
     int r;
 
     (void)m;
-    memcpy(name, e->destination.ptr, destination.len);
+    if (destination.len) /* the destination may go with its last entry */
+        memcpy(copy, e->destination.ptr, destination.len);
     r = act(a, e);
     a->result->matched++;
     a->result->done += r == 0;

@@ -8,7 +8,7 @@
  *
  *     report_then_settle(): plan --nothing to tell--> queue_settle()
  *        for each kind with recipients: compose -> APPEND... -> COMMIT -> queue_committed()
- *        all durable: queue_settle()      one failed: queue_settle_later()
+ *        all durable: queue_settle()      a failure's is not: queue_settle_later()
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +21,6 @@
 #include "message/dsn.h"
 #include "smtp/reply.h"
 
-#define REPORT_EXTENTS_MAX 256 /* of SPOOL_EXTENT_MAX: 16 MiB */
 #define REPORT_HEAD_MAX KIB(1024)
 
 /* The reports one settlement waits for. */
@@ -38,8 +37,8 @@ struct report {
     struct buf body, envelope;
     size_t appended;
     uint64_t reserved;
+    struct spool_extent *extents; /* room for all of the body */
     uint32_t extent_count;
-    struct spool_extent extents[REPORT_EXTENTS_MAX];
 };
 
 static void plan_leave(struct plan *p, int result)
@@ -62,7 +61,30 @@ static void report_free(struct report *rep)
 {
     buf_done(&rep->body);
     buf_done(&rep->envelope);
+    free(rep->extents);
     free(rep);
+}
+
+static void report_aborted(struct queue_request *rq)
+{
+    report_free(rq->ctx);
+}
+
+/* Gives what was appended back to the spool. */
+static void report_abort(struct report *rep, struct queue *q)
+{
+    struct queue_request *rq =
+        rep->extent_count ? queue_request_new(q, SPOOL_OP_ABORT, rep->id) : NULL;
+
+    if (!rq) {
+        report_free(rep);
+        return;
+    }
+    rq->ctx = rep;
+    rq->answered = report_aborted;
+    rq->r.extents = rep->extents;
+    rq->r.extent_count = rep->extent_count;
+    queue_request_post(rq);
 }
 
 static void report_ended(struct report *rep, int result)
@@ -70,19 +92,26 @@ static void report_ended(struct report *rep, int result)
     struct plan *p = rep->plan;
     struct queue *q = p->settlement->queue;
 
+    bool is_failure = rep->kind == DSN_FAILURE;
+
     if (result < 0) {
         spool_unreserve(q->spool, rep->reserved);
         event(EVENT_DSN_DROPPED, p->settlement->id, EV_ERR("why", result),
-              EV_STR("then", "the attempt is made again later"));
+              EV_STR("then", is_failure               ? "the attempt is made again later"
+                             : rep->kind == DSN_DELAY ? "the sender is told with a later attempt"
+                                                      : "the sender is not told of the success"));
+        if (rep->kind == DSN_DELAY)
+            buf_clear(&p->settlement->delayed);
+        report_abort(rep, q);
     } else {
         event(EVENT_DSN_QUEUED, rep->id, EV_ID("original", p->settlement->id),
               EV_STR("kind", rep->kind == DSN_FAILURE   ? "failure"
                              : rep->kind == DSN_SUCCESS ? "success"
                                                         : "delay"));
         queue_committed(q, rep->id, buf_slice(&rep->envelope));
+        report_free(rep);
     }
-    report_free(rep);
-    plan_leave(p, result);
+    plan_leave(p, is_failure ? result : 0); /* only a failure must not go untold */
 }
 
 static void report_step(struct report *rep);
@@ -206,7 +235,7 @@ static void start_report(struct plan *p, enum dsn_kind kind, const struct envelo
 
     p->outstanding++;
     if (!rep) {
-        plan_leave(p, -ENOMEM);
+        plan_leave(p, kind == DSN_FAILURE ? -ENOMEM : 0);
         return;
     }
     rep->plan = p;
@@ -231,6 +260,10 @@ static void start_report(struct plan *p, enum dsn_kind kind, const struct envelo
     r = compose(rep, &d, q, s->id);
     if (r == 0)
         r = address_report(rep, &d, c);
+    if (r == 0) {
+        rep->extents = calloc(buf_len(&rep->body) / SPOOL_EXTENT_MAX + 1, sizeof(*rep->extents));
+        r = rep->extents ? 0 : -ENOMEM;
+    }
     if (r == 0) {
         rep->reserved = buf_len(&rep->body) + buf_len(&rep->envelope);
         r = spool_reserve(q->spool, rep->reserved);

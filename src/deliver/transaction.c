@@ -15,6 +15,9 @@
 
 #define MARKS_MAX MIB(8)
 #define SCRATCH_KEPT KIB(64) /* larger buffers are given back after their message */
+/* Of one batch's recipients as commands: with a chunk of body they fit a connection's buffer. */
+#define BATCH_BYTES_MAX KIB(96)
+#define RCPT_OVERHEAD 64 /* RCPT TO:<> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT= and the line's end */
 
 void transaction_init(struct transaction *t, struct worker *w)
 {
@@ -135,7 +138,7 @@ static enum attempt_outcome outcome_of(int err)
     case ERR_DAMAGED:
         return ATTEMPT_DAMAGED;
     default:
-        return ATTEMPT_NOT_MADE;
+        return ATTEMPT_UNKNOWN;
     }
 }
 
@@ -171,7 +174,7 @@ int transaction_open(struct transaction *t, struct job *job, struct job_entry *e
     describe_mail(t);
     t->batch_from = t->batch_count = 0;
     t->delivered = t->deferred = t->failed = 0;
-    t->has_unknown = false;
+    t->is_damaged = false;
     t->host_made_dsn = false;
     t->host[0] = t->last_text[0] = '\0';
     t->last_code = 0;
@@ -179,14 +182,31 @@ int transaction_open(struct transaction *t, struct job *job, struct job_entry *e
     return 0;
 }
 
-bool transaction_next_batch(struct transaction *t, size_t max)
+bool transaction_has_more(const struct transaction *t)
 {
+    return t->batch_from + t->batch_count < t->to_count;
+}
+
+void transaction_next_batch(struct transaction *t, size_t max)
+{
+    size_t bytes = 0, count = 0;
+
     t->batch_from += t->batch_count;
-    t->batch_count = MIN_OF(max, t->to_count - t->batch_from);
+    max = MIN_OF(max, t->to_count - t->batch_from);
+    while (count < max && (count == 0 || bytes < BATCH_BYTES_MAX)) {
+        const struct smtp_recipient *to = &t->to[t->batch_from + count++];
+
+        bytes += to->address.len + to->orcpt.len + RCPT_OVERHEAD;
+    }
+    t->batch_count = count;
     t->smtp.recipients = t->to + t->batch_from;
-    t->smtp.recipient_count = t->batch_count;
+    t->smtp.recipient_count = count;
     spool_read_rewind(&t->reader);
-    return t->batch_count > 0;
+}
+
+void transaction_take_back(struct transaction *t)
+{
+    t->batch_count = 0;
 }
 
 void transaction_set_host(struct transaction *t, const char *host, const struct addr *addr,
@@ -261,7 +281,6 @@ void transaction_result(struct transaction *t, size_t batch_index, const struct 
                      r->enhanced.subject, r->enhanced.detail, t->host, SLICE_FMT(r->text),
                      smtp_phase_name(r->phase));
     whole = slice_make(text, (size_t)MIN_OF(MAX_OF(n, 0), (int)sizeof(text) - 1));
-    t->has_unknown |= r->is_unknown;
     keep_text(t, (uint16_t)r->code, whole);
     add_result(t, t->indices[t->batch_from + batch_index], r->outcome, (uint16_t)r->code, whole);
 }
@@ -276,7 +295,7 @@ void transaction_fail_all(struct transaction *t, enum smtp_outcome outcome, uint
     t->batch_count = 0;
 }
 
-ptrdiff_t transaction_body(struct transaction *t, struct slice *ret)
+ptrdiff_t transaction_body(struct transaction *t, uint64_t left, struct slice *ret)
 {
     ptrdiff_t n;
 
@@ -286,6 +305,9 @@ ptrdiff_t transaction_body(struct transaction *t, struct slice *ret)
             return -ENOMEM;
     }
     n = spool_read_body(&t->reader, false, t->chunk, SPOOL_EXTENT_MAX);
+    if (n >= 0 && ((uint64_t)n > left || (n == 0 && left > 0)))
+        n = -ERR_DAMAGED;
+    t->is_damaged |= n == -ERR_DAMAGED;
     if (n > 0)
         *ret = slice_make(t->chunk, (size_t)n);
     return n;
@@ -316,14 +338,16 @@ static void log_results(const struct transaction *t)
 #undef LOG
 }
 
-/* Without memory for the details nothing is known of the recipients: all are tried again. */
+/* Without memory for all the details nothing is known of the recipients: they are tried again. */
 static enum attempt_outcome outcome_now(const struct transaction *t)
 {
-    if (t->details)
+    if (t->is_damaged && t->delivered == 0)
+        return ATTEMPT_DAMAGED;
+    if (t->details && t->details->count == t->to_count)
         return t->deferred + t->failed ? ATTEMPT_MIXED : ATTEMPT_DELIVERED;
-    if (t->delivered == t->to_count && t->all_pending_are_ours)
+    if (!t->details && t->delivered == t->to_count && t->all_pending_are_ours)
         return ATTEMPT_DELIVERED;
-    return ATTEMPT_NOT_MADE;
+    return ATTEMPT_UNKNOWN;
 }
 
 static void shrink(struct buf *b)
@@ -334,6 +358,12 @@ static void shrink(struct buf *b)
 
 static void leave(struct transaction *t, enum attempt_outcome outcome)
 {
+    if (outcome == ATTEMPT_DELIVERED || outcome == ATTEMPT_MIXED) {
+        t->entry->success_dsn = t->delivered && t->details && wants_success_report(t);
+        t->entry->details = t->details;
+        t->details = NULL;
+    }
+    attempt_details_free(&t->details);
     t->is_open = false;
     spool_read_done(&t->reader);
     shrink(&t->envelope_bytes);
@@ -343,19 +373,19 @@ static void leave(struct transaction *t, enum attempt_outcome outcome)
 
 void transaction_close(struct transaction *t)
 {
-    enum attempt_outcome outcome;
-
-    ASSERT(t->is_open);
+    ASSERT(t->is_open && t->delivered + t->deferred + t->failed == t->to_count);
     log_results(t);
-    outcome = outcome_now(t);
-    t->entry->success_dsn = t->delivered && t->details && wants_success_report(t);
-    t->entry->details = t->details;
-    t->details = NULL;
-    leave(t, outcome);
+    leave(t, outcome_now(t));
 }
 
 void transaction_abandon(struct transaction *t)
 {
-    ASSERT(t->is_open && !t->details && t->delivered == 0);
-    leave(t, ATTEMPT_NOT_MADE);
+    ASSERT(t->is_open);
+    if (t->delivered + t->deferred + t->failed == 0) {
+        leave(t, ATTEMPT_NOT_MADE);
+        return;
+    }
+    transaction_fail_all(t, SMTP_DEFERRED, 0,
+                         SLICE_LIT("this server stopped before these recipients' turn"));
+    transaction_close(t);
 }

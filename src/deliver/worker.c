@@ -1,7 +1,7 @@
 /*
  * deliver/worker.c - jobs: find a connection, send the entries one after another, give all back.
  *
- *     worker_job() --idle connection--> run_next_entry()
+ *     worker_job() --idle connection--> run_go_on()
  *          `--> find_host() <--------------.       |
  *                 MX_LOOKUP: ask DNS       |       v
  *                 MX_TRY: conn_open() -----'   conn_send() -> run_batch_done() -> next batch, entry
@@ -195,54 +195,54 @@ static size_t batch_max(const struct run *run)
                   run->job->config->delivery.recipients_per_message_max);
 }
 
-/* Sends the entry at `at`, or the first after it that can be read. */
-static void run_next_entry(struct run *run)
+/*
+ * Sends what is next: a batch of the entry under way, or the next entry that can be read. A loop,
+ * since a host's limits may settle batch after batch without a word to it.
+ */
+static void run_go_on(struct run *run)
 {
     struct transaction *t = &run->transaction;
 
-    while (run->at < run->count && !run->worker->stopping) {
-        if (transaction_open(t, run->job, &run->job->entries[run->at]) == 0) {
-            bool any = transaction_next_batch(t, batch_max(run));
-
-            ASSERT(any);
-            run->retried_entry = false;
-            conn_send(run->conn, t);
+    for (;;) {
+        if (t->is_open && !transaction_has_more(t)) {
+            run->at++;
+            transaction_close(t);
+        }
+        if (run->worker->stopping && (!t->is_open || !run->conn)) {
+            run_give_up(run);
             return;
         }
-        run->at++;
+        if (!t->is_open && run->at == run->count) {
+            run_end(run);
+            return;
+        }
+        if (!run->conn || conn_is_used_up(run->conn)) {
+            run_reconnect(run);
+            return;
+        }
+        if (!t->is_open && transaction_open(t, run->job, &run->job->entries[run->at]) < 0) {
+            run->at++;
+            continue;
+        }
+        transaction_next_batch(t, batch_max(run));
+        if (conn_send(run->conn, t))
+            return;
     }
-    run_end(run);
 }
 
-/* The machine gave a result for each recipient of the batch. */
-void run_batch_done(struct run *run)
+void run_batch_done(struct run *run, bool lost)
 {
-    struct transaction *t = &run->transaction;
-
-    if (run->conn && transaction_next_batch(t, batch_max(run))) {
-        conn_send(run->conn, t);
-        return;
-    }
-    if (!run->conn) /* lost in this batch: what was not begun waits with the rest */
-        transaction_fail_all(t, SMTP_DEFERRED, 0,
+    run->retried_batch = false;
+    if (lost) /* what was not begun waits with the rest */
+        transaction_fail_all(&run->transaction, SMTP_DEFERRED, 0,
                              SLICE_LIT("the connection was lost before these recipients' turn"));
-    run->at++;
-    transaction_close(t);
-    if (run->at == run->count || run->worker->stopping)
-        run_end(run);
-    else if (run->conn && !conn_is_used_up(run->conn))
-        run_next_entry(run);
-    else
-        run_reconnect(run);
+    run_go_on(run);
 }
 
 void run_connected(struct run *run)
 {
     stop_looking(run);
-    if (run->transaction.is_open) /* its first connection was dead */
-        conn_send(run->conn, &run->transaction);
-    else
-        run_next_entry(run);
+    run_go_on(run);
 }
 
 /* ---- finding a host ---- */
@@ -257,7 +257,8 @@ static void resolved(void *ctx, const struct dns_answer *answer)
         event(EVENT_DNS_FAILED, EVENT_NO_ID, EV_STR("destination", run->job->name),
               EV_STR("why", answer->why));
     mx_answer(run->mx, l->number, answer);
-    find_host(run);
+    if (!run->conn)
+        find_host(run);
 }
 
 static struct resolver *resolver_of(struct worker *w)
@@ -375,7 +376,9 @@ void run_connect_failed(struct run *run, const char *why, uint16_t code, bool in
 
 void run_conn_lost(struct run *run)
 {
-    run->retried_entry = run->transaction.is_open;
+    run->retried_batch = run->transaction.is_open;
+    if (run->transaction.is_open)
+        transaction_take_back(&run->transaction);
     if (run->worker->stopping)
         run_give_up(run);
     else
@@ -469,6 +472,7 @@ void worker_job(struct parcel *p, void *receiver)
     struct run *run = w->stopping ? NULL : calloc(1, sizeof(*run));
 
     if (!run) {
+        job->destination_failed = !w->stopping; /* without memory at once again helps nobody */
         for (uint32_t i = 0, count = job->count; i < count; i++)
             entry_not_made(w, &job->entries[i]);
         return;
@@ -481,13 +485,14 @@ void worker_job(struct parcel *p, void *receiver)
     w->run_count++;
     run->conn = conn_take_idle(w, run, job->name);
     if (run->conn)
-        run_next_entry(run);
+        run_go_on(run);
     else
         run_connect(run);
 }
 
 void worker_stop_now(struct worker *w)
 {
+    worker_stop(w);
     LIST_FOR_SAFE(node, next, &w->runs)
     {
         struct run *run = LIST_ENTRY(node, struct run, node);

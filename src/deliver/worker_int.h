@@ -57,7 +57,7 @@ struct transaction {
 
     struct attempt_details *details;
     size_t delivered, deferred, failed;
-    bool all_pending_are_ours, host_made_dsn, has_unknown;
+    bool all_pending_are_ours, host_made_dsn, is_damaged;
     char host[320]; /* "mx.example.org[192.0.2.1]", for texts and logs */
     uint16_t last_code;
     char last_text[256];
@@ -71,8 +71,12 @@ void transaction_done(struct transaction *t);
  * (gone, damaged, not readable now) and the entry is over.
  */
 MUST_CHECK int transaction_open(struct transaction *t, struct job *job, struct job_entry *entry);
-/* The next batch of recipients, at most `max`. False: there are no more. */
-bool transaction_next_batch(struct transaction *t, size_t max);
+/* Whether recipients are left that were in no batch yet. */
+bool transaction_has_more(const struct transaction *t);
+/* The next batch of them, at most `max` (1 or more). */
+void transaction_next_batch(struct transaction *t, size_t max);
+/* The present batch was not sent after all: its recipients are the next ones again. */
+void transaction_take_back(struct transaction *t);
 /* The peer will make reports itself (it offers DSN). */
 void transaction_set_host(struct transaction *t, const char *host, const struct addr *addr,
                           bool makes_dsn);
@@ -81,11 +85,12 @@ void transaction_result(struct transaction *t, size_t batch_index, const struct 
  * text of ours. */
 void transaction_fail_all(struct transaction *t, enum smtp_outcome outcome, uint16_t code,
                           struct slice text);
-/* Body bytes for the machine: >0, 0 at the end, negative: the spool cannot give them. */
-MUST_CHECK ptrdiff_t transaction_body(struct transaction *t, struct slice *ret);
-/* Posts the entry back to the queue. `t` may be opened again. */
+/* Body bytes for the machine, which wants `left` more: >0, 0 at the end, negative: the spool cannot
+ * give them (-ERR_DAMAGED also when they are not as many as the envelope says). */
+MUST_CHECK ptrdiff_t transaction_body(struct transaction *t, uint64_t left, struct slice *ret);
+/* Every recipient has its result: posts the entry back to the queue. `t` may be opened again. */
 void transaction_close(struct transaction *t);
-/* The same, as not tried; no recipient has a result. */
+/* The server stops: posts it back as not tried, or with what is known so far. */
 void transaction_abandon(struct transaction *t);
 /* Posts an entry back that was not tried. */
 void entry_not_made(struct worker *w, struct job_entry *entry);
@@ -103,11 +108,17 @@ struct conn {
     struct buf out;
     struct loop_timer timer;
     struct addr peer;
-    char name[256];              /* the destination */
+    char name[JOB_NAME_MAX];     /* the destination */
     char host[DNS_NAME_MAX + 3]; /* for SNI and logs */
     uint32_t messages;           /* begun on it */
     bool connected, in_machine, is_idle, is_leaving, was_stale;
-    struct transaction *transaction; /* under way */
+    bool batch_is_over, batch_was_lost; /* all results are in; the connection broke in it */
+    struct transaction *transaction;    /* under way */
+    struct {                            /* where the machine was when the timer was started */
+        enum smtp_phase phase;
+        uint32_t replies;
+        uint64_t body_left;
+    } timed;
 };
 
 /* Starts to connect; run_connected() or run_connect_failed() follows. 0 or the error. */
@@ -115,8 +126,9 @@ MUST_CHECK int conn_open(struct run *run, const struct addr *peer, const char *h
                          bool lmtp, struct conn **ret);
 /* An idle connection to that destination; it belongs to `run` now. NULL: there is none. */
 struct conn *conn_take_idle(struct worker *w, struct run *run, const char *name);
-/* Sends the transaction's present batch. */
-void conn_send(struct conn *c, struct transaction *t);
+/* Sends the transaction's present batch; run_batch_done() follows. False: it does not, since the
+ * host's limits settled the batch at once and the connection is ready for another. */
+MUST_CHECK bool conn_send(struct conn *c, struct transaction *t);
 /* The run is over: keep it idle for a while, or say QUIT. */
 void conn_leave(struct conn *c);
 void conn_quit(struct conn *c);
@@ -136,7 +148,7 @@ struct run {
     uint32_t at, count; /* the entry under way, of how many */
     struct conn *conn;
     struct transaction transaction; /* is_open while the entry at `at` is under way */
-    bool retried_entry;             /* once on a fresh connection: the idle one was dead */
+    bool retried_batch;             /* once on a fresh connection: the idle one was dead */
     bool is_lmtp;
     bool plain_only; /* the host being tried failed in TLS, and TLS is opportunistic */
 
@@ -155,6 +167,7 @@ struct run {
 
 void run_connected(struct run *run); /* ready for a transaction */
 void run_connect_failed(struct run *run, const char *why, uint16_t code, bool in_tls);
-void run_batch_done(struct run *run); /* all results of conn_send() are in */
+/* All results of conn_send() are in; `lost`: they say how the connection broke. */
+void run_batch_done(struct run *run, bool lost);
 /* The connection went between transactions, or was found dead at the start of one. */
 void run_conn_lost(struct run *run);

@@ -545,6 +545,28 @@ int schedule_cancel(struct schedule *s, entry_ref ref)
     return 0;
 }
 
+int schedule_claim(struct schedule *s, entry_ref ref)
+{
+    struct entry *e = entry_at(s, ref);
+
+    if (e->state == ENTRY_ACTIVE)
+        return -EBUSY;
+    leave(s, ref);
+    count_in(s, e, ENTRY_ACTIVE);
+    return 0;
+}
+
+void schedule_unclaim(struct schedule *s, entry_ref ref, bool held)
+{
+    struct entry *e = active_at(s, ref);
+
+    leave(s, ref);
+    if (held)
+        count_in(s, e, ENTRY_HELD);
+    else
+        enter_by_time(s, ref);
+}
+
 /* ---- listings ---- */
 
 static int64_t time_out(int64_t kept_ms)

@@ -12,6 +12,7 @@
  *                 |<--destination_failed          |
  *                 |<-------------retry------------|
  *     HELD (by the operator): from WAITING and READY, and back by release_hold
+ *     claim: from WAITING, READY and HELD to ACTIVE, and back by unclaim
  *
  * Engine: no I/O, no clock, no randomness of its own. Times are wall clock in ms (they outlive a
  * restart); `now_ms` may jump either way: entries are at most sent early or late, never lost. When
@@ -140,6 +141,15 @@ MUST_CHECK int schedule_hold(struct schedule *s, entry_ref ref);
 /* Held: waits again for its due time, or is ready when that has passed. Not held: nothing. */
 MUST_CHECK int schedule_release_hold(struct schedule *s, entry_ref ref, int64_t now_ms);
 MUST_CHECK int schedule_cancel(struct schedule *s, entry_ref ref); /* forget it */
+
+/*
+ * Makes an entry active without a slot, so that nobody else touches it: while the operator's action
+ * on it is made durable, or what is known of it is written. No attempt is counted. -EBUSY: it is
+ * active. It ends as other active entries do, or by schedule_unclaim(): it waits for its due time
+ * again, or is `held`.
+ */
+MUST_CHECK int schedule_claim(struct schedule *s, entry_ref ref);
+void schedule_unclaim(struct schedule *s, entry_ref ref, bool held);
 
 /* False: no such entry. */
 bool schedule_get(const struct schedule *s, entry_ref ref, struct schedule_entry *ret);

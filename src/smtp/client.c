@@ -609,6 +609,7 @@ void smtp_client_feed(struct smtp_client *c, struct slice in)
         if (r <= 0)
             return;
         in = slice_from(in, used);
+        c->replies++;
         on_reply(c, &reply, in.len > 0);
         check_out(c);
     }

@@ -32,11 +32,13 @@ struct spool_writer {
 
     /* The thread's own. */
     struct spool_request *waiting, **waiting_end; /* commits of the group */
+    struct spool_request *marks, **marks_end;     /* appended, to be answered after the sync */
     uint64_t group_ns;                            /* when its first commit came */
     uint64_t group_bytes;
     uint64_t lazy_ns; /* when the first mark or removal not yet synced came; 0: none */
     uint32_t syncs_since_tick;
     bool more_to_do, stop;
+    bool sync_now; /* SPOOL_OP_SYNC is in the group */
 };
 
 static void answer(struct spool_request *r)
@@ -69,21 +71,39 @@ static void answer_later(struct spool_request *r, struct woken *w)
     mailbox_post_later(box, &r->parcel);
 }
 
-static void answer_group(struct spool_writer *w, int result)
+static void answer_list(struct spool_request *r, int result, struct woken *woken)
 {
-    struct spool_request *r = w->waiting;
-    struct woken woken = {.count = 0};
-
-    w->waiting = NULL;
-    w->waiting_end = &w->waiting;
-    w->group_bytes = 0;
     while (r) {
         struct spool_request *next = r->private_next;
 
         r->result = result;
-        answer_later(r, &woken);
+        answer_later(r, woken);
         r = next;
     }
+}
+
+/* What came as the commit's data is ours to give back; the other extents are the sender's. */
+static void abort_last_extents(struct spool_writer *w, const struct spool_request *r)
+{
+    for (; r; r = r->private_next)
+        if (r->op == SPOOL_OP_COMMIT && r->data.len > 0)
+            spool_abort(w->sp, r->id, &r->extents[r->extent_count], 1);
+}
+
+static void answer_group(struct spool_writer *w, int result)
+{
+    struct spool_request *waiting = w->waiting, *marks = w->marks;
+    struct woken woken = {.count = 0};
+
+    w->waiting = w->marks = NULL;
+    w->waiting_end = &w->waiting;
+    w->marks_end = &w->marks;
+    w->group_bytes = 0;
+    w->sync_now = false;
+    answer_list(marks, result, &woken);
+    if (result < 0)
+        abort_last_extents(w, waiting);
+    answer_list(waiting, result, &woken);
     for (size_t i = 0; i < woken.count; i++)
         mailbox_nudge(woken.boxes[i]);
 }
@@ -106,6 +126,15 @@ static int commit(struct spool_writer *w, struct spool_request *r)
     return e;
 }
 
+static void join_group(struct spool_writer *w, struct spool_request *r)
+{
+    if (!w->waiting)
+        w->group_ns = clock_mono_ns();
+    r->private_next = NULL;
+    *w->waiting_end = r;
+    w->waiting_end = &r->private_next;
+}
+
 static void on_commit(struct spool_writer *w, struct spool_request *r)
 {
     r->result = commit(w, r);
@@ -113,12 +142,30 @@ static void on_commit(struct spool_writer *w, struct spool_request *r)
         answer(r);
         return;
     }
-    if (!w->waiting)
-        w->group_ns = clock_mono_ns();
     w->group_bytes += r->data.len + r->envelope.len;
+    join_group(w, r);
+}
+
+static void on_sync(struct spool_writer *w, struct spool_request *r)
+{
+    r->result = 0;
+    if (!spool_is_dirty(w->sp) && !w->waiting) {
+        answer(r);
+        return;
+    }
+    w->sync_now = true;
+    join_group(w, r);
+}
+
+static void on_mark(struct spool_writer *w, struct spool_request *r)
+{
+    if (r->result < 0) {
+        answer(r);
+        return;
+    }
     r->private_next = NULL;
-    *w->waiting_end = r;
-    w->waiting_end = &r->private_next;
+    *w->marks_end = r;
+    w->marks_end = &r->private_next;
 }
 
 static void on_request(struct parcel *p, void *receiver)
@@ -140,10 +187,15 @@ static void on_request(struct parcel *p, void *receiver)
         break;
     case SPOOL_OP_MARK:
         r->result = spool_mark(w->sp, r->id, r->data);
-        break;
+        on_mark(w, r);
+        return;
     case SPOOL_OP_REWRITE:
         r->result = spool_rewrite(w->sp, r->id, r->data);
-        break;
+        on_mark(w, r);
+        return;
+    case SPOOL_OP_SYNC:
+        on_sync(w, r);
+        return;
     case SPOOL_OP_REMOVE:
         r->result = spool_remove(w->sp, r->id);
         break;
@@ -159,10 +211,11 @@ static uint64_t ripe_in(const struct spool_writer *w, uint64_t now)
 {
     uint64_t due;
 
-    if (!spool_is_dirty(w->sp))
-        return UINT64_MAX;
+    if (!spool_is_dirty(w->sp)) /* what was may have been synced with the end of a segment */
+        return w->waiting || w->marks ? 0 : UINT64_MAX;
     if (w->waiting) {
-        if (atomic_load(&w->under_way) <= 0 || w->group_bytes >= atomic_load(&w->batch_bytes))
+        if (w->sync_now || atomic_load(&w->under_way) <= 0 ||
+            w->group_bytes >= atomic_load(&w->batch_bytes))
             return 0;
         due = w->group_ns + (uint64_t)atomic_load(&w->delay_us) * 1000;
     } else {
@@ -224,7 +277,7 @@ static void writer_run(void *ctx)
     }
     while (mailbox_receive(w->box, 0) > 0)
         ;
-    if (spool_is_dirty(w->sp) || w->waiting)
+    if (spool_is_dirty(w->sp) || w->waiting || w->marks)
         sync_group(w);
 }
 
@@ -248,6 +301,7 @@ int spool_writer_start(struct spool_writer **ret, struct spool *sp,
         return -ENOMEM;
     w->sp = sp;
     w->waiting_end = &w->waiting;
+    w->marks_end = &w->marks;
     spool_writer_set_config(w, config);
     lock_init(&w->call_lock);
     r = mailbox_new_blocking(&w->box, w);
@@ -325,6 +379,7 @@ static enum mailbox_urgency urgency_of(const struct spool_writer *w, enum spool_
 {
     switch (op) {
     case SPOOL_OP_APPEND:
+    case SPOOL_OP_SYNC:
         return MAILBOX_NOW;
     case SPOOL_OP_COMMIT:
         return atomic_load(&w->under_way) > 0 ? MAILBOX_SOON : MAILBOX_NOW;

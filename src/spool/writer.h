@@ -31,13 +31,14 @@ struct spool_writer_config {
 };
 
 enum spool_op {
-    SPOOL_OP_APPEND,    /* data: body bytes -> extent. Answered when copied, not yet durable */
-    SPOOL_OP_COMMIT,    /* envelope, extents, and `data`, when not empty, as the last extent.
+    SPOOL_OP_APPEND,  /* data: body bytes -> extent. Answered when copied, not yet durable */
+    SPOOL_OP_COMMIT,  /* envelope, extents, and `data`, when not empty, as the last extent.
                          Answered after fdatasync */
-    SPOOL_OP_ABORT,     /* extents */
-    SPOOL_OP_MARK,      /* data: the mark. Answered when appended */
-    SPOOL_OP_REWRITE,   /* data: the envelope. Answered when appended */
-    SPOOL_OP_REMOVE,    /* answered when appended */
+    SPOOL_OP_ABORT,   /* extents */
+    SPOOL_OP_MARK,    /* data: the mark. Answered after fdatasync: from then on readers see it */
+    SPOOL_OP_REWRITE, /* data: the envelope. Answered as a mark is */
+    SPOOL_OP_REMOVE,  /* answered when appended: readers see it at once */
+    SPOOL_OP_SYNC,    /* answered when what was posted before is durable; no waiting for a group */
     SPOOL_OP_SET_ASIDE, /* the message is damaged: spool_set_aside() */
 };
 

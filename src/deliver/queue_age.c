@@ -1,0 +1,109 @@
+/*
+ * deliver/queue_age.c - what time alone does to mail: it expires, and its sender is told that it is
+ * late, also where no attempt comes to say so: a destination that cannot be reached sends one entry
+ * to find that out, and the others only wait.
+ *
+ * A round over all entries begins every AGE_ROUND_MS and is done in small steps. An entry that is
+ * due is left alone: its attempt comes first, however old it grew while the server was down.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "deliver/queue_int.h"
+
+#define AGE_ROUND_MS 60000
+#define AGE_LOOKS 2000 /* entries looked at in one step */
+#define AGE_READS 20   /* of them read from the spool */
+
+/* The recipients of the entry with what was last said of them; false: it cannot be read now. */
+static bool details_of_entry(struct settlement *s, const struct schedule_entry *e)
+{
+    struct queue *q = s->queue;
+    struct queue_message m;
+
+    if (queue_read_message(q, e->id, &m) < 0)
+        return false;
+    s->details = attempt_details_new(m.envelope.recipient_count);
+    for (size_t i = 0; s->details && i < m.envelope.recipient_count; i++) {
+        const struct recipient *r = &m.envelope.recipients[i];
+
+        if (queue_is_of_entry(q, r, e->destination))
+            attempt_add(s->details, (uint32_t)i, RECIPIENT_PENDING, r->last_code,
+                        r->last_text.len
+                            ? r->last_text
+                            : SLICE_LIT("the message waited here and no attempt could be made"));
+    }
+    queue_message_done(&m);
+    return s->details && s->details->count > 0;
+}
+
+/* report_then_settle() does the rest: what is expired fails, what is late is told. */
+static void settle_by_age(struct queue *q, const struct schedule_entry *e)
+{
+    struct settlement *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return;
+    settlement_init(s, q, e->ref, e->id);
+    s->is_claimed = true;
+    if (details_of_entry(s, e) && schedule_claim(q->schedule, e->ref) == 0)
+        report_then_settle(s);
+    else
+        settlement_free(s);
+}
+
+static bool is_aged(const struct queue *q, const struct schedule_entry *e, int64_t now_ms)
+{
+    if (e->state != ENTRY_WAITING || e->due_ms <= now_ms)
+        return false;
+    if (schedule_is_expired(q->schedule, e->ref, now_ms))
+        return true;
+    /* Late for some rounds only: whether it was told is in the spool, too far to look each time. */
+    return schedule_is_delay_due(q->schedule, e->ref, now_ms) &&
+           !schedule_is_delay_due(q->schedule, e->ref, q->age.before_ms[AGE_ROUNDS_KEPT - 1]);
+}
+
+static void begin_round(struct queue *q, int64_t now_ms)
+{
+    for (size_t i = AGE_ROUNDS_KEPT - 1; i > 0; i--)
+        q->age.before_ms[i] = q->age.before_ms[i - 1];
+    q->age.before_ms[0] = q->age.began_ms;
+    q->age.began_ms = now_ms;
+    q->age.cursor = 0;
+    q->age.is_in_round = true;
+}
+
+void queue_age_init(struct queue *q)
+{
+    q->age.began_ms = queue_now(q);
+    for (size_t i = 0; i < AGE_ROUNDS_KEPT; i++)
+        q->age.before_ms[i] = q->age.began_ms;
+}
+
+int64_t queue_age_step(struct queue *q)
+{
+    int64_t now_ms = queue_now(q);
+    int64_t next_ms = q->age.began_ms + AGE_ROUND_MS;
+    struct schedule_totals totals;
+    struct schedule_entry e;
+    size_t reads = 0;
+
+    if (!q->age.is_in_round) {
+        if (now_ms < next_ms && now_ms > q->age.began_ms - AGE_ROUND_MS) {
+            schedule_get_totals(q->schedule, &totals);
+            return totals.entries ? next_ms : SCHEDULE_NEVER;
+        }
+        begin_round(q, now_ms);
+    }
+    for (size_t looks = 0; looks < AGE_LOOKS && reads < AGE_READS; looks++) {
+        if (!schedule_next_entry(q->schedule, &q->age.cursor, &e)) {
+            q->age.is_in_round = false;
+            return q->age.began_ms + AGE_ROUND_MS;
+        }
+        if (is_aged(q, &e, q->age.began_ms)) {
+            reads++;
+            settle_by_age(q, &e);
+        }
+    }
+    return now_ms;
+}
