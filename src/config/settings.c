@@ -130,7 +130,9 @@ static const struct setting main_list[] = {
      .def = "0", RANGE(0, 1000000), .def_note = "0: no limit", .reload = true,
      .what = "Messages in one session, announced with LIMITS MAILMAX (RFC 9422)."},
     {"smtp.errors_max", VALUE_NUMBER, AT(smtp.errors_max), .def = "20", RANGE(1, 1000),
-     .reload = true, .what = "Refused commands in one session before it is closed with 421."},
+     .reload = true,
+     .what = "Broken commands in a row, no message between them, before the session is "
+             "closed with 421."},
     {"smtp.command_line_max", VALUE_SIZE, AT(smtp.command_line_max_bytes), .def = "2048B",
      RANGE(512, KIB(64)), .reload = true, .what = "Bytes of a command line, CRLF included."},
     {"smtp.text_line_max", VALUE_SIZE, AT(smtp.text_line_max_bytes), .def = "1000B",
@@ -140,7 +142,9 @@ static const struct setting main_list[] = {
     {"smtp.received_max", VALUE_NUMBER, AT(smtp.received_max), .def = "50", RANGE(10, 1000),
      .reload = true, .what = "Received fields in a message before it is refused as a loop."},
     {"smtp.early_talkers_refused", VALUE_BOOL, AT(smtp.early_talkers_refused), .def = "no",
-     .reload = true, .what = "Refuse clients that talk before the greeting."},
+     .reload = true,
+     .what = "Refuse clients that talk before the greeting; smtp.greeting_delay gives them "
+             "the time to."},
     {"smtp.greeting_delay", VALUE_DURATION, UNIT_MS, AT(smtp.greeting_delay_ms), .def = "0",
      RANGE(0, 60000), .reload = true, .what = "Wait before the greeting, to see who talks early."},
     {"smtp.time_outs.command", VALUE_DURATION, UNIT_MS, AT(smtp.time_outs.command_ms), .def = "5m",

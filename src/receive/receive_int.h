@@ -98,6 +98,8 @@ MUST_CHECK int submission_add_recipient(struct submission *sub, const struct smt
                                         struct slice hostname);
 /* Its first recipient's address; valid until the next is added. */
 struct slice submission_only_recipient(const struct submission *sub);
+/* For logs; valid until the next address is added. */
+struct slice submission_sender(const struct submission *sub);
 /* Body bytes. False: take no more until session_resume_body(). */
 bool submission_body(struct submission *sub, struct slice body);
 /* The body is whole: commit it. 0: the answer comes by session_committed(), never before this

@@ -37,7 +37,7 @@ struct session {
     struct loop_timer timer, lifetime;
     struct submission *submission;
     uint64_t message_ends_ms; /* the message under way must be whole then; 0: there is none */
-    uint32_t bucket;
+    uint32_t bucket, errors;
     uint16_t messages;
     bool in_feed, is_dead, is_esmtp, commit_is_out, awaits_command;
     uint8_t helo_len;
@@ -161,7 +161,8 @@ static void set_timer(struct session *s, bool has_replied)
 
     s->awaits_command = false;
     switch (smtp_server_phase(&s->smtp)) {
-    case SMTP_SERVER_NEW:
+    case SMTP_SERVER_NEW: /* the timer is the greeting's */
+        break;
     case SMTP_SERVER_COMMAND:
         if (!smtp_server_in_transaction(&s->smtp))
             s->message_ends_ms = 0;
@@ -274,7 +275,7 @@ static bool may_relay(const struct session *s)
 static struct smtp_decision refuse_relay(struct session *s, const struct smtp_rcpt *rcpt)
 {
     event(EVENT_RECIPIENT_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip),
-          EV_SLICE("from", slice_make(NULL, 0)),
+          EV_SLICE("from", submission_sender(s->submission)),
           EV_SLICE("to", smtp_address_mailbox(&rcpt->recipient)), EV_UINT("code", 550),
           EV_STR("why", "the client is in no relay network and the domain is no relay domain"));
     counter_add(COUNTER_REFUSED_5XX, 1);
@@ -423,12 +424,24 @@ static void start_tls(struct session *s)
         stream_resume(s->stream);
 }
 
+/* Commands that were refused for what they are; the reply to each has said why. */
+static void log_rejected(struct session *s)
+{
+    uint32_t errors = smtp_server_errors(&s->smtp);
+
+    if (errors > s->errors)
+        event(EVENT_COMMAND_REJECTED, EVENT_NO_ID, EV_STR("client", s->ip),
+              EV_SLICE("helo", helo_of(s)), EV_UINT("errors", errors));
+    s->errors = errors;
+}
+
 static void after_feed(struct session *s, enum smtp_server_next next)
 {
     bool has_replied = buf_len(&s->out) > 0;
 
     if (s->is_dead)
         return;
+    log_rejected(s);
     switch (next) {
     case SMTP_SERVER_MORE:
         flush(s);
@@ -570,8 +583,7 @@ static void greet(struct session *s)
     event(EVENT_CLIENT_CONNECTED, EVENT_NO_ID, EV_STR("client", s->ip));
     smtp_server_greet(&s->smtp);
     loop_timer_start(&s->lifetime, c->smtp.time_outs.session_ms);
-    set_timer(s, /* has_replied= */ true);
-    flush(s);
+    go_on(s); /* with what the client said early, where that is allowed */
 }
 
 static void on_greeting_delay(struct loop_timer *t)

@@ -161,6 +161,14 @@ struct slice submission_only_recipient(const struct submission *sub)
     return address;
 }
 
+struct slice submission_sender(const struct submission *sub)
+{
+    struct slice sender = sub->envelope.sender;
+
+    make_real(sub, &sender);
+    return sender;
+}
+
 static int encode_envelope(struct submission *sub, struct slice client_ip, struct slice helo,
                            struct slice listener_name)
 {

@@ -179,6 +179,11 @@ enum smtp_server_phase {
     SMTP_SERVER_CLOSED,
 };
 enum smtp_server_phase smtp_server_phase(const struct smtp_server *s);
+/* Broken commands since the last message that was taken (what errors_max counts). */
+static inline uint32_t smtp_server_errors(const struct smtp_server *s)
+{
+    return s->errors;
+}
 static inline bool smtp_server_in_transaction(const struct smtp_server *s)
 {
     return s->in_transaction;

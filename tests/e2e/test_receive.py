@@ -424,6 +424,14 @@ def test_early_talkers(make_server, remote):
         assert client.transaction(message()) == 250
 
 
+def test_early_talkers_are_answered_after_the_delay_where_they_are_allowed(make_server, remote):
+    server = make_server(smtp={"greeting_delay": "300ms"}, delivery={"smart_host": remote.address}).start()
+    with Raw(server, greet=False) as client:
+        client.send(b"EHLO early.test\r\n")
+        assert [client.code(), client.code()] == [220, 250]
+        assert client.transaction(message()) == 250
+
+
 # ---- STARTTLS ----
 
 @pytest.fixture
