@@ -1,5 +1,4 @@
 /* cli/main.c - dispatches to one file a subcommand. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,30 +17,6 @@ static const struct command {
     {"sink", cmd_sink, "receive test mail: count it, check it, refuse it as told"},
     {NULL, NULL, NULL},
 };
-
-int usage_error(const char *name, const char *fmt, ...)
-{
-    va_list ap;
-
-    fprintf(stderr, "penstock %s: ", name);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, "\nTry 'penstock %s --help'.\n", name);
-    return EXIT_USAGE;
-}
-
-int command_error(const char *name, const char *fmt, ...)
-{
-    va_list ap;
-
-    fprintf(stderr, "penstock %s: ", name);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    return EXIT_FAILED;
-}
 
 static void print_help(FILE *to)
 {
