@@ -224,19 +224,20 @@ static bool room_withdraw(struct spool *sp, uint64_t bytes, uint64_t leave)
     return false;
 }
 
-void segment_trim(struct spool *sp, uint32_t spare)
+bool segment_trim(struct spool *sp, uint32_t spare, uint32_t max)
 {
     uint32_t count;
 
-    for (;;) {
+    for (uint32_t i = 0; i < max; i++) {
         struct slot *s = last_free(sp, &count);
 
         if (!s || count <= spare ||
             !room_withdraw(sp, s->size - SEGMENT_HEADER_BYTES,
                            sp->keep + (uint64_t)spare * sp->config.segment_bytes))
-            return;
+            return false;
         slot_drop(sp, s);
     }
+    return true;
 }
 
 bool segment_sacrifice(struct spool *sp)

@@ -97,6 +97,10 @@ void spool_unreserve(struct spool *sp, uint64_t bytes)
 
     while (!atomic_compare_exchange_weak(&sp->reserved, &before, before - MIN_OF(before, bytes)))
         ;
+    /* What was promised and not used may have made files that nobody needs now. */
+    if (atomic_load(&sp->room) > sp->keep + atomic_load(&sp->reserved) +
+                                     (sp->config.spare_segments + 1) * sp->config.segment_bytes)
+        atomic_store(&sp->trim_due, true);
 }
 
 void spool_get_stat(struct spool *sp, struct spool_stat *ret)

@@ -102,6 +102,7 @@ struct spool {
     _Atomic uint64_t segment_total; /* bytes of all segment files */
     _Atomic uint64_t next_id, id_floor;
     _Atomic bool recycle_due; /* a segment may have become free */
+    _Atomic bool trim_due;    /* more segments may be free than are to be kept */
     uint64_t keep;            /* the drain reserve */
 
     /* The head; the writer's. */
@@ -168,8 +169,9 @@ MUST_CHECK int segment_sync(struct spool *sp);
 bool segment_has_uncovered(const struct spool *sp);
 /* Frees what nothing needs any more. Returns the count of segments freed. */
 uint32_t segment_recycle(struct spool *sp);
-/* Unlinks free segments over `spare` that no promise needs. */
-void segment_trim(struct spool *sp, uint32_t spare);
+/* Unlinks free segments over `spare` that no promise needs, at most `max` of them. True: more are
+ * left. */
+bool segment_trim(struct spool *sp, uint32_t spare, uint32_t max);
 /* Unlinks one free segment whatever the promises, for a checkpoint. False: there is none. */
 bool segment_sacrifice(struct spool *sp);
 /* Reads bytes of a segment, from the write buffer where they are not yet written (writer only). */

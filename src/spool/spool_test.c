@@ -275,6 +275,36 @@ static void test_full_disk_drains(void **state)
     disk_done(&d);
 }
 
+/* Clients that announce much and send nothing leave no files behind. */
+static void test_broken_promises(void **state)
+{
+    struct disk d;
+    struct spool_stat st;
+    uint64_t before;
+
+    (void)state;
+    disk_init(&d);
+    put_message(d.sp, 3000, "envelope");
+    assert_int_equal(spool_sync(d.sp), 0);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(spool_reserve(d.sp, DISK_BYTES / 4), 0);
+        spool_get_stat(d.sp, &st);
+        before = st.segments;
+        assert_true(before * KIB(256) >= DISK_BYTES / 4);
+        if (round == 0)
+            spool_unreserve(d.sp, DISK_BYTES / 4);
+        else
+            disk_reopen(&d);
+        for (int i = 0; i < 100 && spool_tick(d.sp, MIB(1)) == 1; i++)
+            ;
+        spool_get_stat(d.sp, &st);
+        assert_true(st.segments < before / 2);
+        assert_true(st.segments_free >= d.config.spare_segments);
+        assert_int_equal(st.messages, 1);
+    }
+    disk_done(&d);
+}
+
 static void test_compaction(void **state)
 {
     struct disk d;
@@ -367,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_marks),
         cmocka_unit_test(test_recycling),
         cmocka_unit_test(test_full_disk_drains),
+        cmocka_unit_test(test_broken_promises),
         cmocka_unit_test(test_compaction),
         cmocka_unit_test(test_each),
         cmocka_unit_test(test_lock),

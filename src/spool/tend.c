@@ -21,6 +21,7 @@
 #define LIVE_PERCENT_TIGHT 60u  /* when room is short */
 #define LIVE_PERCENT_RELIEF 90u /* as a remedy */
 #define RELIEF_VICTIMS_MAX 8
+#define TRIMMED_PER_TICK 16 /* files; unlinking takes its time */
 #define CLOSE_CHECKPOINT_BYTES MIB(8)
 
 /* ---- opening ---- */
@@ -107,6 +108,7 @@ int spool_open(struct spool **ret, struct fs *fs, const struct spool_config *con
         sp->report = *report;
     sp->head = sp->victim = SLOT_NONE;
     sp->died_bytes = UINT64_MAX / 2;
+    atomic_store(&sp->trim_due, true); /* an earlier process may have left many */
     index_init(&sp->index);
     buf_init(&sp->scratch, record_bytes(RECORD_LEN_MAX));
     buf_init(&sp->scratch2, RECORD_HEADER_BYTES + SPOOL_EXTENT_MAX);
@@ -330,7 +332,10 @@ static int floor_raise(struct spool *sp)
 static void recycle_and_grow(struct spool *sp)
 {
     if (atomic_load(&sp->recycle_due) && segment_recycle(sp) > 0)
-        segment_trim(sp, sp->config.spare_segments);
+        atomic_store(&sp->trim_due, true);
+    if (atomic_exchange(&sp->trim_due, false) &&
+        segment_trim(sp, sp->config.spare_segments, TRIMMED_PER_TICK))
+        atomic_store(&sp->trim_due, true);
     if (atomic_load(&sp->room) < sp->keep + atomic_load(&sp->reserved) + sp->config.segment_bytes)
         (void)segment_grow(sp); /* a full disk shows in spool_reserve() */
 }
@@ -357,7 +362,7 @@ int spool_tick(struct spool *sp, uint64_t budget_bytes)
         victim_set(sp, pick_victim(sp, starved ? LIVE_PERCENT_TIGHT : LIVE_PERCENT, starved));
     }
     if (sp->victim == SLOT_NONE)
-        return 0;
+        return atomic_load(&sp->trim_due);
     r = compact_step(sp, budget_bytes);
     if (r == 0)
         sp->died_bytes = sp->config.segment_bytes; /* look for the next one */
@@ -409,7 +414,7 @@ int spool_relieve(struct spool *sp, uint64_t *ret_freed_bytes)
     if (r == 0 && segment_has_uncovered(sp))
         r = checkpoint_complete(sp);
     (void)segment_recycle(sp);
-    segment_trim(sp, 0);
+    (void)segment_trim(sp, 0, UINT32_MAX);
     after = atomic_load(&sp->room) + disk_free(sp);
     *ret_freed_bytes = after > before ? after - before : 0;
     return r;
