@@ -103,7 +103,7 @@ static int salvage(struct spool *sp, const struct entry *e)
     struct buf raw = BUF_INIT(record_bytes(RECORD_LEN_MAX));
     struct buf marks = BUF_INIT(2 * SPOOL_ENVELOPE_MAX);
     struct message_parts parts = {0};
-    struct spool_extent bad;
+    struct spool_extent bad = {0};
     bool has_bad = false;
     int loaded, r = fs_make_dir(sp->fs, DIR_NAME);
 

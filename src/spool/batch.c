@@ -243,7 +243,7 @@ int entry_set_extents(struct spool *sp, struct entry *e, struct slice extents,
         if (r == 0)
             e->flags |= ENTRY_MORE;
     }
-    if (r < 0)
+    if (r != 0)
         free(list);
     return r;
 }
