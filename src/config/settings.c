@@ -183,7 +183,7 @@ static const struct setting main_list[] = {
      .what = "The longest the record of a delivery waits to be durable; a crash before may send "
              "that message twice."},
     {"spool.messages_max", VALUE_NUMBER, AT(spool.messages_max), .def = "10000000",
-     RANGE(1000, 1000000000), .reload = true,
+     RANGE(1000, 60000000), .reload = true,
      .what = "Messages in the queue, counted once for each destination, before new mail is "
              "refused with 452."},
 
