@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/id.h"
 #include "cli/cli.h"
 #include "cli/format.h"
 #include "config/config.h"
@@ -58,11 +59,11 @@ static int print_help(void)
 static void on_damage(void *ctx, const char *file, uint64_t offset, uint64_t id, const char *what)
 {
     struct run *run = ctx;
-    char text[SPOOL_ID_TEXT_MAX] = "";
+    char text[ID_TEXT_MAX] = "";
 
     run->damaged++;
     if (id)
-        spool_id_format(id, text);
+        (void)id_format(id, text);
     if (run->o->json)
         (void)json_array_append_new(run->damages,
                                     json_pack("{s:s, s:I, s:s, s:s}", "file", file, "offset",
@@ -165,9 +166,9 @@ static json_t *envelope_json(struct run *run, struct slice bytes, struct slice m
 
 static int export_file(struct run *run, uint64_t id, const char *suffix, struct fs_file **ret)
 {
-    char text[SPOOL_ID_TEXT_MAX], name[32];
+    char text[ID_TEXT_MAX], name[32];
 
-    spool_id_format(id, text);
+    (void)id_format(id, text);
     (void)snprintf(name, sizeof(name), "%s.%s", text, suffix);
     return fs_open(run->out, name, FS_WRITE | FS_CREATE | FS_TRUNCATE, ret);
 }
@@ -175,13 +176,13 @@ static int export_file(struct run *run, uint64_t id, const char *suffix, struct 
 static int export_envelope(struct run *run, uint64_t id)
 {
     json_t *j = envelope_json(run, buf_slice(&run->envelope), buf_slice(&run->marks));
-    char text[SPOOL_ID_TEXT_MAX], *dump;
+    char text[ID_TEXT_MAX], *dump;
     struct fs_file *f = NULL;
     int r;
 
     if (!j)
         return -ERR_DAMAGED;
-    spool_id_format(id, text);
+    (void)id_format(id, text);
     (void)json_object_set_new(j, "id", json_string(text));
     dump = json_dumps(j, JSON_INDENT(2));
     json_decref(j);
