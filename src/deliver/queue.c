@@ -149,6 +149,19 @@ void queue_request_drop(struct queue_request *rq)
     list_add_head(&q->free_requests, &rq->node);
 }
 
+/*
+ * A spool that has failed records nothing until it is opened again: whatever is sent now would be
+ * sent again after the restart. So nothing is.
+ */
+static void note_failure(struct queue *q, int result)
+{
+    if (result != -ERR_FAILED || q->spool_has_failed)
+        return;
+    q->spool_has_failed = true;
+    event(EVENT_SPOOL_ERROR, EVENT_NO_ID, EV_ERR("why", result),
+          EV_STR("then", "no mail is sent until a restart, as its delivery could not be recorded"));
+}
+
 static void request_answered(struct parcel *p, void *receiver)
 {
     struct queue_request *rq = CONTAINER_OF(p, struct queue_request, r.parcel);
@@ -160,6 +173,7 @@ static void request_answered(struct parcel *p, void *receiver)
     if (rq->r.result < 0 && rq->r.result != -ENOENT && rq->r.result != -E2BIG)
         event(EVENT_SPOOL_ERROR, rq->r.id, EV_STR("request", op_name(rq->r.op)),
               EV_ERR("why", rq->r.result));
+    note_failure(q, rq->r.result);
     if (rq->answered)
         rq->answered(rq);
     queue_request_drop(rq);
@@ -634,6 +648,8 @@ int64_t queue_run(struct queue *q)
         hurry(q);
         return q->stopping ? SCHEDULE_NEVER : queue_now(q) + FREEZE_MS;
     }
+    if (q->spool_has_failed)
+        return SCHEDULE_NEVER;
     if (q->unfiled)
         refile(q);
     age_ms = queue_age_step(q);
@@ -646,7 +662,7 @@ int64_t queue_run(struct queue *q)
 
 static void job_returned(struct queue *q, struct job *job)
 {
-    bool go_on = !q->stopping && !is_frozen(q);
+    bool go_on = !q->stopping && !q->spool_has_failed && !is_frozen(q);
 
     if (job->destination_failed) {
         schedule_destination_failed(q->schedule, job->destination, queue_now(q));

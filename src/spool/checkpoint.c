@@ -491,6 +491,8 @@ static int each_one(struct spool *sp, struct merge *m, uint32_t n, bool old, str
     r = message_load(sp, e, raw, &parts, marks);
     if (r == 0)
         return fn(ctx, e->id, parts.envelope, buf_slice(marks));
+    if (r == -ENOMEM)
+        return r;
     /* It is not served, whether or not it could be set aside; the report tells. */
     (void)set_aside(sp, n);
     return 0;
