@@ -36,6 +36,7 @@ struct receiver {
     size_t gate_count;
     struct list sessions;
     size_t session_count, commits;
+    size_t requests; /* with the writer, those of clients that are gone included */
     bool stopping;
 };
 

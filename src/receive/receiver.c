@@ -182,5 +182,5 @@ void receiver_stop_now(struct receiver *r)
 
 size_t receiver_busy(const struct receiver *r)
 {
-    return r->session_count + r->commits;
+    return r->session_count + r->commits + r->requests;
 }

@@ -67,5 +67,5 @@ MUST_CHECK int receiver_set_config(struct receiver *r, const struct config *conf
 void receiver_stop(struct receiver *r);
 /* Closes those that are left, with 421. */
 void receiver_stop_now(struct receiver *r);
-/* Sessions, and commits whose answer is still to come. */
+/* Sessions, commits, and requests to the spool's writer whose answer is still to come. */
 size_t receiver_busy(const struct receiver *r);

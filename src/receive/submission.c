@@ -220,6 +220,7 @@ static void post(struct submission *sub, enum spool_op op, struct slice data,
                                           .extent_count = sub->extent_count,
                                           .answer_to = sub->receiver->answers};
     sub->request_is_out = true;
+    sub->receiver->requests++;
     if (op == SPOOL_OP_COMMIT) {
         sub->request.envelope = buf_slice(&sub->encoded);
         sub->request.ends_message = sub->begun;
@@ -247,8 +248,11 @@ static void advance(struct submission *sub);
 
 static void aborted(struct parcel *p, void *receiver)
 {
+    struct submission *sub = CONTAINER_OF(p, struct submission, request.parcel);
+
     (void)receiver;
-    submission_free(CONTAINER_OF(p, struct submission, request.parcel));
+    sub->receiver->requests--;
+    submission_free(sub);
 }
 
 /* What was appended is given back to the spool before the submission goes. */
@@ -271,6 +275,7 @@ static void appended(struct parcel *p, void *receiver)
     struct submission *sub = CONTAINER_OF(p, struct submission, request.parcel);
 
     (void)receiver;
+    sub->receiver->requests--;
     sub->request_is_out = false;
     if (sub->request.result < 0) {
         refuse(sub, sub->request.result);
@@ -309,6 +314,7 @@ static void committed(struct parcel *p, void *receiver)
     int result = sub->request.result;
 
     (void)receiver;
+    sub->receiver->requests--;
     sub->receiver->commits--;
     if (result == 0) {
         reserve_used(sub, sub->request.data.len + sub->request.envelope.len);
@@ -317,8 +323,7 @@ static void committed(struct parcel *p, void *receiver)
     if (sub->session)
         session_committed(sub->session, result, sub->id);
     if (result < 0) {
-        sub->session = NULL;
-        post_abort(sub); /* the extents appended before are given back */
+        submission_free(sub);
         return;
     }
     buf_done(&sub->filling);
