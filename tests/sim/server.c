@@ -30,6 +30,8 @@ static const char configuration[] = "server: {hostname: mx.penstock.example, loo
                                     "spool: {segment_size: 1MiB, drain_reserve: 2MiB}\n"
                                     "delivery: {tls: \"off\", connections_max: 12,"
                                     " connections_per_destination_max: 3}\n"
+                                    "destinations: [{destination: d5.example,"
+                                    " max_queue_time: 2h}]\n" /* DOMAIN_DEAD */
                                     "log: {target: \"off\"}\n";
 
 struct lane {

@@ -77,7 +77,7 @@ bool network_is_quiet(void); /* no stream is left */
 /* Of what the owner of `s` wrote, how many bytes in all, and how many the other side has taken. */
 uint64_t stream_sent_bytes(const struct stream *s);
 uint64_t stream_taken_bytes(const struct stream *s);
-/* The names "dN.example" exist and lead to this address, port 25; no other does. */
+/* The names "dN.example", but for DOMAIN_GONE, lead to this address, port 25. */
 #define NETWORK_HOST(n) (0x0a010000u + (uint32_t)(n))
 
 /* ---- ledger.c ---- */

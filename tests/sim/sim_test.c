@@ -16,15 +16,20 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "sim.h"
 
 #define DRAIN_STEPS 2000000
 #define HISTORIES_MIN 20
+#define HISTORY_SECONDS 60 /* it hangs when it takes longer */
 
 /* What kind of a world it is, drawn once a history. */
 struct weather {
@@ -125,11 +130,12 @@ static void drain(void)
     be_good();
     if (server_is_dead())
         server_bury();
-    while (people_clients() > 0 || !server_is_well() || server_queued() > 0 || !server_is_idle()) {
+    while (!server_is_running() || people_clients() > 0 || server_queued() > 0 ||
+           !server_is_idle() || !server_is_well()) {
         if (++steps > DRAIN_STEPS)
             fail_msg("the queue does not drain: %llu entries",
                      (unsigned long long)(server_is_running() ? server_queued() : 0));
-        if (server_is_running() && !server_is_well())
+        if (steps % 64 == 1 && server_is_running() && !server_is_well())
             server_stop();
         if (!server_is_running() && server_start() < 0)
             fail_msg("the server does not start on a good disk");
@@ -138,15 +144,24 @@ static void drain(void)
     }
 }
 
-/* What is left is nothing, and that is durable. */
+/*
+ * What is left is nothing, and that is durable. A removal that the disk refused may bring a message
+ * back at a restart (the books know of it); on a good disk that is over after one.
+ */
 static void check_empty(void)
 {
     struct server_figures f;
 
+    for (int round = 0; round < 2; round++) {
+        server_stop();
+        assert_int_equal(server_start(), 0);
+        drain();
+    }
     server_stop();
     assert_int_equal(server_start(), 0);
     server_get_figures(&f);
     assert_int_equal(server_queued(), 0);
+    assert_int_equal(f.messages, 0);
     assert_int_equal(f.damaged, 0);
     server_stop();
 }
@@ -193,13 +208,24 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
     return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-static uint64_t current_seed;
+static char seed_line[96];
 
-/* Whatever ends the program, an assertion or a sanitizer, the seed is known. */
-static void tell_seed(void)
+/* Whatever ends the program, an assertion, a sanitizer or a history that hangs, the seed is told. */
+static void on_signal(int signum)
 {
-    fprintf(stderr, "# history %llu; again with PENSTOCK_SEED=%llu PENSTOCK_SIM_TRACE=1\n",
-            (unsigned long long)current_seed, (unsigned long long)current_seed);
+    ssize_t n = write(STDERR_FILENO, seed_line, strlen(seed_line));
+
+    (void)n;
+    (void)signal(signum, SIG_DFL);
+    (void)raise(signum);
+}
+
+static void begin_history(uint64_t seed)
+{
+    (void)snprintf(seed_line, sizeof(seed_line),
+                   "# history %" PRIu64 "; again: PENSTOCK_SEED=%" PRIu64 " PENSTOCK_SIM_TRACE=1\n",
+                   seed, seed);
+    (void)alarm(HISTORY_SECONDS);
 }
 
 static void nothing_is_lost(void **state)
@@ -214,10 +240,11 @@ static void nothing_is_lost(void **state)
     for (uint64_t seed = first; histories < 1 || (!getenv("PENSTOCK_SEED") &&
                                                   (histories < HISTORIES_MIN || time(NULL) < end));
          seed++, histories++) {
-        current_seed = seed;
+        begin_history(seed);
         run(seed, &sum);
     }
-    current_seed = UINT64_MAX;
+    (void)alarm(0);
+    seed_line[0] = '\0';
     server_unconfigure();
     print_message("# %llu histories, %u mails: recipients promised %u, refused %u, unknown %u; "
                   "arrived %u, twice %u; reports %u\n",
@@ -228,16 +255,18 @@ static void nothing_is_lost(void **state)
 static int tell_seed_of_failure(void **state)
 {
     (void)state;
-    if (current_seed != UINT64_MAX)
-        tell_seed();
+    fputs(seed_line, stderr);
     return 0;
 }
 
 int main(void)
 {
+    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGALRM};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(nothing_is_lost, tell_seed_of_failure),
     };
 
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)signal(signals[i], on_signal);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
