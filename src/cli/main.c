@@ -15,6 +15,7 @@ static const struct command {
     {"sendmail", cmd_sendmail, "submit a message, as programs expect it of sendmail"},
     {"serve", cmd_serve, "run the mail server"},
     {"sink", cmd_sink, "receive test mail: count it, check it, refuse it as told"},
+    {"spool", cmd_spool, "check, export and measure the queue on disk, the server stopped"},
     {NULL, NULL, NULL},
 };
 

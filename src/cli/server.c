@@ -100,6 +100,11 @@ struct server {
 
 /* ---- configuration ---- */
 
+static const char *config_name(const struct server_options *o)
+{
+    return o->config_file ? o->config_file : "embedded defaults";
+}
+
 static void set_log(const struct config *c)
 {
     static const enum event_level levels[] = {
@@ -372,8 +377,7 @@ static void on_reload_answer(struct server *s)
     s->next_tls = (struct tls_set){0};
     tls_set_free(&old_tls);
     config_unref(&old);
-    event(EVENT_CONFIG_RELOADED, EVENT_NO_ID,
-          EV_STR("file", s->options.config_file ? s->options.config_file : "embedded defaults"));
+    event(EVENT_CONFIG_RELOADED, EVENT_NO_ID, EV_STR("file", config_name(&s->options)));
     (void)sd_notify(0, "READY=1");
 }
 
@@ -417,7 +421,7 @@ static void warn_of_restart(const struct server *s, const struct config *next)
     struct buf names = BUF_INIT(KIB(4));
 
     if (config_restart_needed(s->config, next, &names) > 0)
-        event(EVENT_CONFIG_REFUSED, EVENT_NO_ID, EV_SLICE("settings", buf_slice(&names)),
+        event(EVENT_CONFIG_NEEDS_RESTART, EVENT_NO_ID, EV_SLICE("settings", buf_slice(&names)),
               EV_STR("why", "these are read at start only: restart to change them"));
     buf_done(&names);
 }
@@ -536,7 +540,12 @@ static void on_status(struct loop_timer *t)
 
 static bool wants_status_line(const struct server *s)
 {
-    return s->options.status_line || s->config->log.status_line == CONFIG_STATUS_ON;
+    const struct config_log *l = &s->config->log;
+    bool log_is_on_terminal = l->target == CONFIG_LOG_STDERR && isatty(STDERR_FILENO);
+
+    if (s->options.status_line || l->status_line == CONFIG_STATUS_ON)
+        return true;
+    return l->status_line == CONFIG_STATUS_AUTO && isatty(STDOUT_FILENO) && !log_is_on_terminal;
 }
 
 static void add_status(void *ctx, struct json_out *j)
@@ -759,6 +768,8 @@ int server_new(struct server **ret, const struct server_options *options, struct
     }
     if (r == 0) {
         set_log(s->config);
+        event(EVENT_SERVER_STARTING, EVENT_NO_ID, EV_STR("config", config_name(options)),
+              EV_STR("hostname", s->config->server.hostname));
         r = start_all(s, why);
     }
     if (r < 0) {

@@ -183,7 +183,7 @@ static const struct setting main_list[] = {
      .what = "The longest the record of a delivery waits to be durable; a crash before may send "
              "that message twice."},
     {"spool.messages_max", VALUE_NUMBER, AT(spool.messages_max), .def = "10000000",
-     RANGE(1000, 1000000000), .reload = true,
+     RANGE(1000, 60000000), .reload = true,
      .what = "Messages in the queue, counted once for each destination, before new mail is "
              "refused with 452."},
 
@@ -302,7 +302,8 @@ static const struct setting main_list[] = {
     {"log.target", VALUE_ENUM, AT(log.target), .def = "stderr", .words = target_words,
      .reload = true, .what = "Where lines go: standard error, the systemd journal, or nowhere."},
     {"log.status_line", VALUE_ENUM, AT(log.status_line), .def = "auto", .words = status_words,
-     .what = "A line of figures that renews itself; `auto`: where standard error is a terminal."},
+     .what = "A line of figures that renews itself, on standard output; `auto`: where that is a "
+             "terminal and the log goes elsewhere."},
 };
 
 const struct settings settings_main = {main_list, ARRAY_SIZE(main_list), 0};

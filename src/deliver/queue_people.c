@@ -341,6 +341,8 @@ static bool act_on_one(void *ctx, const struct schedule_entry *e, const struct q
     a->result->matched++;
     a->result->done += r == 0;
     a->result->busy += r == -EBUSY;
+    if (r == 0 && a->action == QUEUE_REMOVE)
+        counter_add(COUNTER_MESSAGES_REMOVED, 1);
     event(EVENT_QUEUE_ACTION, e->id, EV_STR("action", action_name(a->action)),
           EV_SLICE("destination", destination), EV_ERR("result", r));
     return true;

@@ -48,11 +48,10 @@ enum event_level {
     X(EVENT_SERVER_READY, "server_ready", EVENT_NOTICE, COUNTER_NONE)                              \
     X(EVENT_SERVER_STOPPING, "server_stopping", EVENT_NOTICE, COUNTER_NONE)                        \
     X(EVENT_SERVER_STOPPED, "server_stopped", EVENT_NOTICE, COUNTER_NONE)                          \
-    X(EVENT_SERVER_FAILED, "server_failed", EVENT_ERROR, COUNTER_NONE)                             \
     X(EVENT_CONFIG_RELOADED, "config_reloaded", EVENT_NOTICE, COUNTER_NONE)                        \
     X(EVENT_CONFIG_REFUSED, "config_refused", EVENT_ERROR, COUNTER_NONE)                           \
+    X(EVENT_CONFIG_NEEDS_RESTART, "config_needs_restart", EVENT_WARNING, COUNTER_NONE)             \
     X(EVENT_LISTENER_OPENED, "listener_opened", EVENT_INFO, COUNTER_NONE)                          \
-    X(EVENT_LISTENER_FAILED, "listener_failed", EVENT_ERROR, COUNTER_NONE)                         \
     X(EVENT_CLIENT_CONNECTED, "client_connected", EVENT_DEBUG, COUNTER_CONNECTIONS_IN)             \
     X(EVENT_CLIENT_REFUSED, "client_refused", EVENT_INFO, COUNTER_CONNECTIONS_REFUSED)             \
     X(EVENT_CLIENT_DISCONNECTED, "client_disconnected", EVENT_DEBUG, COUNTER_NONE)                 \
@@ -65,7 +64,6 @@ enum event_level {
     X(EVENT_MESSAGE_DEFERRED, "message_deferred", EVENT_INFO, COUNTER_MESSAGES_DEFERRED)           \
     X(EVENT_MESSAGE_FAILED, "message_failed", EVENT_NOTICE, COUNTER_MESSAGES_FAILED)               \
     X(EVENT_MESSAGE_EXPIRED, "message_expired", EVENT_NOTICE, COUNTER_MESSAGES_EXPIRED)            \
-    X(EVENT_MESSAGE_REMOVED, "message_removed", EVENT_INFO, COUNTER_MESSAGES_REMOVED)              \
     X(EVENT_DSN_QUEUED, "dsn_queued", EVENT_INFO, COUNTER_DSN_SENT)                                \
     X(EVENT_DSN_DROPPED, "dsn_dropped", EVENT_NOTICE, COUNTER_NONE)                                \
     X(EVENT_QUEUE_ACTION, "queue_action", EVENT_NOTICE, COUNTER_NONE)                              \
@@ -81,7 +79,6 @@ enum event_level {
     X(EVENT_SPOOL_NOTE, "spool_note", EVENT_NOTICE, COUNTER_NONE)                                  \
     X(EVENT_SPOOL_DAMAGE, "spool_damage", EVENT_ERROR, COUNTER_SPOOL_DAMAGE)                       \
     X(EVENT_SPOOL_ERROR, "spool_error", EVENT_ERROR, COUNTER_SPOOL_ERRORS)                         \
-    X(EVENT_PRESSURE, "pressure", EVENT_WARNING, COUNTER_NONE)                                     \
     X(EVENT_CONTROL, "control", EVENT_INFO, COUNTER_NONE)                                          \
     X(EVENT_SLOW_CALLBACK, "slow_callback", EVENT_WARNING, COUNTER_SLOW_CALLBACKS)                 \
     X(EVENT_LOG_DROPPED, "log_dropped", EVENT_WARNING, COUNTER_NONE)                               \

@@ -323,7 +323,8 @@ static void committed(struct parcel *p, void *receiver)
     if (sub->session)
         session_committed(sub->session, result, sub->id);
     if (result < 0) {
-        submission_free(sub);
+        sub->session = NULL;
+        post_abort(sub); /* the extents appended before are given back */
         return;
     }
     buf_done(&sub->filling);

@@ -14,10 +14,15 @@
 #define DIR_NAME "damaged"
 #define RAW_BYTES_MAX MIB(1)
 
+/* A spool open for reading only writes nothing here either: then only the report is wanted. */
 static int write_file(struct spool *sp, const char *name, struct slice bytes)
 {
     struct fs_file *f = NULL;
-    int r = fs_open(sp->fs, name, FS_WRITE | FS_CREATE | FS_TRUNCATE, &f);
+    int r;
+
+    if (sp->config.read_only)
+        return 0;
+    r = fs_open(sp->fs, name, FS_WRITE | FS_CREATE | FS_TRUNCATE, &f);
 
     if (r < 0)
         return r;
@@ -64,11 +69,12 @@ static int write_body(struct spool *sp, uint64_t id, struct slice extents,
     char text[ID_TEXT_MAX], name[64];
     struct fs_file *f = NULL;
     uint64_t off = 0;
-    int r;
+    int r = 0;
 
     (void)id_format(id, text);
     (void)snprintf(name, sizeof(name), DIR_NAME "/%s.body", text);
-    r = fs_open(sp->fs, name, FS_WRITE | FS_CREATE | FS_TRUNCATE, &f);
+    if (!sp->config.read_only)
+        r = fs_open(sp->fs, name, FS_WRITE | FS_CREATE | FS_TRUNCATE, &f);
     for (size_t i = 0; r == 0 && i + EXTENT_ENTRY_BYTES <= extents.len; i += EXTENT_ENTRY_BYTES) {
         struct spool_extent x = extent_decode(extents.ptr + i);
 
@@ -77,10 +83,11 @@ static int write_body(struct spool *sp, uint64_t id, struct slice extents,
             *ret_bad = x;
             *ret_has_bad = true;
         }
-        r = fs_write(f, buf_slice(&body), off);
+        if (f)
+            r = fs_write(f, buf_slice(&body), off);
         off += buf_len(&body);
     }
-    if (r == 0)
+    if (r == 0 && f)
         r = fs_sync(f);
     fs_close(&f);
     buf_done(&raw);
@@ -97,7 +104,30 @@ static void report_at(struct spool *sp, uint64_t id, uint32_t slot, uint64_t off
     spool_damage(sp, name, off, id, what);
 }
 
-/* Writes the message's parts; where the damage is goes to the report. */
+/* Says what is damaged, and what became of the message. */
+static void report_damage(struct spool *sp, const struct entry *e, bool has_envelope, int loaded,
+                          const struct spool_extent *bad, int result)
+{
+    const char *then = sp->config.read_only ? ""
+                       : result < 0         ? "; the message could not be set aside"
+                                            : "; the message was set aside";
+    char what[128];
+
+    (void)snprintf(what, sizeof(what), "%s cannot be read%s",
+                   bad            ? "a part of the body"
+                   : loaded == 0  ? "the message"
+                   : has_envelope ? "the record of attempts"
+                                  : "the envelope",
+                   then);
+    if (bad)
+        report_at(sp, e->id, slot_of_seq(sp, bad->segment), bad->offset, what);
+    else if (has_envelope && e->mark_bytes)
+        report_at(sp, e->id, e->mark_slot, e->mark_off, what);
+    else
+        report_at(sp, e->id, e->slot, e->off, what);
+}
+
+/* Writes the message's parts, as far as they can be read. */
 static int salvage(struct spool *sp, const struct entry *e)
 {
     struct buf raw = BUF_INIT(record_bytes(RECORD_LEN_MAX));
@@ -105,7 +135,7 @@ static int salvage(struct spool *sp, const struct entry *e)
     struct message_parts parts = {0};
     struct spool_extent bad = {0};
     bool has_bad = false;
-    int loaded, r = fs_make_dir(sp->fs, DIR_NAME);
+    int loaded, r = sp->config.read_only ? 0 : fs_make_dir(sp->fs, DIR_NAME);
 
     loaded = message_load(sp, e, &raw, &parts, &marks);
     if (r == 0 && buf_len(&raw) > 0 && !parts.envelope.ptr)
@@ -117,18 +147,9 @@ static int salvage(struct spool *sp, const struct entry *e)
         if (r == 0)
             r = write_body(sp, e->id, parts.extents, &bad, &has_bad);
     }
-    if (r == 0)
+    if (r == 0 && !sp->config.read_only)
         r = fs_sync_dir(sp->fs);
-    if (has_bad)
-        report_at(sp, e->id, slot_of_seq(sp, bad.segment), bad.offset,
-                  r < 0 ? "a part of the body cannot be read, and the rest could not be set aside"
-                        : "a part of the body cannot be read; the message was set aside");
-    else if (loaded < 0 && parts.envelope.ptr)
-        report_at(sp, e->id, e->mark_slot, e->mark_off,
-                  "the marks cannot be read; the message was set aside");
-    else
-        report_at(sp, e->id, e->slot, e->off,
-                  "the message's record cannot be read; it was set aside");
+    report_damage(sp, e, parts.envelope.ptr, loaded, has_bad ? &bad : NULL, r);
     buf_done(&raw);
     buf_done(&marks);
     return r;
@@ -137,14 +158,11 @@ static int salvage(struct spool *sp, const struct entry *e)
 int set_aside(struct spool *sp, uint32_t n)
 {
     struct entry e;
-    int r = 0;
+    int r;
 
     if (!batch_view(sp, n, &e))
         return -ENOENT;
-    if (sp->config.read_only)
-        report_at(sp, e.id, e.slot, e.off, "the message cannot be read");
-    else
-        r = salvage(sp, &e);
+    r = salvage(sp, &e);
     if (r == 0 && !sp->config.read_only)
         r = remove_append(sp, e.id);
     if (r < 0 || sp->config.read_only) {

@@ -103,6 +103,11 @@ void spool_unreserve(struct spool *sp, uint64_t bytes)
         atomic_store(&sp->trim_due, true);
 }
 
+void spool_reserve_again(struct spool *sp, uint64_t bytes)
+{
+    atomic_fetch_add(&sp->reserved, bytes);
+}
+
 void spool_get_stat(struct spool *sp, struct spool_stat *ret)
 {
     uint64_t room, taken, growable = segment_can_grow(sp);

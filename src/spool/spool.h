@@ -149,7 +149,8 @@ MUST_CHECK int spool_remove(struct spool *sp, uint64_t id);
 /*
  * What to do with a message whose reading gave -ERR_DAMAGED: writes what can still be read to the
  * sub-directory damaged/ (ID.envelope, ID.marks, ID.body), reports it, and removes the message.
- * 0, -ENOENT, or the error of writing there: then it stays and reading it goes on to fail.
+ * 0, -ENOENT, or the error of writing there: then it stays and reading it goes on to fail. With a
+ * spool opened for reading only it reports where the damage is, and does nothing else.
  */
 MUST_CHECK int spool_set_aside(struct spool *sp, uint64_t id);
 

@@ -200,6 +200,8 @@ void entry_forget(struct spool *sp, uint32_t n);
 bool entry_needs_slot(const struct spool *sp, const struct entry *e, uint32_t slot);
 
 /* ---- spool.c ---- */
+/* Gives back what a commit used of its reservation, after its sync failed. */
+void spool_reserve_again(struct spool *sp, uint64_t bytes);
 int mark_append(struct spool *sp, uint64_t id, struct slice mark);
 int rewrite_append(struct spool *sp, uint64_t id, struct slice envelope);
 int remove_append(struct spool *sp, uint64_t id);

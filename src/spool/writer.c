@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "io/thread.h"
+#include "spool/spool_int.h"
 
 #define TICK_BYTES KIB(512)
 #define TICK_BUSY_EVERY 8 /* syncs between background steps while requests keep coming */
@@ -82,12 +83,17 @@ static void answer_list(struct spool_request *r, int result, struct woken *woken
     }
 }
 
-/* What came as the commit's data is ours to give back; the other extents are the sender's. */
-static void abort_last_extents(struct spool_writer *w, const struct spool_request *r)
+/* What came as the commit's data is ours to give back, and what it used of its reservation; the
+ * other extents are the sender's. */
+static void take_back(struct spool_writer *w, const struct spool_request *r)
 {
-    for (; r; r = r->private_next)
-        if (r->op == SPOOL_OP_COMMIT && r->data.len > 0)
+    for (; r; r = r->private_next) {
+        if (r->op != SPOOL_OP_COMMIT)
+            continue;
+        if (r->data.len > 0)
             spool_abort(w->sp, r->id, &r->extents[r->extent_count], 1);
+        spool_reserve_again(w->sp, r->data.len + r->envelope.len);
+    }
 }
 
 static void answer_group(struct spool_writer *w, int result)
@@ -102,7 +108,7 @@ static void answer_group(struct spool_writer *w, int result)
     w->sync_now = false;
     answer_list(marks, result, &woken);
     if (result < 0)
-        abort_last_extents(w, waiting);
+        take_back(w, waiting);
     answer_list(waiting, result, &woken);
     for (size_t i = 0; i < woken.count; i++)
         mailbox_nudge(woken.boxes[i]);
@@ -121,8 +127,10 @@ static int commit(struct spool_writer *w, struct spool_request *r)
         count++;
     }
     e = spool_commit(w->sp, r->id, r->envelope, r->extents, count);
-    if (e < 0 && r->data.len > 0)
+    if (e < 0 && r->data.len > 0) {
         spool_abort(w->sp, r->id, &r->extents[r->extent_count], 1);
+        spool_reserve_again(w->sp, r->data.len);
+    }
     return e;
 }
 

@@ -33,7 +33,9 @@ struct spool_writer_config {
 enum spool_op {
     SPOOL_OP_APPEND,  /* data: body bytes -> extent. Answered when copied, not yet durable */
     SPOOL_OP_COMMIT,  /* envelope, extents, and `data`, when not empty, as the last extent.
-                         Answered after fdatasync */
+                         Answered after fdatasync. One that failed has used none of the
+                         reservation for its envelope and data, and its extents but the one of
+                         `data` are still the sender's, to ABORT */
     SPOOL_OP_ABORT,   /* extents */
     SPOOL_OP_MARK,    /* data: the mark. Answered after fdatasync: from then on readers see it */
     SPOOL_OP_REWRITE, /* data: the envelope. Answered as a mark is */

@@ -219,9 +219,13 @@ static void test_failed_sync(void **state)
                                            .extents = s.extents};
         if (i == 1)
             fs_sim_fail_at(world.fs, fs_sim_operations(world.fs) + 2, 1, -EIO);
+        assert_int_equal(spool_reserve(world.sp, 12), 0);
         assert_int_equal(ask(&s), i == 1 ? -EIO : 0);
+        if (i == 1) /* nothing of it was used */
+            spool_unreserve(world.sp, 12);
     }
     spool_get_stat(world.sp, &st);
+    assert_int_equal(st.reserved_bytes, 0);
     assert_int_equal(st.messages, 2);
     world_close(&world);
     mailbox_free(&s.box);
