@@ -350,6 +350,7 @@ static void run_queue(void *ctx)
     int64_t due_ms = queue_run(s->queue);
     int64_t delay_ms = due_ms - clock_wall_ms();
 
+    atomic_store_explicit(&s->shared.queue_is_full, queue_is_full(s->queue), memory_order_relaxed);
     if (due_ms == SCHEDULE_NEVER)
         loop_timer_stop(&s->due);
     else

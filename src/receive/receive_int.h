@@ -82,7 +82,8 @@ struct submission {
     size_t sent;                 /* of `sending`, posted */
     struct spool_extent *extents;
     uint32_t extent_count, extents_room;
-    uint64_t reserved, body_bytes;
+    uint64_t reserved, used; /* in the spool: set aside still, and taken out of that */
+    uint64_t body_bytes;
     struct buf encoded; /* the envelope */
     enum submission_refusal refusal;
     bool request_is_out, body_is_whole, is_committing, begun;

@@ -177,6 +177,7 @@ void receiver_stop(struct receiver *r)
 
 void receiver_stop_now(struct receiver *r)
 {
+    receiver_stop(r);
     stop_sessions(r, true);
 }
 

@@ -45,6 +45,7 @@ struct receive_shared {
     atomic_uint connections;
     atomic_ushort by_client[RECEIVE_CLIENT_BUCKETS];
     atomic_bool stopping;
+    atomic_bool queue_is_full; /* new mail is refused with 452 4.3.1 */
 };
 
 /* `answers` is the loop's mailbox; `tls` has one entry a listener, NULL where TLS is off. All are

@@ -40,6 +40,7 @@ struct session {
     uint32_t bucket, errors;
     uint16_t messages;
     bool in_feed, is_dead, is_esmtp, commit_is_out, awaits_command;
+    bool peer_is_done; /* it closed its side, and waits for our last reply */
     uint8_t helo_len;
     char helo[HELO_MAX];
     char ip[ADDR_TEXT_MAX];
@@ -243,11 +244,12 @@ static struct smtp_decision on_mail(void *ctx, const struct smtp_mail *mail)
     sub = submission_new(s->receiver, s);
     if (!sub)
         return no_memory();
-    if (submission_reserve(sub, mail->size) < 0) {
+    if (atomic_load_explicit(&s->receiver->shared->queue_is_full, memory_order_relaxed) ||
+        submission_reserve(sub, mail->size) < 0) {
         submission_abort(&sub);
         event(EVENT_MESSAGE_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip),
               EV_SLICE("from", smtp_address_mailbox(&mail->sender)), EV_UINT("size", mail->size),
-              EV_UINT("code", 452), EV_STR("why", "the spool has no room for it"));
+              EV_UINT("code", 452), EV_STR("why", "the queue has no room for it"));
         counter_add(COUNTER_REFUSED_4XX, 1);
         return no_space();
     }
@@ -447,6 +449,8 @@ static void after_feed(struct session *s, enum smtp_server_next next)
     switch (next) {
     case SMTP_SERVER_MORE:
         flush(s);
+        if (s->peer_is_done)
+            session_end(s);
         break;
     case SMTP_SERVER_WAIT: /* most clients wait for their reply, and need not be paused */
     case SMTP_SERVER_PAUSED:
@@ -549,6 +553,10 @@ static void on_end(void *ctx, int err)
 {
     struct session *s = ctx;
 
+    if (err == 0 && s->commit_is_out) { /* it may still read that its message is taken */
+        s->peer_is_done = true;
+        return;
+    }
     if (smtp_server_in_transaction(&s->smtp))
         event(EVENT_CLIENT_LOST, EVENT_NO_ID, EV_STR("client", s->ip), EV_SLICE("helo", helo_of(s)),
               EV_STR("why", "it closed in the middle of a message"), EV_ERR("error", err));
@@ -566,6 +574,7 @@ static const struct stream_handler stream_handler = {
 
 /* ---- the beginning ---- */
 
+/* The session may be gone after it. */
 static void greet(struct session *s)
 {
     const struct config *c = config_of(s);

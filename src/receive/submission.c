@@ -268,6 +268,7 @@ static void post_abort(struct submission *sub)
 static void reserve_used(struct submission *sub, uint64_t bytes)
 {
     sub->reserved -= MIN_OF(sub->reserved, bytes);
+    sub->used += bytes;
 }
 
 static void appended(struct parcel *p, void *receiver)
@@ -429,11 +430,12 @@ static void advance(struct submission *sub)
         session_resume_body(sub->session);
 }
 
-static void keep_reserve(struct submission *sub)
+/* Room for the body so far and an envelope of that size, and `more` for what comes. */
+static void keep_reserve(struct submission *sub, uint64_t envelope_bytes, uint64_t more)
 {
-    uint64_t needed = sub->body_bytes + buf_len(&sub->texts) + RECORD_OVERHEAD;
+    uint64_t needed = sub->body_bytes + envelope_bytes, have = sub->used + sub->reserved;
 
-    if (needed > sub->reserved && submission_reserve(sub, needed - sub->reserved + RESERVE_STEP))
+    if (needed > have && submission_reserve(sub, needed - have + more) < 0)
         refuse(sub, -ENOSPC);
 }
 
@@ -442,7 +444,7 @@ bool submission_body(struct submission *sub, struct slice body)
     header_scan_feed(&sub->scan, body);
     sub->body_bytes += body.len;
     if (sub->refusal == SUBMISSION_FINE)
-        keep_reserve(sub);
+        keep_reserve(sub, buf_len(&sub->texts) + RECORD_OVERHEAD, RESERVE_STEP);
     if (sub->refusal != SUBMISSION_FINE)
         return true;
     if (buf_add(&sub->filling, body) < 0)
@@ -462,6 +464,8 @@ int submission_commit(struct submission *sub, struct slice client_ip, struct sli
 {
     if (encode_envelope(sub, client_ip, helo, listener_name) < 0 || room_for_extents(sub, 3) < 0)
         refuse(sub, -ENOMEM);
+    if (sub->refusal == SUBMISSION_FINE)
+        keep_reserve(sub, buf_len(&sub->encoded), 0);
     if (sub->refusal != SUBMISSION_FINE && !sub->request_is_out) {
         int err = refusal_error(sub->refusal);
 

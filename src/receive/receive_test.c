@@ -1,0 +1,704 @@
+/*
+ * receive/receive_test.c - sessions over loopback sockets into a real spool with its writer: a
+ * loop in its own thread, the test as client and as the queue thread.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "io/fs.h"
+#include "io/loop.h"
+#include "io/mailbox.h"
+#include "io/thread.h"
+#include "io/tls.h"
+#include "message/envelope.h"
+#include "receive/receiver.h"
+#include "spool/spool.h"
+#include "spool/writer.h"
+
+#define PATIENCE_S 20
+#define MESSAGES_MAX 512
+#define BOX_MS 20
+
+enum order_kind { ORDER_ASK, ORDER_STOP, ORDER_STOP_NOW };
+
+struct fixture {
+    char folder[64];
+    struct fs *fs;
+    struct spool *sp;
+    struct spool_writer *writer;
+    const struct config *config;
+    struct tls_config *tls;
+    struct loop *loop;
+    struct mailbox *answers, *queue;
+    struct receive_shared shared;
+    struct receiver *receiver;
+    struct addr bound;
+    struct thread thread;
+    uint64_t ids[MESSAGES_MAX]; /* as the queue thread gets them */
+    size_t count;
+};
+
+struct order {
+    struct parcel parcel;
+    struct fixture *f;
+    enum order_kind kind;
+    size_t busy;
+    bool is_done;
+};
+
+/* ---- the server ---- */
+
+static void on_committed(void *ctx, uint64_t id, struct slice envelope)
+{
+    struct fixture *f = ctx;
+
+    assert_true(f->count < MESSAGES_MAX && envelope.len > 0);
+    f->ids[f->count++] = id;
+}
+
+static void order_answered(struct parcel *p, void *receiver)
+{
+    (void)receiver;
+    CONTAINER_OF(p, struct order, parcel)->is_done = true;
+}
+
+static void on_order(struct parcel *p, void *receiver)
+{
+    struct order *o = CONTAINER_OF(p, struct order, parcel);
+    struct fixture *f = receiver;
+
+    if (o->kind == ORDER_STOP)
+        receiver_stop(f->receiver);
+    else if (o->kind == ORDER_STOP_NOW)
+        receiver_stop_now(f->receiver);
+    o->busy = receiver_busy(f->receiver);
+    p->deliver = order_answered;
+    mailbox_post(f->queue, p);
+}
+
+/* Returns how busy the receiver is. */
+static size_t order(struct fixture *f, enum order_kind kind)
+{
+    struct order o = {.parcel.deliver = on_order, .kind = kind};
+
+    mailbox_post(f->answers, &o.parcel);
+    while (!o.is_done)
+        (void)mailbox_receive(f->queue, BOX_MS * UINT64_C(1000000));
+    return o.busy;
+}
+
+static void run_loop(void *ctx)
+{
+    loop_run(((struct fixture *)ctx)->loop);
+}
+
+static struct config *read_config(const char *more)
+{
+    char text[2000];
+    struct buf why = BUF_INIT(CONFIG_WHY_MAX);
+    struct config *c = NULL;
+
+    (void)snprintf(text, sizeof(text),
+                   "server: {hostname: test.example}\n"
+                   "listeners: [{address: \"127.0.0.1:0\", name: main}]\n%s",
+                   more);
+    if (config_load_text("test", slice_str(text), NULL, 0, &c, &why) < 0)
+        fail_msg("%s", buf_cstr(&why));
+    buf_done(&why);
+    return c;
+}
+
+static void note_damage(void *ctx, const char *file, uint64_t offset, uint64_t id, const char *what)
+{
+    (void)ctx;
+    (void)id;
+    fail_msg("%s at %llu: %s", file, (unsigned long long)offset, what);
+}
+
+static void open_spool(struct fixture *f, const struct spool_config *config)
+{
+    struct spool_report report = {.damage = note_damage};
+    struct spool_writer_config wc = {
+        .commit_delay_us = 2000, .commit_batch_bytes = MIB(4), .lazy_sync_ms = 50};
+    struct buf why = BUF_INIT(4096);
+
+    (void)snprintf(f->folder, sizeof(f->folder), "/tmp/penstock-receive-XXXXXX");
+    assert_non_null(mkdtemp(f->folder));
+    assert_int_equal(fs_posix_open(f->folder, false, &f->fs, &why), 0);
+    assert_int_equal(spool_open(&f->sp, f->fs, config, &report, &why), 0);
+    assert_int_equal(spool_writer_start(&f->writer, f->sp, &wc), 0);
+    buf_done(&why);
+}
+
+static void setup(struct fixture *f, const char *config, uint64_t spool_max_bytes)
+{
+    struct spool_config sc = {.segment_bytes = MIB(1),
+                              .max_bytes = spool_max_bytes,
+                              .spare_segments = 2,
+                              .first_id = 1000};
+    struct buf why = BUF_INIT(4096);
+
+    *f = (struct fixture){.count = 0};
+    open_spool(f, &sc);
+    f->config = read_config(config);
+    assert_int_equal(tls_config_new_self_signed("test.example", &f->tls, &why), 0);
+    assert_int_equal(loop_new(&f->loop), 0);
+    assert_int_equal(mailbox_new_on_loop(&f->answers, f->loop, f), 0);
+    assert_int_equal(mailbox_new_blocking(&f->queue, f), 0);
+    f->shared.spool = f->sp;
+    f->shared.writer = f->writer;
+    f->shared.queue = f->queue;
+    f->shared.committed = on_committed;
+    f->shared.committed_ctx = f;
+    assert_int_equal(
+        receiver_new(&f->receiver, f->loop, f->answers, &f->shared, f->config, &f->tls), 0);
+    assert_int_equal(receiver_listen(f->receiver, &f->bound, &why), 0);
+    assert_int_equal(thread_start(&f->thread, "loop", run_loop, f), 0);
+    buf_done(&why);
+}
+
+static void remove_folder(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *d;
+    char path[512];
+
+    while (dir && (d = readdir(dir))) {
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, d->d_name);
+        if (unlink(path) < 0)
+            (void)rmdir(path);
+    }
+    if (dir)
+        (void)closedir(dir);
+    (void)rmdir(folder);
+}
+
+/* Stops all; nothing may be left set aside in the spool. */
+static void teardown(struct fixture *f)
+{
+    struct spool_stat st;
+
+    while (order(f, ORDER_STOP_NOW) > 0)
+        ;
+    spool_get_stat(f->sp, &st);
+    loop_stop(f->loop);
+    thread_join(&f->thread);
+    spool_writer_stop(&f->writer);
+    while (mailbox_receive(f->queue, 0) > 0)
+        ;
+    spool_get_stat(f->sp, &st);
+    assert_int_equal(st.reserved_bytes, 0);
+    assert_int_equal(st.messages, f->count);
+    assert_int_equal(atomic_load(&f->shared.connections), 0);
+    receiver_free(&f->receiver);
+    mailbox_free(&f->answers);
+    mailbox_free(&f->queue);
+    loop_free(&f->loop);
+    spool_close(&f->sp);
+    fs_free(&f->fs);
+    tls_config_unref(&f->tls);
+    config_unref(&f->config);
+    remove_folder(f->folder);
+}
+
+static void wait_messages(struct fixture *f, size_t count)
+{
+    for (int i = 0; f->count < count && i < PATIENCE_S * 1000 / BOX_MS; i++)
+        (void)mailbox_receive(f->queue, BOX_MS * UINT64_C(1000000));
+    assert_int_equal(f->count, count);
+}
+
+/* Some connections may not have been accepted yet: only what they leave behind tells. */
+static void wait_quiet(struct fixture *f)
+{
+    struct spool_stat st = {.reserved_bytes = 1};
+
+    for (int i = 0; i < PATIENCE_S * 1000 / BOX_MS; i++) {
+        size_t busy = order(f, ORDER_ASK);
+
+        spool_get_stat(f->sp, &st);
+        if (busy == 0 && st.reserved_bytes == 0 && st.messages == f->count)
+            break;
+        (void)mailbox_receive(f->queue, BOX_MS * UINT64_C(1000000));
+    }
+    assert_int_equal(st.reserved_bytes, 0);
+}
+
+/* ---- a client ---- */
+
+static int dial(struct fixture *f)
+{
+    struct timeval patience = {.tv_sec = PATIENCE_S};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(connect(fd, &f->bound.u.any, f->bound.len), 0);
+    return fd;
+}
+
+static void say_bytes(int fd, const char *text, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+
+        assert_true(n > 0);
+        text += n;
+        len -= (size_t)n;
+    }
+}
+
+static void say(int fd, const char *text)
+{
+    say_bytes(fd, text, strlen(text));
+}
+
+/* One whole reply; its last line must begin with `want`. */
+static void hear(int fd, const char *want)
+{
+    char line[2048];
+    size_t len;
+
+    do {
+        len = 0;
+        do {
+            ssize_t n = recv(fd, line + len, 1, 0);
+
+            if (n <= 0)
+                fail_msg("no reply, where %s is due", want);
+            len += (size_t)n;
+        } while (line[len - 1] != '\n' && len < sizeof(line) - 1);
+        line[len] = '\0';
+    } while (len > 3 && line[3] == '-');
+    if (strncmp(line, want, strlen(want)) != 0)
+        fail_msg("'%s' is no '%s'", line, want);
+}
+
+static void hear_end(int fd)
+{
+    char byte;
+    ssize_t n = recv(fd, &byte, 1, 0);
+
+    assert_true(n == 0 || (n < 0 && errno == ECONNRESET));
+    (void)close(fd);
+}
+
+static int greeted(struct fixture *f)
+{
+    int fd = dial(f);
+
+    hear(fd, "220 test.example");
+    say(fd, "EHLO client.example\r\n");
+    hear(fd, "250 ");
+    return fd;
+}
+
+static int in_data(struct fixture *f)
+{
+    int fd = greeted(f);
+
+    say(fd, "MAIL FROM:<a@b.example>\r\n");
+    hear(fd, "250 2.1.0");
+    say(fd, "RCPT TO:<c@d.example>\r\n");
+    hear(fd, "250 2.1.5");
+    say(fd, "DATA\r\n");
+    hear(fd, "354");
+    return fd;
+}
+
+static void quit(int fd)
+{
+    say(fd, "QUIT\r\n");
+    hear(fd, "221");
+    hear_end(fd);
+}
+
+/* The stored body behind our Received field. */
+static size_t read_body(struct fixture *f, uint64_t id, uint8_t *to, size_t size)
+{
+    struct spool_reader r;
+    struct buf envelope = BUF_INIT(SPOOL_ENVELOPE_MAX);
+    struct envelope e;
+    struct recipient recipients[4];
+    struct slice text;
+    size_t len = 0, at = 0;
+    ptrdiff_t n;
+
+    assert_int_equal(spool_read(f->sp, id, false, &r, &envelope, NULL), 0);
+    while ((n = spool_read_body(&r, false, to + len, size - len)) > 0)
+        len += (size_t)n;
+    assert_int_equal(n, 0);
+    spool_read_done(&r);
+    assert_int_equal(envelope_decode(buf_slice(&envelope), recipients, 4, &e), 0);
+    assert_int_equal(e.body_bytes, len);
+    assert_true(slice_eq(e.client_name, SLICE_LIT("main")));
+    assert_true(slice_eq(e.client_ip, SLICE_LIT("127.0.0.1")));
+    assert_true(slice_eq(e.client_helo, SLICE_LIT("client.example")));
+    buf_done(&envelope);
+    text = slice_make(to, len);
+    assert_true(slice_has_prefix(text, SLICE_LIT("Received: from client.example ")));
+    do {
+        at += (size_t)slice_find(slice_from(text, at), '\n') + 1;
+    } while (at < len && (to[at] == ' ' || to[at] == '\t'));
+    memmove(to, to + at, len - at);
+    return len - at;
+}
+
+/* ---- tests ---- */
+
+static void test_message(void **state)
+{
+    static const char body[] = "Subject: x\r\n\r\n.dot\r\nend\r\n";
+    uint8_t got[4096];
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    setup(&f, "", 0);
+    fd = in_data(&f);
+    say(fd, "Subject: x\r\n\r\n..dot\r\nend\r\n.\r\n");
+    hear(fd, "250 2.0.0 Ok: queued as ");
+    wait_messages(&f, 1);
+    assert_int_equal(read_body(&f, f.ids[0], got, sizeof(got)), strlen(body));
+    assert_memory_equal(got, body, strlen(body));
+    quit(fd);
+    teardown(&f);
+}
+
+static void test_large_bodies(void **state)
+{
+    enum { LINE = 80, LINES = 60000 };
+    char *body = malloc(LINE * LINES + 8), last[8];
+    uint8_t *got = malloc(LINE * LINES + 4096);
+    struct fixture f;
+    int fds[3];
+
+    (void)state;
+    assert_true(body && got);
+    for (size_t i = 0; i < LINES; i++)
+        (void)snprintf(body + i * LINE, LINE + 1, "%078zu\r\n", i);
+    memcpy(body + LINE * LINES, ".\r\n", 3);
+    setup(&f, "", 0);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        fds[i] = in_data(&f);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) { /* with and without a gap before the end */
+        say_bytes(fds[i], body, LINE * LINES + (i ? 3 : 0));
+        (void)snprintf(last, sizeof(last), "%s", i ? "" : ".\r\n");
+        say(fds[i], last);
+        hear(fds[i], "250 2.0.0 Ok");
+    }
+    wait_messages(&f, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(read_body(&f, f.ids[i], got, LINE * LINES + 4096), LINE * LINES);
+        assert_memory_equal(got, body, LINE * LINES);
+        quit(fds[i]);
+    }
+    free(body);
+    free(got);
+    teardown(&f);
+}
+
+static const char whole_session[] = "EHLO client.example\r\nMAIL FROM:<a@b.example> SIZE=100\r\n"
+                                    "RCPT TO:<c@d.example>\r\nDATA\r\nSubject: x\r\n\r\n.\r\n"
+                                    "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
+                                    "BDAT 3\r\nx\r\nBDAT 0 LAST\r\nQUIT\r\n";
+
+/* Whoever goes away, at whatever byte, leaves nothing behind but whole messages. */
+static void test_cut_at_every_byte(void **state)
+{
+    struct fixture f;
+    struct linger reset = {.l_onoff = 1};
+
+    (void)state;
+    setup(&f, "", 0);
+    for (size_t cut = 1; cut < sizeof(whole_session); cut++) {
+        int fd = dial(&f);
+
+        say_bytes(fd, whole_session, cut);
+        if (cut % 3 == 0) /* a reset, not a farewell */
+            assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        (void)close(fd);
+    }
+    wait_quiet(&f);
+    teardown(&f);
+}
+
+static void test_pipeline(void **state)
+{
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    setup(&f, "", 0);
+    fd = dial(&f);
+    say(fd, whole_session);
+    hear(fd, "220");
+    hear(fd, "250 ");
+    hear(fd, "250 2.1.0");
+    hear(fd, "250 2.1.5");
+    hear(fd, "354");
+    hear(fd, "250 2.0.0 Ok");
+    hear(fd, "250 2.1.0");
+    hear(fd, "250 2.1.5");
+    hear(fd, "250");
+    hear(fd, "250 2.0.0 Ok");
+    hear(fd, "221");
+    hear_end(fd);
+    wait_messages(&f, 2);
+    teardown(&f);
+}
+
+/* A client that closes its side behind the message still reads that it was taken. */
+static void test_half_closed(void **state)
+{
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    setup(&f, "", 0);
+    for (int i = 0; i < 8; i++) {
+        fd = in_data(&f);
+        say(fd, "x\r\n.\r\n");
+        assert_int_equal(shutdown(fd, SHUT_WR), 0);
+        hear(fd, "250 2.0.0 Ok");
+        hear_end(fd);
+    }
+    wait_messages(&f, 8);
+    teardown(&f);
+}
+
+static void test_starttls_injection(void **state)
+{
+    struct fixture f;
+    char reply[200] = "";
+    ssize_t n;
+    int fd;
+
+    (void)state;
+    setup(&f, "", 0);
+    fd = greeted(&f);
+    say(fd, "STARTTLS\r\nMAIL FROM:<evil@b.example>\r\nRCPT TO:<c@d.example>\r\n");
+    n = recv(fd, reply, sizeof(reply) - 1, 0);
+    assert_true(n > 3);
+    do { /* at most the 220: the plain text behind it is a bad handshake, or refused */
+        reply[n] = '\0';
+        assert_null(strstr(reply, "250 2.1"));
+    } while ((n = recv(fd, reply, sizeof(reply) - 1, 0)) > 0);
+    (void)close(fd);
+    teardown(&f);
+}
+
+/* A stop waits for what is being stored, and its client hears of it. */
+static void test_stop_with_a_commit_out(void **state)
+{
+    struct spool_writer_config slow = {
+        .commit_delay_us = 300000, .commit_batch_bytes = MIB(64), .lazy_sync_ms = 50};
+    struct fixture f;
+    int fd, other, idle;
+
+    (void)state;
+    setup(&f, "", 0);
+    spool_writer_set_config(f.writer, &slow);
+    idle = greeted(&f);
+    other = in_data(&f); /* somebody who could join the group keeps it open */
+    fd = in_data(&f);
+    say(fd, "x\r\n.\r\n");
+    assert_true(order(&f, ORDER_STOP) >= 2);
+    hear(idle, "421 4.3.2");
+    hear_end(idle);
+    hear(fd, "250 2.0.0 Ok");
+    wait_messages(&f, 1);
+    say(other, "y\r\n.\r\n");
+    hear(other, "250 2.0.0 Ok");
+    wait_messages(&f, 2);
+    assert_int_equal(order(&f, ORDER_STOP), 0);
+    hear(fd, "421");
+    hear_end(fd);
+    hear(other, "421");
+    hear_end(other);
+    teardown(&f);
+}
+
+/* At the end of patience the message is kept or not, but no 421 says that it is not. */
+static void test_stop_now_with_a_commit_out(void **state)
+{
+    struct spool_writer_config slow = {
+        .commit_delay_us = 300000, .commit_batch_bytes = MIB(64), .lazy_sync_ms = 50};
+    struct fixture f;
+    int fd, other;
+
+    (void)state;
+    setup(&f, "", 0);
+    spool_writer_set_config(f.writer, &slow);
+    other = in_data(&f);
+    fd = in_data(&f);
+    say(fd, "x\r\n.\r\nNOOP\r\n");
+    say(other, "half a message");
+    (void)usleep(1000); /* either order is fine */
+    (void)order(&f, ORDER_STOP_NOW);
+    hear(other, "421");
+    hear_end(other);
+    (void)close(fd);
+    teardown(&f);
+}
+
+static void test_refusals(void **state)
+{
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    setup(&f, "relay: {networks: [], domains: [in.example]}\nsmtp: {received_max: 10}\n", MIB(8));
+    fd = greeted(&f);
+    say(fd, "MAIL FROM:<a@b.example> SIZE=50000000\r\n");
+    hear(fd, "452 4.3.1");
+    say(fd, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@out.example>\r\nRCPT TO:<c@in.example>\r\n");
+    hear(fd, "250");
+    hear(fd, "550 5.7.1");
+    hear(fd, "250");
+    say(fd, "DATA\r\n");
+    hear(fd, "354");
+    for (int i = 0; i < 11; i++)
+        say(fd, "Received: from x by y; date\r\n");
+    say(fd, "\r\n.\r\n");
+    hear(fd, "554 5.4.6");
+    atomic_store(&f.shared.queue_is_full, true);
+    say(fd, "MAIL FROM:<a@b.example>\r\n");
+    hear(fd, "452 4.3.1");
+    atomic_store(&f.shared.queue_is_full, false);
+    say(fd, "MAIL FROM:<a@b.example>\r\n");
+    hear(fd, "250");
+    quit(fd);
+    teardown(&f);
+}
+
+/* Whether there is room for half of a spool of 8 MiB. */
+static bool accepts_half(int fd)
+{
+    char reply[512];
+    ssize_t n;
+
+    say(fd, "MAIL FROM:<a@b.example> SIZE=3000000\r\n");
+    n = recv(fd, reply, sizeof(reply), 0);
+    assert_true(n > 3 && reply[n - 1] == '\n');
+    return reply[0] == '2';
+}
+
+/* A body that outgrows the spool is refused at its end, and gives all of it back. */
+static void test_spool_fills(void **state)
+{
+    char block[1000];
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    memset(block, 'x', sizeof(block));
+    block[998] = '\r';
+    block[999] = '\n';
+    setup(&f, "", MIB(8));
+    for (int round = 0; round < 3; round++) {
+        fd = in_data(&f);
+        for (int i = 0; i < 12000; i++)
+            say_bytes(fd, block, sizeof(block));
+        say(fd, ".\r\n");
+        hear(fd, "452 4.3.1");
+        quit(fd);
+    }
+    wait_quiet(&f);
+    for (int i = 0; f.count == 0 && i < PATIENCE_S * 1000 / BOX_MS; i++) {
+        fd = greeted(&f); /* the spool makes use of what it got back as soon as it has time */
+        if (accepts_half(fd)) {
+            say(fd, "RCPT TO:<c@d.example>\r\nDATA\r\n");
+            hear(fd, "250");
+            hear(fd, "354");
+            say(fd, "x\r\n.\r\n");
+            hear(fd, "250 2.0.0 Ok");
+            wait_messages(&f, 1);
+        }
+        quit(fd);
+        (void)mailbox_receive(f.queue, BOX_MS * UINT64_C(1000000));
+    }
+    assert_int_equal(f.count, 1);
+    teardown(&f);
+}
+
+static void test_greeting_delay(void **state)
+{
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    setup(&f, "smtp: {greeting_delay: 50ms, early_talkers_refused: no}\n", 0);
+    fd = dial(&f);
+    say(fd, "EHLO early.example\r\n");
+    hear(fd, "220");
+    hear(fd, "250 ");
+    quit(fd);
+    teardown(&f);
+    setup(&f, "smtp: {greeting_delay: 50ms, early_talkers_refused: yes}\n", 0);
+    fd = dial(&f);
+    say(fd, "EHLO early.example\r\n");
+    hear(fd, "554");
+    hear_end(fd);
+    fd = greeted(&f);
+    quit(fd);
+    teardown(&f);
+}
+
+static void test_time_outs_and_limits(void **state)
+{
+    struct fixture f;
+    int fd, second;
+
+    (void)state;
+    setup(&f, "smtp: {connections_per_client_max: 1, time_outs: {command: 100ms, data: 100ms}}\n",
+          0);
+    fd = dial(&f);
+    hear(fd, "220");
+    second = dial(&f);
+    hear(second, "421");
+    hear_end(second);
+    hear(fd, "421");
+    hear_end(fd);
+    wait_quiet(&f);
+    fd = in_data(&f);
+    say(fd, "never ends");
+    hear(fd, "421");
+    hear_end(fd);
+    teardown(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_message),
+        cmocka_unit_test(test_large_bodies),
+        cmocka_unit_test(test_cut_at_every_byte),
+        cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_half_closed),
+        cmocka_unit_test(test_starttls_injection),
+        cmocka_unit_test(test_stop_with_a_commit_out),
+        cmocka_unit_test(test_stop_now_with_a_commit_out),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_spool_fills),
+        cmocka_unit_test(test_greeting_delay),
+        cmocka_unit_test(test_time_outs_and_limits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
