@@ -948,7 +948,7 @@ void queue_entry_finished(struct parcel *p, void *receiver)
         break;
     case ATTEMPT_DAMAGED:
         set_aside(q, entry->id);
-        /* fall through */
+        __attribute__((fallthrough));
     case ATTEMPT_GONE:
         (void)leave_message(q, entry->id);
         schedule_done(q->schedule, entry->ref);

@@ -122,7 +122,7 @@ struct smtp_client { /* fields are private */
     uint32_t extensions, recipients_max, messages_max, messages;
     uint32_t rcpts_sent, rcpts_answered, accepted, lmtp_next;
     uint32_t replies; /* taken so far; not private: time-outs count from the last one */
-    uint8_t awaits; /* enum smtp_phase: whose reply is next */
+    uint8_t awaits;   /* enum smtp_phase: whose reply is next */
     bool used_helo, is_tls, has_failure, needs_reset, awaits_reset, needs_utf8;
     bool uses_bdat, data_sent, body_open, body_sent, end_seen;
     uint64_t resolved[SMTP_CLIENT_RECIPIENTS_MAX / 64];
