@@ -139,19 +139,6 @@ const char *buf_cstr(struct buf *b)
     return (const char *)b->ptr;
 }
 
-int buf_add_u8(struct buf *b, uint8_t v)
-{
-    return buf_push(b, v);
-}
-
-int buf_add_u16(struct buf *b, uint16_t v)
-{
-    uint8_t raw[2];
-
-    put_u16(raw, v);
-    return buf_add(b, slice_make(raw, sizeof(raw)));
-}
-
 int buf_add_u32(struct buf *b, uint32_t v)
 {
     uint8_t raw[4];

@@ -66,7 +66,5 @@ static inline bool buf_failed(const struct buf *b)
 const char *buf_cstr(struct buf *b);
 
 /* Little-endian integers, the byte order of everything Penstock writes to disk. */
-int buf_add_u8(struct buf *b, uint8_t v);
-int buf_add_u16(struct buf *b, uint16_t v);
 int buf_add_u32(struct buf *b, uint32_t v);
 int buf_add_u64(struct buf *b, uint64_t v);

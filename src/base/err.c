@@ -25,15 +25,3 @@ const char *err_str(int err)
         return s ? s : "unknown error";
     }
 }
-
-bool err_is_temporary(int err)
-{
-    switch (-err) {
-    case ERR_DNS_NONE:
-    case EINVAL:
-    case E2BIG:
-        return false;
-    default:
-        return true;
-    }
-}

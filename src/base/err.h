@@ -6,8 +6,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 #define ERR_BASE 20000
 #define ERR_DAMAGED (ERR_BASE + 1)  /* a checksum or a structure on disk is wrong */
 #define ERR_FAILED (ERR_BASE + 2)   /* the object failed earlier and only a reopen helps */
@@ -18,9 +16,3 @@
 
 /* A static, NUL-ended sentence part ("no space left on device") for 0 or a negative code. */
 const char *err_str(int err);
-
-/*
- * The one place where an error becomes "try the mail again later" (true) or "give up" (false).
- * In doubt: temporary (qmail's error_temp.c).
- */
-bool err_is_temporary(int err);

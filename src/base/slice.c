@@ -38,16 +38,6 @@ bool slice_has_suffix_case(struct slice s, struct slice suffix)
     return s.len >= suffix.len && slice_has_prefix_case(slice_from(s, s.len - suffix.len), suffix);
 }
 
-int slice_cmp(struct slice a, struct slice b)
-{
-    size_t n = MIN_OF(a.len, b.len);
-    int c = n ? memcmp(a.ptr, b.ptr, n) : 0;
-
-    if (c == 0)
-        c = (a.len > b.len) - (a.len < b.len);
-    return c;
-}
-
 struct slice slice_sub(struct slice s, size_t from, size_t len)
 {
     if (from >= s.len)

@@ -41,7 +41,6 @@ bool slice_eq_case(struct slice a, struct slice b);
 bool slice_has_prefix(struct slice s, struct slice prefix);
 bool slice_has_prefix_case(struct slice s, struct slice prefix);
 bool slice_has_suffix_case(struct slice s, struct slice suffix);
-int slice_cmp(struct slice a, struct slice b); /* <0, 0, >0: bytewise, shorter first */
 
 /* From `from` (clipped to the end) at most `len` bytes. */
 struct slice slice_sub(struct slice s, size_t from, size_t len);

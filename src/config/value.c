@@ -732,14 +732,3 @@ void value_allowed(const struct setting *s, struct buf *ret)
     if (s->optional)
         (void)buf_add_str(ret, ", or none");
 }
-
-bool value_is_set(const struct setting *s, const void *base)
-{
-    struct buf text = BUF_INIT(KIB(64));
-    bool is_set;
-
-    value_format(s, base, &text);
-    is_set = buf_len(&text) > 0;
-    buf_done(&text);
-    return is_set;
-}

@@ -80,4 +80,3 @@ void value_copy(const struct setting *to, void *base, const struct setting *from
 void value_format(const struct setting *s, const void *base, struct buf *ret);
 /* "a whole number from 1 to 50", for errors and the manual. */
 void value_allowed(const struct setting *s, struct buf *ret);
-bool value_is_set(const struct setting *s, const void *base);

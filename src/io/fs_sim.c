@@ -562,24 +562,6 @@ void fs_sim_kill(struct fs *fs)
     s->off_at = s->fail_count = 0;
 }
 
-void fs_sim_settle(struct fs *fs)
-{
-    struct sim_fs *s = sim_of(fs);
-
-    changes_settle(s, s->change_count);
-    for (size_t i = 0; i < FILES_MAX; i++) {
-        struct inode *inode = s->seen[i].inode;
-
-        if (!s->seen[i].text[0])
-            continue;
-        for (uint64_t n = 0; n < sectors(inode->allocated); n++) {
-            settle_sector(inode, n);
-            inode->dirty[n] = 0;
-        }
-        inode->disk_size = inode->size;
-    }
-}
-
 uint8_t *fs_sim_bytes(struct fs *fs, const char *name, uint64_t *ret_size)
 {
     struct name *n = name_find(sim_of(fs)->seen, name);

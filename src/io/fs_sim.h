@@ -40,8 +40,6 @@ void fs_sim_bad_range(struct fs *fs, const char *name, uint64_t offset, uint64_t
 void fs_sim_crash(struct fs *fs, bool garble);
 /* The process died and the disk goes on: what was written is there, synced or not. */
 void fs_sim_kill(struct fs *fs);
-/* Everything written so far is on disk, as after a clean shutdown. */
-void fs_sim_settle(struct fs *fs);
 
 /* Direct access to a file's present bytes, to damage them. NULL: no such file. */
 uint8_t *fs_sim_bytes(struct fs *fs, const char *name, uint64_t *ret_size);

@@ -168,11 +168,6 @@ void loop_on_slow(struct loop *loop, void (*fn)(void *ctx, uint64_t ms), void *c
     loop->on_slow_ctx = ctx;
 }
 
-struct uv_loop_s *loop_uv(struct loop *loop)
-{
-    return &loop->uv;
-}
-
 static void on_timer(uv_timer_t *timer);
 
 static void arm(struct loop *loop)

@@ -16,7 +16,6 @@
 #define LOOP_SLOW_MS 10
 
 struct loop; /* opaque */
-struct uv_loop_s;
 
 /* 0, -ENOMEM, -EMFILE. SIGPIPE is ignored in the whole process from the first loop on: a peer that
  * has gone is an error of the write. */
@@ -36,8 +35,6 @@ void loop_on_slow(struct loop *loop, void (*fn)(void *ctx, uint64_t ms), void *c
 /* Calls fn(ctx) once in every turn, before the loop waits for events: for work that many events of
  * one turn share. One such function a loop; NULL takes it away. */
 void loop_on_turn(struct loop *loop, void (*fn)(void *ctx), void *ctx);
-/* For the few modules that must give libuv a handle of their own (control's HTTP socket). */
-struct uv_loop_s *loop_uv(struct loop *loop);
 
 /*
  * A one-shot timer, a value inside the caller's struct. Start, restart and stop cost O(log n) at

@@ -760,17 +760,7 @@ unsigned smtp_client_extensions(const struct smtp_client *c)
     return c->extensions;
 }
 
-uint64_t smtp_client_size_max(const struct smtp_client *c)
-{
-    return c->size_max;
-}
-
 uint32_t smtp_client_recipients_max(const struct smtp_client *c)
 {
     return c->recipients_max;
-}
-
-bool smtp_client_is_tls(const struct smtp_client *c)
-{
-    return c->is_tls;
 }

@@ -175,6 +175,4 @@ const struct smtp_result *smtp_client_failure(const struct smtp_client *c);
 
 /* After EHLO: what the peer offers, and its limits. */
 unsigned smtp_client_extensions(const struct smtp_client *c);
-uint64_t smtp_client_size_max(const struct smtp_client *c);       /* 0: none said */
 uint32_t smtp_client_recipients_max(const struct smtp_client *c); /* LIMITS RCPTMAX, or ours */
-bool smtp_client_is_tls(const struct smtp_client *c);
