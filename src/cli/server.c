@@ -45,6 +45,7 @@
 #define STOP_HARD_MS 8000
 #define STATUS_MS 1000
 #define WHY_MAX KIB(16)
+#define FILES_OF_OUR_OWN 32 /* of the descriptors: loops, spool, log */
 
 enum lane_orders { ORDER_NONE, ORDER_RELOAD, ORDER_STOP, ORDER_STOP_NOW, ORDER_REPORT, ORDER_END };
 
@@ -754,12 +755,14 @@ int server_new(struct server **ret, const struct server_options *options, struct
     struct server *s = calloc(1, sizeof(*s));
     struct config *config;
     struct event_config ec = {.target = EVENT_TO_FD, .fd = STDERR_FILENO, .level = EVENT_INFO};
+    uint64_t files;
     int r;
 
     if (!s)
         return -ENOMEM;
     s->options = *options;
-    ignore_result(rlimit_raise_files(NULL)); /* fewer files mean fewer sessions, not none */
+    ignore_result(rlimit_raise_files(&files)); /* fewer files mean fewer sessions, not none */
+    s->shared.connections_max = (MAX_OF(files, 2 * FILES_OF_OUR_OWN) - FILES_OF_OUR_OWN) / 2;
     rand_init(&s->rand, clock_mono_ns() ^ ((uint64_t)getpid() << 32));
     r = config_load(options->config_file, options->overrides, options->override_count, &config,
                     why);

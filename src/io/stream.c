@@ -541,6 +541,15 @@ void stream_abort(struct stream **s_ptr)
     close_now(s);
 }
 
+void stream_leave(struct stream **s_ptr)
+{
+    struct stream *s = *s_ptr;
+
+    *s_ptr = NULL;
+    if (s)
+        close_now(s);
+}
+
 void streams_cut_lingering(struct loop *loop)
 {
     LIST_FOR(node, &loop->streams)

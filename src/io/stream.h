@@ -89,6 +89,9 @@ void stream_resume(struct stream *s);
  * gets a reset. */
 void stream_close(struct stream **s);
 void stream_abort(struct stream **s);
+/* As stream_close(), but waits neither for the peer's end nor for room in the socket: what the kernel
+ * has taken is still sent. For peers that are not worth a descriptor. */
+void stream_leave(struct stream **s);
 
 const struct addr *stream_peer(const struct stream *s);
 /* Asked from the kernel at the first call. */

@@ -42,6 +42,7 @@ struct receive_shared {
     void (*committed)(void *ctx, uint64_t id, struct slice envelope); /* in the queue thread */
     void *committed_ctx;
     uint64_t hash_seed;
+    uint64_t connections_max; /* whatever the setting says: the others need descriptors, too */
     atomic_uint connections;
     atomic_ushort by_client[RECEIVE_CLIENT_BUCKETS];
     atomic_bool stopping;

@@ -582,13 +582,17 @@ static void greet(struct session *s)
     uint32_t per_client = c->smtp.connections_per_client_max;
     const char *why = NULL;
 
-    if (atomic_load(&shared->connections) > c->smtp.connections_max)
+    if (atomic_load(&shared->connections) >
+        MIN_OF(c->smtp.connections_max, shared->connections_max))
         why = "Too many connections";
     else if (per_client && atomic_load(&shared->by_client[s->bucket]) > per_client)
         why = "Too many connections from your address";
     if (why) {
         event(EVENT_CLIENT_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip), EV_STR("why", why));
-        say_goodbye(s, why);
+        smtp_server_shutdown(&s->smtp, 421, SMTP_ENHANCED(4, 3, 2), slice_str(why));
+        (void)write_out(s);
+        stream_leave(&s->stream); /* a flood must not hold descriptors while it is refused */
+        session_end(s);
         return;
     }
     event(EVENT_CLIENT_CONNECTED, EVENT_NO_ID, EV_STR("client", s->ip));

@@ -154,3 +154,18 @@ def test_sigterm_while_a_reload_waits(make_server, make_remote):
     server.write_config(delivery={"smart_host": f"{HOST}:9"})
     server.signal(signal.SIGHUP)
     server.stop()
+
+
+# ---- descriptors ----
+
+def test_a_flood_of_connections_leaves_descriptors_for_delivery(make_server, remote):
+    server = make_server(delivery={"smart_host": remote.address})
+    server.start(wrapper=["bash", "-c", 'ulimit -n 64; exec "$@"', "bash"])
+    with Raw(server) as raw, contextlib.ExitStack() as flood:
+        for _ in range(150):
+            flood.enter_context(socket.create_connection((HOST, server.port), 5))
+        wait_until(lambda: "Too many connections" in server.log(), "connections to be refused")
+        assert raw.transaction(b"Subject: x\r\n\r\nx") == 250
+        remote.wait_mails(1)
+        server.wait_queue_length(0)
+    wait_until(lambda: Raw(server, greet=False).reply().startswith(b"220 "), "clients to be let in again")

@@ -348,6 +348,11 @@ void stream_close(struct stream **sp)
     *sp = NULL;
 }
 
+void stream_leave(struct stream **sp)
+{
+    stream_close(sp);
+}
+
 void stream_abort(struct stream **sp)
 {
     struct stream *s = *sp;

@@ -305,6 +305,7 @@ int server_start(void)
     atomic_store(&server.shared.stopping, false);
     atomic_store(&server.shared.connections, 0);
     server.shared.hash_seed = rand_u64(&server.rand);
+    server.shared.connections_max = UINT32_MAX;
     if (r == 0)
         r = mailbox_new_on_loop(&server.box, server.loop, &server);
     loop_timer_init(&server.due, server.loop, on_due);
