@@ -72,20 +72,20 @@ static void errors_have_their_place(void **state)
         {"listeners:\n  - name: x\n", "t.yaml:2:5: key 'listeners[0].address' is missing\n"},
         {"smtp: {recipients_max: [5]}\n",
          "t.yaml:1:24: key 'smtp.recipients_max': value '(a list or map)': allowed: a whole number "
-         "from 1 to 50000\n"},
+         "from 1 to 10000\n"},
         {"relay:\n  domains:\n    - a.example\n    - {b: c}\n",
          "t.yaml:4:7: key 'relay.domains': value '(a list or map)': allowed: domain names in "
          "ASCII, .domain for all below one, or \"*\" for all\n"},
         /* values */
         {"smtp:\n  recipients_max: 0\n",
          "t.yaml:2:19: key 'smtp.recipients_max': value '0': allowed: a whole number from 1 to "
-         "50000\n"},
+         "10000\n"},
         {"smtp:\n  recipients_max:\n",
          "t.yaml:2:3: key 'smtp.recipients_max': value '': allowed: a whole number from 1 to "
-         "50000\n"},
+         "10000\n"},
         {"smtp:\n  recipients_max: 99999999999999999999\n",
          "t.yaml:2:19: key 'smtp.recipients_max': value '99999999999999999999': allowed: a whole "
-         "number from 1 to 50000\n"},
+         "number from 1 to 10000\n"},
         {"smtp: {message_size_max: 2GiB}\n",
          "t.yaml:1:26: key 'smtp.message_size_max': value '2GiB': allowed: a size like 64MiB or "
          "150MB, from 64KiB to 1GiB\n"},

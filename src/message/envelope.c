@@ -78,6 +78,8 @@ static size_t recipient_bytes_max(const struct recipient *r)
 {
     size_t n = 1 + 2 * VARINT_MAX + r->address.len + r->orcpt.len;
 
+    _Static_assert(2 + 7 * VARINT_MAX <= ENVELOPE_RECIPIENT_BYTES_MAX, "the same sum");
+
     return has_state(r) ? n + 1 + 5 * VARINT_MAX + cut_text(r->last_text).len : n;
 }
 

@@ -18,7 +18,8 @@
 #include "base/slice.h"
 
 #define ENVELOPE_RECIPIENTS_MAX 10000
-#define ENVELOPE_TEXT_MAX 512 /* reply text kept per result; longer ones are cut */
+#define ENVELOPE_RECIPIENT_BYTES_MAX 72 /* what one takes, encoded, besides its strings */
+#define ENVELOPE_TEXT_MAX 512           /* reply text kept per result; longer ones are cut */
 
 enum envelope_flags {
     ENVELOPE_8BITMIME = 1 << 0, /* BODY=8BITMIME, or 8-bit bytes were seen */

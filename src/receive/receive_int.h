@@ -96,6 +96,7 @@ void submission_abort(struct submission **sub);
 /* Room in the spool for `bytes`: 0 or -ENOSPC. */
 MUST_CHECK int submission_reserve(struct submission *sub, uint64_t bytes);
 MUST_CHECK int submission_set_sender(struct submission *sub, const struct smtp_mail *mail);
+/* 0, -ENOMEM; -E2BIG: no envelope holds more recipients, or more of such long addresses. */
 MUST_CHECK int submission_add_recipient(struct submission *sub, const struct smtp_rcpt *rcpt,
                                         struct slice hostname);
 /* Its first recipient's address; valid until the next is added. */

@@ -37,8 +37,7 @@ struct session {
     struct loop_timer timer, lifetime;
     struct submission *submission;
     uint64_t message_ends_ms; /* the message under way must be whole then; 0: there is none */
-    uint32_t bucket, errors;
-    uint16_t messages;
+    uint32_t bucket, errors, messages;
     bool in_feed, is_dead, is_esmtp, commit_is_out, awaits_command;
     bool peer_is_done; /* it closed its side, and waits for our last reply */
     uint8_t helo_len;
@@ -292,12 +291,15 @@ static struct smtp_decision on_rcpt(void *ctx, const struct smtp_rcpt *rcpt)
 {
     struct session *s = ctx;
     struct slice domain = smtp_address_domain(&rcpt->recipient);
+    int r;
 
     if (domain.len && !may_relay(s) && !config_is_relay_domain(config_of(s), domain))
         return refuse_relay(s, rcpt);
-    if (submission_add_recipient(s->submission, rcpt, hostname_of(s)) < 0)
-        return no_memory();
-    return smtp_accept();
+    r = submission_add_recipient(s->submission, rcpt, hostname_of(s));
+    if (r == -E2BIG)
+        return smtp_say(452, SMTP_ENHANCED(4, 5, 3),
+                        SLICE_LIT("Too many recipients, send the others in another message"));
+    return r < 0 ? no_memory() : smtp_accept();
 }
 
 static size_t describe_tls(const struct session *s, char text[static TLS_TEXT_MAX])

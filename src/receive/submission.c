@@ -16,7 +16,10 @@
 #include "receive/receive_int.h"
 
 #define BLOCK_MAX KIB(128)
-#define TEXTS_MAX MIB(6) /* addresses and ORCPTs of ENVELOPE_RECIPIENTS_MAX recipients */
+/* Addresses and ORCPTs of all recipients, and with what the client is called. */
+#define TEXTS_MAX KIB(1016)
+/* RCPT may fill an envelope so far: the rest is for the client's names, and the last address. */
+#define ADDRESSES_MAX (SPOOL_ENVELOPE_MAX - KIB(16))
 #define RESERVE_STEP KIB(256)
 #define RECORD_OVERHEAD 512 /* of a message in the spool, envelope aside */
 
@@ -109,6 +112,10 @@ static int grow_recipients(struct submission *sub)
     size_t room = sub->recipients_room ? sub->recipients_room * 4 : 1;
     struct recipient *more;
 
+    /* With the results of attempts folded in, it must still be one that the spool takes. */
+    if (buf_len(&sub->texts) + (sub->envelope.recipient_count + 1) * ENVELOPE_RECIPIENT_BYTES_MAX >
+        ADDRESSES_MAX)
+        return -E2BIG;
     if (sub->envelope.recipient_count < sub->recipients_room)
         return 0;
     if (room > ENVELOPE_RECIPIENTS_MAX)

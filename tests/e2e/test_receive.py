@@ -330,6 +330,22 @@ def test_data_time_out_says_421_and_keeps_nothing(make_server, remote):
     assert server.queue() == []
 
 
+def test_more_addresses_than_an_envelope_holds(make_server):
+    server = make_server(smtp={"recipients_max": 10000},
+                         delivery={"smart_host": f"{HOST}:{harness.free_port()}"}).start()
+    domain = ".".join(["x" * 60] * 3) + ".test"
+    with Raw(server) as client:
+        assert client.code(b"MAIL FROM:<a@sender.test>\r\n") == 250
+        codes = []
+        for first in range(0, 6000, 500):
+            client.send(b"".join(b"RCPT TO:<b%d@%s>\r\n" % (i, domain.encode()) for i in range(first, first + 500)))
+            codes += [client.code() for _ in range(500)]
+        taken = codes.count(250)
+        assert taken > 3000 and codes == [250] * taken + [452] * (6000 - taken)
+        assert client.code(b"DATA\r\n") == 354
+        assert client.code(message() + b"\r\n.\r\n") == 250
+
+
 def test_slow_reader_of_replies_does_not_grow_the_server(server):
     """A client that pipelines without reading must not make the server hold replies without end."""
     before = server.memory_bytes()
