@@ -256,7 +256,8 @@ static void apply_change(struct spool *sp, struct entry *e, const struct batch_o
     uint32_t old_list = e->flags & ENTRY_MORE ? e->ext_slot : 0;
 
     holds_release(sp, e);
-    holds_take(sp, &op->next);
+    if (op->type != OP_MOVE) /* a move holds its new place from the start */
+        holds_take(sp, &op->next);
     *e = op->next;
     e->flags = (uint8_t)((e->flags & ENTRY_MORE) | keep);
     if (old_list && !((e->flags & ENTRY_MORE) && e->ext_slot == old_list))
@@ -322,8 +323,11 @@ static void drop_one(struct spool *sp, const struct batch_op *op)
     }
     if (op->type == OP_REMOVE)
         e->flags &= (uint8_t)~ENTRY_REMOVING;
-    if (op->type == OP_MOVE && (op->next.flags & ENTRY_MORE))
-        hold_list_free(sp, op->next.ext_slot);
+    if (op->type == OP_MOVE) {
+        holds_release(sp, &op->next);
+        if (op->next.flags & ENTRY_MORE)
+            hold_list_free(sp, op->next.ext_slot);
+    }
 }
 
 void batch_drop(struct spool *sp)

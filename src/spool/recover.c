@@ -290,6 +290,12 @@ static int load_checkpoint(struct recovery *rec)
             h->generation < rec->generation)
             continue;
         r = load_one(rec, which);
+        /* A process that was killed may have left its header in the page cache only. */
+        if (r == 0 && !sp->config.read_only) {
+            r = fs_sync(sp->checkpoint_files[which]);
+            if (r < 0)
+                return r;
+        }
         if (r == 0) {
             sp->active = which;
             sp->active_is_sound = true;

@@ -22,6 +22,7 @@
 #define BATCH_OPS_MAX 16384
 #define BATCH_REDO_MAX MIB(16)
 #define OPEN_TRIES 3
+#define RESUME_ROOM_MIN KIB(64)
 #define SPARE_DISK_BYTES KIB(64) /* never allocated: directory blocks and the like */
 
 void slot_name(const struct slot *s, char ret[static FILE_NAME_MAX])
@@ -263,7 +264,7 @@ uint32_t segment_recycle(struct spool *sp)
         struct slot *s = sp->slots[n];
         bool dead;
 
-        if (s->seq >= sp->checkpoint.replay_seq)
+        if (s->seq >= sp->checkpoint.replay_seq || s->seq >= sp->no_recycle_from)
             break;
         lock_take(&sp->lock);
         dead = (s->state == SLOT_SEALED || s->state == SLOT_GONE) && s->live == 0 && s->pins == 0 &&
@@ -433,6 +434,34 @@ static int head_open(struct spool *sp, uint64_t bytes)
         return 0;
     }
     return r;
+}
+
+int segment_resume(struct spool *sp)
+{
+    static const uint8_t zeros[RESUME_ROOM_MIN];
+    uint32_t n = slot_of_seq(sp, sp->last_seq);
+    struct slot *s = n == SLOT_NONE ? NULL : sp->slots[n];
+    int r = 0;
+
+    if (!s || s->state != SLOT_SEALED || s->bad || s->end + 2 * sizeof(zeros) > s->size)
+        return -ENOSPC;
+    for (uint64_t at = align_up(s->end, SECTOR_BYTES); at < s->size && r == 0;
+         at += sizeof(zeros)) {
+        size_t size = (size_t)MIN_OF(sizeof(zeros), s->size - at);
+
+        r = fs_write(s->file, slice_make(zeros, size), at);
+    }
+    if (r == 0)
+        r = fs_sync(s->file);
+    if (r < 0)
+        return r;
+    lock_take(&sp->lock);
+    s->state = SLOT_HEAD;
+    lock_release(&sp->lock);
+    sp->head = n;
+    sp->pos = s->end;
+    head_room_set(sp, s->size - s->end);
+    return 0;
 }
 
 static void head_seal(struct spool *sp, uint64_t end)

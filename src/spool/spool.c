@@ -360,25 +360,28 @@ int mark_append(struct spool *sp, uint64_t id, struct slice mark)
 
 int rewrite_append(struct spool *sp, uint64_t id, struct slice envelope)
 {
+    /* Its own: making room may append others again, which use sp->scratch. */
+    struct buf raw = BUF_INIT(record_bytes(RECORD_LEN_MAX));
     struct message_parts parts;
     struct entry e = {0};
     uint32_t n = ENTRY_NONE;
     int r = find_view(sp, id, &n, &e);
 
     if (r == 0)
-        r = message_load(sp, &e, &sp->scratch, &parts, NULL);
+        r = message_load(sp, &e, &raw, &parts, NULL);
     if (r == 0)
         r = segment_ensure(sp, message_bytes(parts.extents.len, envelope.len, 0));
     if (r == 0)
         r = find_view(sp, id, &n, &e);
     if (r == 0)
         r = batch_room(sp, envelope.len);
-    if (r < 0)
-        return r;
-    message_put(sp, &e, parts.extents, envelope, slice_make(NULL, 0));
-    batch_add(sp, OP_REWRITE, n, &e);
-    batch_redo(sp, OP_REWRITE, id, envelope);
-    return 0;
+    if (r == 0) {
+        message_put(sp, &e, parts.extents, envelope, slice_make(NULL, 0));
+        batch_add(sp, OP_REWRITE, n, &e);
+        batch_redo(sp, OP_REWRITE, id, envelope);
+    }
+    buf_done(&raw);
+    return r;
 }
 
 int remove_append(struct spool *sp, uint64_t id)
@@ -405,6 +408,12 @@ int remove_append(struct spool *sp, uint64_t id)
     return 0;
 }
 
+/* The last segment's worth of room is for removals alone: they are what makes room. */
+static bool is_for_removals(struct spool *sp)
+{
+    return atomic_load(&sp->room) < sp->config.segment_bytes && segment_can_grow(sp) == 0;
+}
+
 int spool_mark(struct spool *sp, uint64_t id, struct slice mark)
 {
     struct entry e;
@@ -416,12 +425,14 @@ int spool_mark(struct spool *sp, uint64_t id, struct slice mark)
     if (mark.len > SPOOL_MARK_MAX ||
         (uint64_t)e.rec_bytes + e.mark_bytes + mark.len > SPOOL_ENVELOPE_MAX)
         return -E2BIG;
-    return mark_append(sp, id, mark);
+    return is_for_removals(sp) ? -ENOSPC : mark_append(sp, id, mark);
 }
 
 int spool_rewrite(struct spool *sp, uint64_t id, struct slice envelope)
 {
-    return envelope.len > SPOOL_ENVELOPE_MAX ? -E2BIG : rewrite_append(sp, id, envelope);
+    if (envelope.len > SPOOL_ENVELOPE_MAX)
+        return -E2BIG;
+    return is_for_removals(sp) ? -ENOSPC : rewrite_append(sp, id, envelope);
 }
 
 int spool_remove(struct spool *sp, uint64_t id)

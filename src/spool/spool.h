@@ -138,7 +138,8 @@ MUST_CHECK int spool_commit(struct spool *sp, uint64_t id, struct slice envelope
                             const struct spool_extent *extents, size_t count);
 /* The client went away: these extents will never be committed. */
 void spool_abort(struct spool *sp, uint64_t id, const struct spool_extent *extents, size_t count);
-/* Appends a mark. May use the drain reserve. -ENOENT: no such message. -E2BIG: envelope and marks
+/* Appends a mark. May use the drain reserve but for a last segment's worth, which removals have
+ * alone (-ENOSPC). -ENOENT: no such message. -E2BIG: envelope and marks
  * together would be over SPOOL_ENVELOPE_MAX: fold them into the envelope and spool_rewrite() it.
  * -ERR_DAMAGED: the earlier marks cannot be read; spool_set_aside() it. Else as above. */
 MUST_CHECK int spool_mark(struct spool *sp, uint64_t id, struct slice mark);

@@ -109,6 +109,7 @@ struct spool {
     uint32_t head;               /* SLOT_NONE: none is open */
     uint64_t pos;                /* where the next record goes */
     uint64_t head_room;          /* what the head counts for in `room` */
+    uint32_t no_recycle_from;    /* lives from this one on stay, whatever holds them */
     uint32_t next_seq, last_seq; /* last_seq: the head before */
     uint64_t last_end;
     uint8_t *buf;
@@ -161,6 +162,11 @@ int segment_grow(struct spool *sp);
 uint64_t segment_can_grow(struct spool *sp); /* bytes for records in segments that could be made */
 /* Makes sure that the head has room for records that take `bytes`. */
 MUST_CHECK int segment_ensure(struct spool *sp, uint64_t bytes);
+/*
+ * Makes the last segment the head again, when there is no other: what may be left of a torn batch
+ * behind its end is overwritten first. 0, -ENOSPC: it has no room either. Errors of writing.
+ */
+MUST_CHECK int segment_resume(struct spool *sp);
 /* Appends a record with the payload `parts`; segment_ensure() was called for it. Its offset. */
 uint32_t segment_put(struct spool *sp, struct record *r, const struct slice *parts, size_t count);
 /* Writes, syncs and applies the batch; on failure takes it back. */

@@ -305,6 +305,50 @@ static void test_broken_promises(void **state)
     disk_done(&d);
 }
 
+/* A full disk and a server that is killed again and again: it still drains. */
+static void test_restarts_on_full_disk(void **state)
+{
+    struct disk d;
+    struct spool_stat st;
+    uint64_t ids[2000], freed;
+    size_t count = 0;
+
+    (void)state;
+    d = (struct disk){
+        .fs = fs_sim_new(9, MIB(4)),
+        .config = {.segment_bytes = KIB(256), .spare_segments = 2, .first_id = 1},
+    };
+    buf_init(&d.why, 4096);
+    disk_open(&d);
+    while (spool_reserve(d.sp, 3000) == 0) {
+        spool_unreserve(d.sp, 3000);
+        ids[count++] = put_message(d.sp, 2990, "0123456789");
+        assert_true(count < ARRAY_SIZE(ids));
+    }
+    assert_int_equal(spool_sync(d.sp), 0);
+    fs_sim_set_filler(d.fs, MIB(4));
+    for (size_t i = 0; i < 40; i++) {
+        int r = spool_mark(d.sp, ids[i], SLICE_LIT("deferred"));
+
+        assert_true(r == 0 || r == -ENOSPC);
+        assert_int_equal(spool_sync(d.sp), 0);
+        fs_sim_power_off_at(d.fs, 1);
+        spool_close(&d.sp);
+        fs_sim_kill(d.fs);
+        disk_open(&d);
+    }
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(spool_remove(d.sp, ids[i]), 0);
+    assert_int_equal(spool_sync(d.sp), 0);
+    assert_int_equal(spool_relieve(d.sp, &freed), 0);
+    fs_sim_set_filler(d.fs, 0); /* what was given back, the others have taken */
+    assert_int_equal(spool_reserve(d.sp, KIB(512)), 0);
+    spool_unreserve(d.sp, KIB(512));
+    spool_get_stat(d.sp, &st);
+    assert_int_equal(st.messages, 0);
+    disk_done(&d);
+}
+
 static void test_compaction(void **state)
 {
     struct disk d;
@@ -398,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_recycling),
         cmocka_unit_test(test_full_disk_drains),
         cmocka_unit_test(test_broken_promises),
+        cmocka_unit_test(test_restarts_on_full_disk),
         cmocka_unit_test(test_compaction),
         cmocka_unit_test(test_each),
         cmocka_unit_test(test_lock),

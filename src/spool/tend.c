@@ -21,8 +21,8 @@
 #define LIVE_PERCENT_TIGHT 60u  /* when room is short */
 #define LIVE_PERCENT_RELIEF 90u /* as a remedy */
 #define RELIEF_VICTIMS_MAX 8
-#define TRIMMED_PER_TICK 16 /* files; unlinking takes its time */
-#define CLOSE_CHECKPOINT_BYTES MIB(8)
+#define TRIMMED_PER_TICK 16            /* files; unlinking takes its time */
+#define CLOSE_CHECKPOINT_BYTES MIB(64) /* a longer one would keep people waiting */
 
 /* ---- opening ---- */
 
@@ -45,6 +45,22 @@ static void fit_segments(struct spool *sp)
     sp->keep = MAX_OF(MIN_OF(c->drain_reserve_bytes, total / 8), KEEP_SEGMENTS * c->segment_bytes);
 }
 
+static int floor_raise(struct spool *sp)
+{
+    uint64_t floor = atomic_load(&sp->next_id) + ID_LEASE;
+    struct record rec = {.type = RECORD_FLOOR, .id = floor};
+    int r;
+
+    if (atomic_load(&sp->next_id) + ID_LEASE / 2 < atomic_load(&sp->id_floor))
+        return 0;
+    r = segment_ensure(sp, RECORD_HEADER_BYTES);
+    if (r < 0)
+        return r;
+    (void)segment_put(sp, &rec, NULL, 0);
+    atomic_store(&sp->id_floor, floor);
+    return 0;
+}
+
 int spool_prepare(struct spool *sp)
 {
     int r;
@@ -61,9 +77,14 @@ int spool_prepare(struct spool *sp)
             break;
     /*
      * The first head now: its header makes the end of the segment before it durable, and the ids
-     * that are given out from here on. A full disk may have none; then mail is refused anyway.
+     * that are given out from here on. A disk so full that there is none goes on in the last
+     * segment, so that restarts cannot eat up what removals need.
      */
     r = segment_ensure(sp, RECORD_HEADER_BYTES);
+    if (r == -ENOSPC && sp->head == SLOT_NONE)
+        r = segment_resume(sp);
+    if (r == 0 && floor_raise(sp) == 0)
+        r = segment_sync(sp);
     return r == -ENOSPC ? 0 : r;
 }
 
@@ -107,6 +128,7 @@ int spool_open(struct spool **ret, struct fs *fs, const struct spool_config *con
     if (report)
         sp->report = *report;
     sp->head = sp->victim = SLOT_NONE;
+    sp->no_recycle_from = UINT32_MAX;
     sp->died_bytes = UINT64_MAX / 2;
     atomic_store(&sp->trim_due, true); /* an earlier process may have left many */
     index_init(&sp->index);
@@ -153,8 +175,7 @@ void spool_close(struct spool **spp)
     if (!sp->config.read_only && !sp->failed) {
         if (spool_sync(sp) < 0)
             spool_note(sp, "The last records of the spool could not be written.");
-        if (sp->log_bytes >= CLOSE_CHECKPOINT_BYTES ||
-            atomic_load(&sp->envelope_bytes) < CLOSE_CHECKPOINT_BYTES)
+        if (atomic_load(&sp->envelope_bytes) < CLOSE_CHECKPOINT_BYTES)
             (void)checkpoint_complete(sp); /* without it the log is replayed */
         vouch(sp);
     }
@@ -245,6 +266,8 @@ static int entry_move(struct spool *sp, uint32_t n, uint32_t victim)
     struct slice list = {0};
     int r = message_load(sp, &e, &raw, &parts, &marks);
 
+    /* Nothing holds the copies of extents until the message's record is there. */
+    sp->no_recycle_from = sp->head == SLOT_NONE ? sp->next_seq : sp->slots[sp->head]->seq;
     if (r == 0) {
         /* The list is changed in place, in `raw`, which is ours. */
         list = parts.extents;
@@ -265,8 +288,12 @@ static int entry_move(struct spool *sp, uint32_t n, uint32_t victim)
     if (r == 0) {
         message_put(sp, &e, list, parts.envelope, buf_slice(&marks));
         batch_add(sp, OP_MOVE, n, &e);
+        lock_take(&sp->lock);
+        holds_take(sp, &e); /* what was copied to a segment that is sealed by now must stay */
+        lock_release(&sp->lock);
         sp->compacted_bytes += e.rec_bytes;
     }
+    sp->no_recycle_from = UINT32_MAX;
     buf_done(&raw);
     buf_done(&marks);
     return r;
@@ -311,22 +338,6 @@ static bool is_starved(struct spool *sp)
     return atomic_load(&sp->room) <
                sp->keep + atomic_load(&sp->reserved) + sp->config.segment_bytes &&
            segment_can_grow(sp) == 0;
-}
-
-static int floor_raise(struct spool *sp)
-{
-    uint64_t floor = atomic_load(&sp->next_id) + ID_LEASE;
-    struct record rec = {.type = RECORD_FLOOR, .id = floor};
-    int r;
-
-    if (atomic_load(&sp->next_id) + ID_LEASE / 2 < atomic_load(&sp->id_floor))
-        return 0;
-    r = segment_ensure(sp, RECORD_HEADER_BYTES);
-    if (r < 0)
-        return r;
-    (void)segment_put(sp, &rec, NULL, 0);
-    atomic_store(&sp->id_floor, floor);
-    return 0;
 }
 
 static void recycle_and_grow(struct spool *sp)
