@@ -164,6 +164,7 @@ static void setup(struct fixture *f, const char *config, uint64_t spool_max_byte
     f->shared.queue = f->queue;
     f->shared.committed = on_committed;
     f->shared.committed_ctx = f;
+    f->shared.connections_max = 1000;
     assert_int_equal(
         receiver_new(&f->receiver, f->loop, f->answers, &f->shared, f->config, &f->tls), 0);
     assert_int_equal(receiver_listen(f->receiver, &f->bound, &why), 0);
