@@ -566,8 +566,11 @@ static int make_folders(const char *path, bool whole, struct buf *why)
     char part[4096];
     size_t len = strlen(path);
 
-    if (len >= sizeof(part))
+    if (len >= sizeof(part)) {
+        (void)buf_addf(why, "the path %.64s... has %zu bytes: allowed are %zu", path, len,
+                       sizeof(part) - 1);
         return -ENAMETOOLONG;
+    }
     for (size_t i = 1; i <= len; i++) {
         if (path[i] != '/' && (path[i] != '\0' || !whole))
             continue;

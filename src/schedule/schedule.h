@@ -6,7 +6,6 @@
  * turns (deficit round robin by message); destinations take fair turns for connections. A
  * connection slot is granted to a destination, then entries are taken for it one after another.
  *
- *
  *     add ---> WAITING --due--> READY --take--> ACTIVE --done--> gone
  *                 ^               |               |
  *                 |<--destination_failed          |
