@@ -33,7 +33,7 @@ struct kit {
     struct spool_request *marks;        /* done, answered after the next sync */
     unsigned commit_failures_percent;   /* of commits and appends */
     bool is_dead;                       /* the power is off: nothing is done any more */
-    uint64_t served[SPOOL_OP_SYNC + 1];
+    uint64_t served[SPOOL_OP_SYNC + SPOOL_OP_SET_ASIDE + 1];
     void (*on_commit)(struct kit *k, uint64_t id); /* a report is durable; may be NULL */
 };
 
