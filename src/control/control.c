@@ -33,11 +33,22 @@ struct control {
     struct sockaddr_un path;
 };
 
+static bool is_full(const struct control *c)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(c->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+    return info && info->num_connections >= CONNECTIONS_MAX;
+}
+
 static void run(struct control *c)
 {
     MHD_UNSIGNED_LONG_LONG ms;
+    bool was_full = is_full(c);
 
     (void)MHD_run(c->daemon);
+    if (was_full) /* it listens again only in the run after the one that saw a connection end */
+        (void)MHD_run(c->daemon);
     if (MHD_get_timeout(c->daemon, &ms) == MHD_YES)
         loop_timer_start(&c->timer, ms);
     else

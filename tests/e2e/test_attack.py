@@ -169,3 +169,16 @@ def test_a_flood_of_connections_leaves_descriptors_for_delivery(make_server, rem
         remote.wait_mails(1)
         server.wait_queue_length(0)
     wait_until(lambda: Raw(server, greet=False).reply().startswith(b"220 "), "clients to be let in again")
+
+
+@pytest.mark.parametrize("count", [32, 64])
+def test_the_control_socket_outlives_a_flood(make_server, remote, count):
+    server = make_server(delivery={"smart_host": remote.address}).start()
+    with contextlib.ExitStack() as flood:
+        for _ in range(count):
+            connection = flood.enter_context(socket.socket(socket.AF_UNIX))
+            connection.connect(str(server.socket))
+        with Raw(server) as raw:
+            assert raw.transaction(b"Subject: x\r\n\r\nx") == 250
+        remote.wait_mails(1)
+    assert server.queue() == []
