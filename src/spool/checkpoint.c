@@ -375,8 +375,13 @@ static int job_finish(struct spool *sp, struct checkpoint_job *job)
         return r;
     sp->header_is_unsure[job->which] = true;
     r = write_header(sp, job->file, &job->h);
-    if (r < 0)
+    if (r < 0) {
+        /* After a failed sync the header may be in the page cache, clean, and not on the disk: the
+         * next opening must not see it. */
+        if (write_header(sp, job->file, NULL) == 0)
+            sp->header_is_unsure[job->which] = false;
         return r;
+    }
     sp->header_is_unsure[job->which] = false;
     sp->active = job->which;
     sp->active_is_sound = true;
