@@ -148,7 +148,7 @@ def test_spool_verify_export_stat_with_the_server_stopped(stuck, tmp_path):
     stat = json.loads(stuck.tool("spool", "stat", "--json", check=0).stdout)
     assert stat["messages"] == 5
     folder = tmp_path / "export"
-    stuck.tool("spool", "export", folder, check=0)
+    stuck.tool("spool", "export", "--to", folder, check=0)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     mails = [path for path in files if b"Subject: test" in path.read_bytes()]
     assert len(mails) == 5
