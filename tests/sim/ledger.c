@@ -187,6 +187,18 @@ void ledger_crash(void)
         }
 }
 
+void ledger_records_lost(void)
+{
+    for (uint32_t i = 0; i < ledger.count; i++)
+        for (size_t k = 0; k < ledger.mails[i].recipient_count; k++) {
+            struct fate *f = &ledger.mails[i].fates[k];
+
+            f->settled = 0;
+            if (f->arrivals > 0)
+                allow(f, f->arrivals + 1);
+        }
+}
+
 static void check_fate(const struct mail *m, const struct fate *f)
 {
     bool reported =

@@ -149,6 +149,8 @@ static void on_due(struct loop_timer *t)
 static void on_damage(void *ctx, const char *file, uint64_t offset, uint64_t id, const char *what)
 {
     (void)ctx;
+    if (id == 0)
+        ledger_records_lost();
     sim_trace("spool: damage in %s at %llu, message %llx: %s", file, (unsigned long long)offset,
               (unsigned long long)id, what);
 }
@@ -183,7 +185,7 @@ static int open_spool(void)
     return r;
 }
 
-static int open_queue(void)
+static struct queue_settings queue_settings(void)
 {
     const struct config *c = server.config;
     struct queue_settings settings = {
@@ -196,16 +198,21 @@ static int open_queue(void)
                                .delay_dsn_s = (uint32_t)c->retry.delay_warning_s}},
         .config = c,
     };
+
+    memcpy(settings.schedule.retry.delays_s, c->retry.policy.delays_s,
+           sizeof(settings.schedule.retry.delays_s));
+    return settings;
+}
+
+static int open_queue(void)
+{
+    struct queue_settings settings = queue_settings();
     struct queue_seams seams = {.wall_ms = wall_ms,
                                 .post = post_request,
                                 .dispatch = dispatch,
                                 .answers = server.box,
                                 .workers = LANES};
-    int r;
-
-    memcpy(settings.schedule.retry.delays_s, c->retry.policy.delays_s,
-           sizeof(settings.schedule.retry.delays_s));
-    r = queue_new(&server.queue, &settings, server.spool, &server.rand, &seams);
+    int r = queue_new(&server.queue, &settings, server.spool, &server.rand, &seams);
     if (r == 0)
         r = queue_load(server.queue);
     server.shared.spool = server.spool;
@@ -361,6 +368,48 @@ void server_bury(void)
     disk_restore_power();
     ledger_crash();
     server.is_dead = false;
+}
+
+/* ---- the operator ---- */
+
+static void on_changed(void *ctx)
+{
+    (void)ctx;
+    sim_trace("the new settings are in force");
+}
+
+void server_reload(void)
+{
+    struct queue_settings settings = queue_settings();
+    int r = queue_change_settings(server.queue, &settings, on_changed, NULL);
+
+    sim_trace("reload: %s", err_str(r));
+}
+
+static void act(enum queue_action action, struct slice destination)
+{
+    struct queue_filter filter = {.destination = destination};
+    struct queue_action_result result = {0};
+    uint32_t cursor = 0;
+
+    while (queue_act(server.queue, &filter, action, &cursor, &result))
+        ;
+    sim_trace("operator: action %d on %.*s, %llu done", (int)action, SLICE_FMT(destination),
+              (unsigned long long)result.done);
+}
+
+void server_operate(void)
+{
+    static const enum queue_action actions[] = {QUEUE_RETRY, QUEUE_HOLD, QUEUE_RELEASE};
+    char name[32];
+
+    (void)snprintf(name, sizeof(name), "d%u.example", (unsigned)sim_below(DOMAINS));
+    act(actions[sim_below(ARRAY_SIZE(actions))], slice_str(name));
+}
+
+void server_release_all(void)
+{
+    act(QUEUE_RELEASE, slice_make(NULL, 0));
 }
 
 /* ---- figures ---- */

@@ -131,6 +131,12 @@ void ledger_arrival_is_unknown(struct slice recipient, uint32_t arrival);
 void ledger_report_arrived(struct slice body);
 /* The server lost what it had not made durable. */
 void ledger_crash(void);
+/*
+ * The spool has found its own books damaged and told so: both checkpoints at once. That takes a
+ * failed sync, a restart in the same boot that finds in the page cache what is not on the disk, and
+ * a power cut after the other checkpoint was begun. Nothing is lost then, but removals are undone.
+ */
+void ledger_records_lost(void);
 /* Everything has drained: what is wrong, in sentences. Returns how many. */
 unsigned ledger_check(struct buf *ret_wrong);
 
@@ -193,6 +199,11 @@ void server_cut_power(uint64_t in);
 bool server_is_dead(void);
 /* After its death: takes the dead server apart, and the power is back. */
 void server_bury(void);
+/* The operator retries, holds or releases the mail of some domain. */
+void server_operate(void);
+void server_release_all(void);
+/* New settings, the same as before: everything is filed anew. */
+void server_reload(void);
 /* Entries in the schedule. */
 uint64_t server_queued(void);
 /* Nothing is under way in it. */

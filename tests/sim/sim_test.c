@@ -33,7 +33,8 @@
 
 /* What kind of a world it is, drawn once a history. */
 struct weather {
-    uint32_t crash, restart, jump, submit, change; /* chances at each step, one in */
+    /* Chances at each step, one in. */
+    uint32_t crash, restart, reload, operate, jump, submit, change;
     bool bad_disk, small_disk, bad_network, bad_hosts;
 };
 
@@ -42,6 +43,8 @@ static struct weather draw_weather(void)
     struct weather w = {
         .crash = sim_chance(3) ? 0 : 300 + (uint32_t)sim_below(3000),
         .restart = sim_chance(2) ? 0 : 2000,
+        .reload = sim_chance(4) ? 1500 : 0,
+        .operate = sim_chance(4) ? 300 : 0,
         .jump = sim_chance(4) ? 1000 : 0,
         .submit = 20 + (uint32_t)sim_below(200),
         .change = 500,
@@ -108,6 +111,10 @@ static void live(const struct weather *w, uint64_t steps)
             sim_jump_wall((int64_t)sim_below(8000000) - 4000000);
         if (server_is_running() && !server_is_dead() && sim_chance(w->restart))
             server_stop();
+        if (server_is_running() && !server_is_dead() && sim_chance(w->reload))
+            server_reload();
+        if (server_is_running() && !server_is_dead() && sim_chance(w->operate))
+            server_operate();
         (void)sim_step();
     }
 }
@@ -139,6 +146,8 @@ static void drain(void)
             server_stop();
         if (!server_is_running() && server_start() < 0)
             fail_msg("the server does not start on a good disk");
+        if (steps % 4096 == 1)
+            server_release_all();
         if (!sim_step() && people_clients() == 0 && server_queued() > 0)
             fail_msg("nothing will ever happen, and the queue is not empty");
     }
