@@ -1,0 +1,494 @@
+/*
+ * deliver/queue_test.c - the queue manager over a real spool: cases that a random history
+ * (queue_model_test.c) meets seldom, or cannot judge. Workers are played here.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "deliver/deliver_kit.h"
+
+#define JOBS_MAX 64
+#define MINUTE_MS 60000
+
+struct world {
+    struct kit k; /* first: dispatch() gets it */
+    struct job *jobs[JOBS_MAX];
+    size_t job_count;
+    unsigned reports;
+};
+
+static struct world *world; /* for on_report(), which gets the kit */
+
+static void dispatch(void *ctx, struct job *job)
+{
+    struct world *w = ctx;
+
+    assert_true(w->job_count < JOBS_MAX);
+    w->jobs[w->job_count++] = job;
+}
+
+static void on_report(struct kit *k, uint64_t id)
+{
+    (void)k;
+    (void)id;
+    world->reports++;
+}
+
+static const char usual[] =
+    "server: {hostname: test.example}\n"
+    "retry: {initial_retry: 10m, next_retry: \"10m\", jitter: 0%, max_queue_time: 2h,"
+    " delay_warning: 1h}\n";
+
+static void setup(struct world *w, const char *config)
+{
+    *w = (struct world){.job_count = 0};
+    world = w;
+    kit_init(&w->k, 1, kit_config(config), dispatch);
+    w->k.on_commit = on_report;
+}
+
+/* A message with one recipient in each of the domains. */
+static uint64_t submit(struct world *w, const char *const *domains, size_t count, struct slice body)
+{
+    static char texts[1000][40];
+    static struct recipient recipients[1000];
+    struct envelope e = {
+        .sender = SLICE_LIT("s@back.example"), .recipients = recipients, .recipient_count = count};
+
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(texts[i], sizeof(texts[i]), "r%zu@%s", i, domains[i]);
+        recipients[i] = (struct recipient){.address = slice_str(texts[i])};
+    }
+    return kit_submit(&w->k, &e, body);
+}
+
+static const char *const two[] = {"a.example", "b.example"};
+static const struct slice small = {(const uint8_t *)"x\r\n", 3};
+
+/* Ends the next entry of the job at `index` with one state for all its recipients; `first` for the
+ * first of them. */
+static void finish(struct world *w, size_t index, enum recipient_state first,
+                   enum recipient_state others, const char *text)
+{
+    struct job *job = w->jobs[index];
+    struct job_entry *entry = &job->entries[job->returned];
+    struct queue_message m;
+    bool is_mixed = false;
+    size_t done = 0;
+    char line[300];
+
+    assert_int_equal(queue_read_message(w->k.q, entry->id, &m), 0);
+    entry->details = attempt_details_new(m.envelope.recipient_count);
+    for (size_t i = 0; i < m.envelope.recipient_count; i++) {
+        enum recipient_state state = done ? others : first;
+
+        if (!queue_is_of_entry(w->k.q, &m.envelope.recipients[i], slice_str(job->name)))
+            continue;
+        done++;
+        is_mixed |= state == RECIPIENT_PENDING || state == RECIPIENT_FAILED;
+        (void)snprintf(line, sizeof(line), "%zu %s", i, text);
+        attempt_add(entry->details, (uint32_t)i, state, 451, slice_str(line));
+    }
+    assert_true(done > 0);
+    queue_message_done(&m);
+    entry->outcome = is_mixed ? ATTEMPT_MIXED : ATTEMPT_DELIVERED;
+    if (job->returned + 1 == job->count)
+        w->jobs[index] = w->jobs[--w->job_count];
+    entry->parcel.deliver(&entry->parcel, NULL);
+}
+
+static struct queue_action_result act(struct world *w, uint64_t id, enum queue_action action)
+{
+    const struct queue_filter f = {.id = id};
+    struct queue_action_result result;
+    uint32_t cursor = 0;
+
+    assert_false(queue_act(w->k.q, &f, action, &cursor, &result));
+    return result;
+}
+
+static struct schedule_totals totals(struct world *w)
+{
+    struct schedule_totals t;
+
+    schedule_get_totals(queue_schedule(w->k.q), &t);
+    return t;
+}
+
+static void run(struct world *w)
+{
+    (void)queue_run(w->k.q);
+}
+
+/* Everything that waits is delivered; then nothing is left. */
+static void drain(struct world *w)
+{
+    for (unsigned i = 0; totals(w).entries > 0; i++) {
+        assert_true(i < 1000);
+        run(w);
+        while (w->job_count)
+            finish(w, 0, RECIPIENT_RELAYED, RECIPIENT_RELAYED, "250 ok");
+        kit_serve(&w->k);
+        w->k.now_ms += MINUTE_MS;
+    }
+    assert_int_equal(kit_messages(&w->k), 0);
+}
+
+static void teardown(struct world *w)
+{
+    struct spool_stat st;
+
+    spool_get_stat(w->k.sp, &st);
+    assert_int_equal(st.reserved_bytes, 0);
+    kit_done(&w->k);
+}
+
+/* ---- tests ---- */
+
+static void test_hold_is_for_the_whole_message(void **state)
+{
+    struct queue_action_result r;
+    struct world w;
+    uint64_t id;
+
+    (void)state;
+    setup(&w, usual);
+    id = submit(&w, two, 2, small);
+    r = act(&w, id, QUEUE_HOLD);
+    assert_int_equal(r.done, 2);
+    assert_int_equal(w.k.head->op, SPOOL_OP_MARK);
+    assert_null(w.k.head->private_next); /* one mark for both */
+    kit_serve(&w.k);
+    kit_close(&w.k);
+    kit_reopen(&w.k);
+    assert_int_equal(totals(&w).held, 2);
+    run(&w);
+    assert_int_equal(w.job_count, 0);
+    (void)act(&w, id, QUEUE_RELEASE);
+    assert_int_equal(totals(&w).held, 0);
+    run(&w);
+    assert_int_equal(w.job_count, 2);
+    r = act(&w, id, QUEUE_HOLD); /* both are being sent */
+    assert_int_equal(r.busy, 2);
+    r = act(&w, id, QUEUE_REMOVE);
+    assert_int_equal(r.busy, 2);
+    drain(&w);
+    teardown(&w);
+}
+
+/* Two bounces while the report is not yet stored are one. */
+static void test_an_action_ends_an_entry_once(void **state)
+{
+    struct queue_action_result r;
+    struct world w;
+    uint64_t id, other;
+
+    (void)state;
+    setup(&w, usual);
+    id = submit(&w, two, 1, small);
+    r = act(&w, id, QUEUE_BOUNCE);
+    assert_int_equal(r.done, 1);
+    other = submit(&w, two, 1, small); /* might get the place of the first in the schedule */
+    r = act(&w, id, QUEUE_BOUNCE);
+    assert_int_equal(r.busy, 1);
+    r = act(&w, id, QUEUE_RELEASE);
+    assert_int_equal(totals(&w).held, 0);
+    run(&w);
+    assert_int_equal(w.job_count, 1); /* the other's */
+    kit_serve(&w.k);
+    assert_int_equal(w.reports, 1);
+    assert_int_equal(schedule_find(queue_schedule(w.k.q), id, NULL, 0), 0);
+    assert_int_equal(schedule_find(queue_schedule(w.k.q), other, NULL, 0), 1);
+    drain(&w);
+    teardown(&w);
+}
+
+/* What was held before a bounce that could not be reported is held after it. */
+static void test_a_bounce_that_cannot_be_reported(void **state)
+{
+    struct world w;
+    uint64_t id;
+
+    (void)state;
+    setup(&w, usual);
+    id = submit(&w, two, 1, small);
+    (void)act(&w, id, QUEUE_HOLD);
+    w.k.commit_failures_percent = 100;
+    (void)act(&w, id, QUEUE_BOUNCE);
+    kit_serve(&w.k);
+    assert_int_equal(w.reports, 0);
+    assert_int_equal(totals(&w).held, 1);
+    w.k.commit_failures_percent = 0;
+    (void)act(&w, id, QUEUE_BOUNCE);
+    kit_serve(&w.k);
+    assert_int_equal(w.reports, 1);
+    assert_int_equal(totals(&w).held, 0);
+    drain(&w);
+    teardown(&w);
+}
+
+/* Some recipients are settled: nobody may try the message before that can be read. */
+static void test_a_mark_is_waited_for(void **state)
+{
+    static const char *const same[] = {"a.example", "a.example", "a.example"};
+    struct world w;
+    uint64_t id;
+
+    (void)state;
+    setup(&w, usual);
+    id = submit(&w, same, 3, small);
+    run(&w);
+    finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_PENDING, "451 later");
+    w.k.now_ms += 30 * MINUTE_MS;
+    run(&w);
+    assert_int_equal(w.job_count, 0);
+    assert_int_equal(act(&w, id, QUEUE_RETRY).busy, 1);
+    assert_true(kit_serve_one(&w.k)); /* appended, and not yet durable */
+    run(&w);
+    assert_int_equal(w.job_count, 0);
+    assert_int_equal(kit_sync(&w.k), 0);
+    run(&w);
+    assert_int_equal(w.job_count, 1);
+    drain(&w);
+    teardown(&w);
+}
+
+/* A thousand recipients with a text each, again and again: the spool's room for marks ends. */
+static void test_marks_are_folded(void **state)
+{
+    static const char *domains[1000];
+    char text[200];
+    struct world w;
+    uint64_t id;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(domains); i++)
+        domains[i] = "a.example";
+    memset(text, 'y', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    setup(&w, "server: {hostname: test.example}\n"
+              "retry: {initial_retry: 1m, next_retry: \"1m\", max_queue_time: 10d}\n");
+    id = submit(&w, domains, ARRAY_SIZE(domains), small);
+    for (int round = 0; round < 25; round++) {
+        struct queue_message m;
+        size_t pending = 0;
+
+        for (int i = 0; w.job_count == 0; i++) {
+            run(&w);
+            kit_serve(&w.k);
+            w.k.now_ms += MINUTE_MS;
+            assert_true(i < 10);
+        }
+        finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_PENDING, text);
+        kit_serve(&w.k);
+        assert_int_equal(queue_read_message(w.k.q, id, &m), 0);
+        for (size_t i = 0; i < m.envelope.recipient_count; i++)
+            pending += m.envelope.recipients[i].state == RECIPIENT_PENDING;
+        assert_int_equal(pending, ARRAY_SIZE(domains) - (size_t)round - 1);
+        queue_message_done(&m);
+    }
+    assert_true(w.k.served[SPOOL_OP_REWRITE] > 0);
+    drain(&w);
+    teardown(&w);
+}
+
+/* A spool with more than the schedule may hold is no reason not to start, and nothing is forgotten. */
+static void test_more_than_the_schedule_holds(void **state)
+{
+    struct queue_figures figures;
+    struct world w;
+
+    (void)state;
+    setup(&w, usual);
+    for (int i = 0; i < 20; i++)
+        (void)submit(&w, two, 1, small);
+    queue_free(&w.k.q);
+    w.k.settings.schedule.entries_max = 8;
+    assert_int_equal(queue_new(&w.k.q, &w.k.settings, w.k.sp, &w.k.rand, &w.k.seams), 0);
+    assert_int_equal(queue_load(w.k.q), 0);
+    assert_int_equal(totals(&w).entries, 8);
+    assert_true(queue_is_full(w.k.q));
+    queue_get_figures(w.k.q, &figures);
+    assert_int_equal(figures.unfiled, 12);
+    for (unsigned i = 0; kit_messages(&w.k) > 0; i++) {
+        run(&w);
+        while (w.job_count)
+            finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_RELAYED, "250 ok");
+        kit_serve(&w.k);
+        w.k.now_ms += MINUTE_MS;
+        assert_true(i < 100);
+    }
+    assert_false(queue_is_full(w.k.q));
+    teardown(&w);
+}
+
+/* A destination that cannot be reached tries one entry at a time: the others grow old as well. */
+static void test_age_without_attempts(void **state)
+{
+    struct world w;
+
+    (void)state;
+    setup(&w, usual);
+    for (int i = 0; i < 40; i++)
+        (void)submit(&w, two, 1, small);
+    for (int minute = 0; minute < 140; minute++) {
+        run(&w);
+        while (w.job_count) {
+            struct job *job = w.jobs[0];
+            uint32_t count = job->count;
+
+            if (strcmp(job->name, "back.example") == 0) {
+                finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_RELAYED, "250 ok");
+                continue;
+            }
+            job->destination_failed = true;
+            finish(&w, 0, RECIPIENT_PENDING, RECIPIENT_PENDING, "connection refused");
+            for (uint32_t i = 1; i < count; i++) {
+                job->entries[i].outcome = ATTEMPT_NOT_MADE;
+                if (i + 1 == count)
+                    w.jobs[0] = w.jobs[--w.job_count];
+                queue_entry_finished(&job->entries[i].parcel, NULL);
+            }
+        }
+        kit_serve(&w.k);
+        if (minute == 90)
+            assert_int_equal(w.reports, 40); /* each is late, and told so once */
+        w.k.now_ms += MINUTE_MS;
+    }
+    assert_int_equal(w.reports, 80);
+    drain(&w);
+    teardown(&w);
+}
+
+static void note_change(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+/* A message that was durable when everything was filed anew is told of only after that. */
+static void test_filed_once_around_a_reload(void **state)
+{
+    struct envelope e = {.recipient_count = 1};
+    struct recipient recipient = {.address = SLICE_LIT("r@a.example")};
+    struct buf encoded = BUF_INIT(SPOOL_ENVELOPE_MAX);
+    struct queue_settings settings;
+    const struct config *next =
+        kit_config("server: {hostname: test.example}\n"
+                   "delivery: {routes: [{domain: a.example, to: \"smtp:hub.example:25\"}]}\n");
+    bool has_changed = false;
+    struct world w;
+    uint64_t id;
+
+    (void)state;
+    setup(&w, usual);
+    (void)submit(&w, two, 2, small);
+    run(&w);
+    settings = kit_settings(next);
+    assert_int_equal(queue_change_settings(w.k.q, &settings, note_change, &has_changed), 0);
+    assert_false(has_changed);
+    e.recipients = &recipient;
+    id = kit_submit_unfiled(&w.k, &e, small, &encoded);
+    while (w.job_count)
+        finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_RELAYED, "250 ok");
+    kit_serve(&w.k);
+    run(&w);
+    assert_true(has_changed);
+    queue_committed(w.k.q, id, buf_slice(&encoded));
+    assert_int_equal(schedule_find(queue_schedule(w.k.q), id, NULL, 0), 1);
+    drain(&w);
+    buf_done(&encoded);
+    teardown(&w);
+    config_unref(&next);
+}
+
+/* Reports of several extents, and one that fails after some were written: all is given back. */
+static void test_a_large_report_fails_half_way(void **state)
+{
+    size_t size = 600000;
+    uint8_t *body = malloc(size);
+    struct spool_stat st;
+    struct world w;
+    uint64_t live;
+
+    (void)state;
+    assert_non_null(body);
+    for (size_t i = 0; i < size; i++)
+        body[i] = i % 64 == 62 ? '\r' : i % 64 == 63 ? '\n' : 'z';
+    setup(&w, "server: {hostname: test.example}\nbounce: {return_size_max: 50MiB}\n");
+    (void)submit(&w, two, 1, slice_make(body, size));
+    run(&w);
+    spool_get_stat(w.k.sp, &st);
+    live = st.live_bytes;
+    finish(&w, 0, RECIPIENT_FAILED, RECIPIENT_FAILED, "550 no");
+    for (int i = 0; i < 4; i++)
+        assert_true(kit_serve_one(&w.k));
+    w.k.commit_failures_percent = 100;
+    kit_serve(&w.k);
+    w.k.commit_failures_percent = 0;
+    assert_int_equal(w.k.served[SPOOL_OP_ABORT], 1);
+    assert_int_equal(w.reports, 0);
+    spool_get_stat(w.k.sp, &st);
+    assert_int_equal(st.reserved_bytes, 0);
+    assert_true(st.live_bytes < live + 1000);
+    w.k.now_ms += 30 * MINUTE_MS;
+    run(&w);
+    finish(&w, 0, RECIPIENT_FAILED, RECIPIENT_FAILED, "550 no");
+    kit_serve(&w.k);
+    assert_int_equal(w.reports, 1);
+    drain(&w);
+    free(body);
+    teardown(&w);
+}
+
+static void test_unknown_gone_and_damaged(void **state)
+{
+    static const enum attempt_outcome outcomes[] = {ATTEMPT_UNKNOWN, ATTEMPT_NOT_MADE, ATTEMPT_GONE,
+                                                    ATTEMPT_DAMAGED};
+    struct world w;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
+        struct job *job;
+
+        setup(&w, usual);
+        (void)submit(&w, two, 1, small);
+        run(&w);
+        job = w.jobs[0];
+        w.job_count = 0;
+        job->entries[0].outcome = outcomes[i];
+        queue_entry_finished(&job->entries[0].parcel, NULL);
+        kit_serve(&w.k);
+        assert_int_equal(totals(&w).waiting, outcomes[i] == ATTEMPT_UNKNOWN);
+        /* Not made: at once with the next worker. */
+        assert_int_equal(w.job_count, outcomes[i] == ATTEMPT_NOT_MADE);
+        assert_int_equal(w.k.served[SPOOL_OP_SET_ASIDE], outcomes[i] == ATTEMPT_DAMAGED);
+        if (outcomes[i] == ATTEMPT_GONE) { /* said so though it is there: a restart finds it */
+            kit_close(&w.k);
+            kit_reopen(&w.k);
+        }
+        drain(&w);
+        teardown(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hold_is_for_the_whole_message),
+        cmocka_unit_test(test_an_action_ends_an_entry_once),
+        cmocka_unit_test(test_a_bounce_that_cannot_be_reported),
+        cmocka_unit_test(test_a_mark_is_waited_for),
+        cmocka_unit_test(test_marks_are_folded),
+        cmocka_unit_test(test_more_than_the_schedule_holds),
+        cmocka_unit_test(test_age_without_attempts),
+        cmocka_unit_test(test_filed_once_around_a_reload),
+        cmocka_unit_test(test_a_large_report_fails_half_way),
+        cmocka_unit_test(test_unknown_gone_and_damaged),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
