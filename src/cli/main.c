@@ -24,7 +24,8 @@ static void print_help(FILE *to)
     fprintf(to, "Usage: penstock COMMAND [OPTIONS]\n\nCommands:\n");
     for (const struct command *c = commands; c->name; c++)
         fprintf(to, "  %-10s %s\n", c->name, c->summary);
-    fprintf(to, "\n'penstock COMMAND --help' tells more of each.\n");
+    fprintf(to, "\n'penstock COMMAND --help' tells more of each, 'penstock --version' which one "
+                "this is.\n");
 }
 
 int main(int argc, char **argv)
@@ -40,6 +41,10 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_help(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("penstock %s\n", PENSTOCK_VERSION);
         return EXIT_DONE;
     }
     for (const struct command *c = commands; c->name; c++)

@@ -554,6 +554,7 @@ static void add_status(void *ctx, struct json_out *j)
 {
     struct server *s = ctx;
 
+    json_out_str(j, "version", PENSTOCK_VERSION);
     json_out_uint(j, "loops", s->lane_count);
     json_out_bool(j, "stopping", s->stopping);
 }
@@ -775,7 +776,8 @@ int server_new(struct server **ret, const struct server_options *options, struct
     }
     if (r == 0) {
         set_log(s->config);
-        event(EVENT_SERVER_STARTING, EVENT_NO_ID, EV_STR("config", config_name(options)),
+        event(EVENT_SERVER_STARTING, EVENT_NO_ID, EV_STR("version", PENSTOCK_VERSION),
+              EV_STR("config", config_name(options)),
               EV_STR("hostname", s->config->server.hostname));
         r = start_all(s, why);
     }

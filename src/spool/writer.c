@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "event/event.h"
 #include "io/thread.h"
 #include "spool/spool_int.h"
 
@@ -38,6 +39,7 @@ struct spool_writer {
     uint64_t group_bytes;
     uint64_t lazy_ns; /* when the first mark or removal not yet synced came; 0: none */
     uint32_t syncs_since_tick;
+    int tick_error; /* of the last background step; 0: none */
     bool more_to_do, stop;
     bool sync_now; /* SPOOL_OP_SYNC is in the group */
 };
@@ -250,7 +252,10 @@ static void tend(struct spool_writer *w, size_t received)
         return;
     if (received > 0 || w->more_to_do || w->syncs_since_tick > 0) {
         r = spool_tick(w->sp, TICK_BYTES);
-        /* An error (a full disk, say) is seen in the figures, and tried again later. */
+        if (r < 0 && r != w->tick_error) /* it is tried again later; told once */
+            event(EVENT_SPOOL_ERROR, EVENT_NO_ID, EV_ERR("why", r),
+                  EV_STR("what", "checkpoint or compaction failed; it is tried again"));
+        w->tick_error = MIN_OF(r, 0);
         w->more_to_do = r == 1;
         w->syncs_since_tick = 0;
     }
