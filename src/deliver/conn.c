@@ -110,7 +110,7 @@ static const char *failure_text(const struct conn *c, char *text, size_t size, u
                        SLICE_FMT(f->text));
     else if (f)
         (void)snprintf(text, size, "%s[%s]: %.*s (at %s)", c->host, ip, SLICE_FMT(f->text),
-                       smtp_phase_name(f->phase));
+                       smtp_phase_name(c->is_up ? f->phase : SMTP_PHASE_CONNECT));
     else
         (void)snprintf(text, size, "%s[%s]: the connection was closed", c->host, ip);
     return text;
@@ -304,6 +304,7 @@ static void on_connect(void *ctx, int err)
         conn_break(c, err);
         return;
     }
+    c->is_up = true;
     event(EVENT_REMOTE_CONNECTED, EVENT_NO_ID, EV_STR("host", c->host),
           EV_ADDR("address", &c->peer), EV_STR("destination", c->name));
     restart_timer(c);

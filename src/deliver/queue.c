@@ -25,7 +25,8 @@
 
 #define ADVANCE_MAX 20000 /* entries made ready in one queue_run() */
 #define FREE_REQUESTS_MAX 256
-#define FREEZE_MS 5000 /* new routes wait so long for jobs to come back, ... */
+#define FREE_REQUEST_BYTES_MAX KIB(4) /* of a mark, kept for the next one */
+#define FREEZE_MS 5000                /* new routes wait so long for jobs to come back, ... */
 #define FREEZE_EVERY_MS                                                                            \
     60000 /* ... and after that, so often: a host that hangs must not stop all */
 #define REFILE_EVERY_MS 60000
@@ -140,6 +141,8 @@ void queue_request_drop(struct queue_request *rq)
 {
     struct queue *q = rq->queue;
 
+    if (buf_len(&rq->bytes) > FREE_REQUEST_BYTES_MAX)
+        buf_done(&rq->bytes);
     if (q->free_request_count >= FREE_REQUESTS_MAX) {
         buf_done(&rq->bytes);
         free(rq);
