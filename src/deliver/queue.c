@@ -622,17 +622,19 @@ static bool is_frozen(const struct queue *q)
 
 static void sync_answered(struct queue_request *rq)
 {
-    rq->queue->sync_is_out = false;
+    struct queue *q = rq->queue;
+
+    q->sync_is_out = false;
+    if (q->sync_again)
+        queue_sync(q);
 }
 
-/* Whoever waits for us to be idle should not wait for the next lazy sync. */
-static void hurry(struct queue *q)
+void queue_sync(struct queue *q)
 {
     struct queue_request *rq;
 
-    if (q->jobs > 0 || q->requests == 0 || q->sync_is_out)
-        return;
-    rq = queue_request_new(q, SPOOL_OP_SYNC, 0);
+    q->sync_again = q->sync_is_out; /* that one may be too early for what came since */
+    rq = q->sync_is_out ? NULL : queue_request_new(q, SPOOL_OP_SYNC, EVENT_NO_ID);
     if (!rq)
         return;
     q->sync_is_out = true;
@@ -648,7 +650,9 @@ int64_t queue_run(struct queue *q)
     if (q->changing && !q->stopping && queue_is_idle(q))
         apply_change(q);
     if (q->stopping || is_frozen(q)) {
-        hurry(q);
+        if (q->jobs == 0 && q->requests > 0 &&
+            !q->sync_is_out) /* we are waited for: do not wait for a lazy sync */
+            queue_sync(q);
         return q->stopping ? SCHEDULE_NEVER : queue_now(q) + FREEZE_MS;
     }
     if (q->spool_has_failed)

@@ -91,6 +91,8 @@ struct queue_request *queue_request_new(struct queue *q, enum spool_op op, uint6
 void queue_request_post(struct queue_request *rq);
 /* Gives back one that was not posted. */
 void queue_request_drop(struct queue_request *rq);
+/* What was posted so far is made durable at once, not with the next lazy sync. */
+void queue_sync(struct queue *q);
 
 /* ---- queue_fold.c ---- */
 

@@ -353,9 +353,12 @@ bool queue_act(struct queue *q, const struct queue_filter *filter, enum queue_ac
 {
     struct acting a = {q, action, ret};
     /* To end a message it is read first. The others are quicker, yet more than a look. */
-    bool reads = action == QUEUE_BOUNCE || action == QUEUE_REMOVE;
+    bool reads = action == QUEUE_BOUNCE || action == QUEUE_REMOVE, more;
 
     *ret = (struct queue_action_result){0};
-    return walk(q, filter, false, reads ? QUEUE_ACT_MAX / 8 : QUEUE_ACT_MAX, cursor, act_on_one,
-                &a);
+    more =
+        walk(q, filter, false, reads ? QUEUE_ACT_MAX / 8 : QUEUE_ACT_MAX, cursor, act_on_one, &a);
+    if (ret->done > 0 && action != QUEUE_RETRY) /* what an operator did is durable at once */
+        queue_sync(q);
+    return more;
 }
