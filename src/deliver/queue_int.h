@@ -38,7 +38,7 @@ struct queue {
     uint64_t loaded_id_max; /* of the messages that the spool had at the last queue_load() */
     uint64_t unreadable;    /* envelopes of a version that this program does not know */
     int64_t refile_ms;      /* not before: a look at the spool for what is not filed */
-    bool stopping, sync_is_out, spool_has_failed;
+    bool stopping, sync_is_out, sync_again, spool_has_failed;
 
     struct {                                          /* queue_age.c */
         int64_t began_ms, before_ms[AGE_ROUNDS_KEPT]; /* of the present round, of those before */
