@@ -111,7 +111,7 @@ struct conn {
     char name[JOB_NAME_MAX];     /* the destination */
     char host[DNS_NAME_MAX + 3]; /* for SNI and logs */
     uint32_t messages;           /* begun on it */
-    bool is_up; /* the network's part is done */
+    bool is_up;                  /* the network's part is done */
     bool connected, in_machine, is_idle, is_leaving, was_stale;
     bool batch_is_over, batch_was_lost; /* all results are in; the connection broke in it */
     struct transaction *transaction;    /* under way */
