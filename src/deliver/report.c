@@ -372,8 +372,8 @@ static void make_plan(struct settlement *s, struct envelope *e)
     plan_kind(p, DSN_FAILURE, e, is_late);
     plan_kind(p, DSN_SUCCESS, e, is_late);
     plan_kind(p, DSN_DELAY, e, is_late);
-    /* NOLINTEND(clang-analyzer-unix.Malloc) */
     plan_leave(p, 0);
+    /* NOLINTEND(clang-analyzer-unix.Malloc) */
 }
 
 void report_then_settle(struct settlement *s)

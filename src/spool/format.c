@@ -33,17 +33,19 @@ void record_encode(const struct record *r, uint32_t seed, uint8_t to[static RECO
     put_u32(to + 28, crc32c(seed, slice_make(to, 28)));
 }
 
-/* Whether length and aux can be those of such a record. */
+/* Whether id, length and aux can be those of such a record. No message has the id 0: the index
+ * counts on it. */
 static bool record_is_bounded(const struct record *r)
 {
     switch (r->type) {
     case RECORD_EXTENT:
-        return r->len > 0 && r->len <= SPOOL_EXTENT_MAX;
+        return r->id != 0 && r->len > 0 && r->len <= SPOOL_EXTENT_MAX;
     case RECORD_MESSAGE:
-        return r->len <= RECORD_LEN_MAX && r->aux <= EXTENTS_MAX;
+        return r->id != 0 && r->len <= RECORD_LEN_MAX && r->aux <= EXTENTS_MAX;
     case RECORD_MARK:
-        return r->len > 0 && r->len <= RECORD_LEN_MAX;
+        return r->id != 0 && r->len > 0 && r->len <= RECORD_LEN_MAX;
     case RECORD_REMOVE:
+        return r->id != 0 && r->len == 0;
     case RECORD_SYNC:
     case RECORD_FLOOR:
         return r->len == 0;
