@@ -45,12 +45,21 @@ enum config_listener_tls {
     CONFIG_LISTENER_TLS_FILES,       /* with tls_certificate and tls_key */
     CONFIG_LISTENER_TLS_AUTO,        /* one of the two above; never in a snapshot */
 };
+/* What a listener's mail counts as when room is short (governor/gate.h). */
+enum config_class {
+    CONFIG_CLASS_AUTO, /* internal from pressure.internal_networks, else external */
+    CONFIG_CLASS_INTERNAL,
+    CONFIG_CLASS_AUTHENTICATED,
+    CONFIG_CLASS_EXTERNAL,
+    CONFIG_CLASS_SECOND_COPY,
+};
 struct config_listener {
     const char *name;
     struct addr address;
     enum config_listener_tls tls;
     const char *tls_certificate, *tls_key; /* set with CONFIG_LISTENER_TLS_FILES */
     bool tls_required;                     /* mail is refused before STARTTLS */
+    enum config_class class;
     enum config_relay relay;
     struct config_networks relay_networks; /* its own, or those of the relay section */
 };
@@ -138,7 +147,10 @@ struct config_smtp {
     uint64_t message_size_max_bytes;
     uint32_t recipients_max;
     uint32_t connections_max, connections_per_client_max; /* 0: no limit of its own */
-    uint32_t messages_per_connection_max;                 /* 0: no limit */
+    /* Of one client outside pressure.internal_networks in a minute; 0: no limit. */
+    uint32_t connections_per_client_minute_max, messages_per_client_minute_max;
+    uint32_t errors_per_client_minute_max;
+    uint32_t messages_per_connection_max; /* 0: no limit */
     uint32_t errors_max;
     uint32_t command_line_max_bytes, text_line_max_bytes; /* CRLF included */
     uint32_t received_max;
@@ -195,11 +207,55 @@ struct config_dns {
     const char *trust_anchor; /* file; NULL: no DNSSEC validation */
     bool cache;
 };
+/* In the order of governor/governor.h's GOVERNOR_RESOURCES_TABLE. */
+enum config_pressure_resource {
+    CONFIG_PRESSURE_SPOOL_DISK,
+    CONFIG_PRESSURE_SPOOL_INODES,
+    CONFIG_PRESSURE_LOG_DISK,
+    CONFIG_PRESSURE_UNCOMMITTED,
+    CONFIG_PRESSURE_MEMORY,
+    CONFIG_PRESSURE_SYSTEM_MEMORY,
+    CONFIG_PRESSURE_QUEUE,
+    CONFIG_PRESSURE_DESCRIPTORS,
+    CONFIG_PRESSURE_CPU_STALL,
+    CONFIG_PRESSURE_MEMORY_STALL,
+    CONFIG_PRESSURE_IO_STALL,
+    CONFIG_PRESSURE_RESOURCES,
+};
+struct config_pressure_rule { /* percent, or bytes (uncommitted), or messages (queue) */
+    uint64_t low_to_medium, medium_to_high, high_to_medium, medium_to_low;
+    uint32_t history; /* samples */
+    bool observe_only;
+};
+enum config_reply_detail { CONFIG_REPLY_TOKEN, CONFIG_REPLY_BARE };
+struct config_pressure {
+    bool enabled;
+    uint64_t interval_ms, dwell_ms, reminder_ms;
+    struct config_networks internal_networks;
+    struct config_pressure_rule rules[CONFIG_PRESSURE_RESOURCES];
+    uint64_t disk_counted_max_bytes;
+    uint64_t memory_limit_bytes; /* 0: the cgroup's, else the machine's */
+    double message_share, body_memory_share;
+    struct {
+        uint64_t start_ms, step_ms, max_ms;
+        uint32_t sessions_max;
+    } tarpit;
+    uint64_t remedy_interval_ms;
+    enum config_reply_detail reply_detail;
+    bool refuse_at_connect;
+    uint32_t refusals_logged_max; /* in one interval */
+};
+struct config_log_files {
+    const char *directory; /* NULL: no log files */
+    bool events, protocol, connectivity, tracking, subjects;
+    uint64_t file_max_bytes, folder_max_bytes, age_max_s;
+};
 struct config_log {
     enum config_log_format format;
     enum config_log_level level;
     enum config_log_target target;
     enum config_status_line status_line;
+    struct config_log_files files;
 };
 
 struct config_private;
@@ -217,6 +273,7 @@ struct config {
     size_t destination_count; /* ask config_find_destination() */
     struct config_bounce bounce;
     struct config_dns dns;
+    struct config_pressure pressure;
     struct config_log log;
     struct config_private *private;
 };

@@ -9,13 +9,17 @@
 static const char *type_name(const struct setting *s)
 {
     static const char *const names[] = {
-        [VALUE_BOOL] = "yes or no",    [VALUE_NUMBER] = "number",     [VALUE_SIZE] = "size",
-        [VALUE_DURATION] = "duration", [VALUE_PERCENT] = "percent",   [VALUE_ENUM] = "word",
-        [VALUE_TEXT] = "text",         [VALUE_PATH] = "path",         [VALUE_HOST] = "domain",
-        [VALUE_PATTERN] = "domain",    [VALUE_MAILBOX] = "mailbox",   [VALUE_ADDRESS] = "address",
-        [VALUE_IPV4] = "IPv4 address", [VALUE_IPV6] = "IPv6 address", [VALUE_TARGET] = "target",
-        [VALUE_NETWORKS] = "networks", [VALUE_PATTERNS] = "domains",  [VALUE_SERVERS] = "servers",
-        [VALUE_DELAYS] = "durations",  [VALUE_MAPS] = "list",
+        [VALUE_BOOL] = "yes or no",    [VALUE_NUMBER] = "number",
+        [VALUE_SIZE] = "size",         [VALUE_DURATION] = "duration",
+        [VALUE_PERCENT] = "percent",   [VALUE_WHOLE_PERCENT] = "percent",
+        [VALUE_ENUM] = "word",         [VALUE_TEXT] = "text",
+        [VALUE_PATH] = "path",         [VALUE_HOST] = "domain",
+        [VALUE_PATTERN] = "domain",    [VALUE_MAILBOX] = "mailbox",
+        [VALUE_ADDRESS] = "address",   [VALUE_IPV4] = "IPv4 address",
+        [VALUE_IPV6] = "IPv6 address", [VALUE_TARGET] = "target",
+        [VALUE_NETWORKS] = "networks", [VALUE_PATTERNS] = "domains",
+        [VALUE_SERVERS] = "servers",   [VALUE_DELAYS] = "durations",
+        [VALUE_MAPS] = "list",
     };
 
     return names[s->type];

@@ -23,6 +23,9 @@ static const char *const family_words[] = {"any",  "prefer_ipv6", "prefer_ipv4",
 static const char *const format_words[] = {"logfmt", "json", NULL};
 static const char *const level_words[] = {"debug", "info", "notice", "warning", "error", NULL};
 static const char *const target_words[] = {"stderr", "journal", "off", NULL};
+static const char *const reply_detail_words[] = {"token", "bare", NULL};
+static const char *const class_words[] = {"auto",     "internal",    "authenticated",
+                                          "external", "second_copy", NULL};
 static const char *const status_words[] = {"auto", "on", "off", NULL};
 
 #define LISTENER(field) IN(struct config_listener, field)
@@ -41,6 +44,9 @@ static const struct setting listener_list[] = {
      .what = "PEM file with the private key."},
     {"tls.required", VALUE_BOOL, LISTENER(tls_required), .def = "no",
      .what = "Refuse mail before STARTTLS (530)."},
+    {"class", VALUE_ENUM, LISTENER(class), .def = "auto", .words = class_words,
+     .what = "What its mail counts as when room is short: `auto` is internal for clients in "
+             "pressure.internal_networks and external for others."},
     {"relay", VALUE_ENUM, LISTENER(relay), .def = "networks", .words = relay_words,
      .what = "Who may send to any domain: clients in relay_networks, nobody (`none`), or "
              "whoever can connect (`all`: only for an address that nobody else can reach)."},
@@ -82,6 +88,55 @@ static const struct setting destination_list[] = {
 };
 static const struct settings destination_settings = {destination_list, ARRAY_SIZE(destination_list),
                                                      sizeof(struct config_destination)};
+
+/* The six settings of one resource. */
+#define PRESSURE_RULE(key, i, type_, range, low_to_medium_, medium_to_high_, high_to_medium_,      \
+                      medium_to_low_, history_, what_)                                             \
+    {"pressure." key ".low_to_medium",                                                             \
+     type_,                                                                                        \
+     AT(pressure.rules[i].low_to_medium),                                                          \
+     .def = low_to_medium_,                                                                        \
+     range,                                                                                        \
+     .reload = true,                                                                               \
+     .what = "Medium from here on: " what_ "."},                                                   \
+        {"pressure." key ".medium_to_high",                                                        \
+         type_,                                                                                    \
+         AT(pressure.rules[i].medium_to_high),                                                     \
+         .def = medium_to_high_,                                                                   \
+         range,                                                                                    \
+         .reload = true,                                                                           \
+         .what = "High from here on."},                                                            \
+        {"pressure." key ".high_to_medium",                                                        \
+         type_,                                                                                    \
+         AT(pressure.rules[i].high_to_medium),                                                     \
+         .def = high_to_medium_,                                                                   \
+         range,                                                                                    \
+         .reload = true,                                                                           \
+         .what = "From high to medium, down here."},                                               \
+        {"pressure." key ".medium_to_low",                                                         \
+         type_,                                                                                    \
+         AT(pressure.rules[i].medium_to_low),                                                      \
+         .def = medium_to_low_,                                                                    \
+         range,                                                                                    \
+         .reload = true,                                                                           \
+         .what = "Normal again, down here."},                                                      \
+        {"pressure." key ".history",                                                               \
+         VALUE_NUMBER,                                                                             \
+         AT(pressure.rules[i].history),                                                            \
+         .def = history_,                                                                          \
+         RANGE(0, 100000),                                                                         \
+         .reload = true,                                                                           \
+         .what = "So many samples on end off normal turn delay into refusal; 0: at once."},        \
+    {                                                                                              \
+        "pressure." key ".observe_only", VALUE_BOOL, AT(pressure.rules[i].observe_only),           \
+            .def = "no", .reload = true, .what = "Tell what it would have done, and do nothing."   \
+    }
+#define ANY_PERCENT RANGE(0, 100)
+#define ANY_AMOUNT RANGE(0, UINT64_MAX / 2)
+#define PRESSURE_PERCENT(key, i, ...)                                                              \
+    PRESSURE_RULE(key, i, VALUE_WHOLE_PERCENT, ANY_PERCENT, __VA_ARGS__)
+#define PRESSURE_SIZE(key, i, ...) PRESSURE_RULE(key, i, VALUE_SIZE, ANY_AMOUNT, __VA_ARGS__)
+#define PRESSURE_COUNT(key, i, ...) PRESSURE_RULE(key, i, VALUE_NUMBER, ANY_AMOUNT, __VA_ARGS__)
 
 static const struct setting main_list[] = {
     {"server.hostname", VALUE_HOST, AT(server.hostname), .optional = true,
@@ -126,6 +181,16 @@ static const struct setting main_list[] = {
     {"smtp.connections_per_client_max", VALUE_NUMBER, AT(smtp.connections_per_client_max),
      .def = "0", RANGE(0, 60000), .def_note = "0: no limit of its own", .reload = true,
      .what = "Connections at a time from one IP address."},
+    {"smtp.connections_per_client_minute_max", VALUE_NUMBER,
+     AT(smtp.connections_per_client_minute_max), .def = "0", RANGE(0, 1000000),
+     .def_note = "0: no limit", .reload = true,
+     .what = "Connections in a minute from one IP address outside pressure.internal_networks."},
+    {"smtp.messages_per_client_minute_max", VALUE_NUMBER, AT(smtp.messages_per_client_minute_max),
+     .def = "0", RANGE(0, 1000000), .def_note = "0: no limit", .reload = true,
+     .what = "Messages in a minute from one such address."},
+    {"smtp.errors_per_client_minute_max", VALUE_NUMBER, AT(smtp.errors_per_client_minute_max),
+     .def = "0", RANGE(0, 1000000), .def_note = "0: no limit", .reload = true,
+     .what = "Broken commands and refused recipients in a minute from one such address."},
     {"smtp.messages_per_connection_max", VALUE_NUMBER, AT(smtp.messages_per_connection_max),
      .def = "0", RANGE(0, 1000000), .def_note = "0: no limit", .reload = true,
      .what = "Messages in one session, announced with LIMITS MAILMAX (RFC 9422)."},
@@ -295,6 +360,89 @@ static const struct setting main_list[] = {
     {"dns.cache", VALUE_BOOL, AT(dns.cache), .def = "yes",
      .what = "Keep answers for their time to live."},
 
+    {"pressure.enabled", VALUE_BOOL, AT(pressure.enabled), .def = "yes", .reload = true,
+     .what = "Govern: `no` keeps the figures, and runs no remedy and refuses nothing."},
+    {"pressure.interval", VALUE_DURATION, UNIT_MS, AT(pressure.interval_ms), .def = "2s",
+     RANGE(100, 60000), .reload = true, .what = "Time from one sample to the next."},
+    {"pressure.dwell", VALUE_DURATION, UNIT_MS, AT(pressure.dwell_ms), .def = "10s",
+     RANGE(0, MS_HOUR), .reload = true,
+     .what = "A level lasts at least so long before it falls, against flapping."},
+    {"pressure.reminder", VALUE_DURATION, UNIT_MS, AT(pressure.reminder_ms), .def = "3h",
+     RANGE(60000, 24 * MS_HOUR), .reload = true,
+     .what = "Pressure that lasts so long is told once more."},
+    {"pressure.internal_networks", VALUE_NETWORKS, AT(pressure.internal_networks),
+     .inherits = "relay.networks", .def_note = "as `relay.networks`", .reload = true,
+     .what = "Clients in these networks are the class internal: slowed and refused after all "
+             "others, and free of the limits for one client."},
+    {"pressure.disk_counted_max", VALUE_SIZE, AT(pressure.disk_counted_max_bytes), .def = "200GiB",
+     RANGE(GIB(1), UINT64_MAX / 2), .reload = true,
+     .what = "Percentages of a disk are of so much of it at most: 1 % is never more than 2 GiB."},
+    {"pressure.memory_limit", VALUE_SIZE, AT(pressure.memory_limit_bytes), .def = "0",
+     RANGE(0, UINT64_MAX / 2), .def_note = "0: the cgroup's, RLIMIT_AS, or the machine's",
+     .reload = true, .what = "What the process's memory is measured against."},
+    {"pressure.message_share", VALUE_PERCENT, AT(pressure.message_share), .def = "25%",
+     RANGE(1, 100), .reload = true,
+     .what = "The largest part of the spool's room that one message may take; a larger one is "
+             "refused alone until there is more room."},
+    {"pressure.body_memory", VALUE_PERCENT, AT(pressure.body_memory_share), .def = "25%",
+     RANGE(1, 50), .reload = true,
+     .what = "The part of the memory limit that bodies on their way into the spool may take; "
+             "from half of it on, sessions hand them over in small pieces."},
+    {"pressure.tarpit.start", VALUE_DURATION, UNIT_MS, AT(pressure.tarpit.start_ms), .def = "1s",
+     RANGE(0, 240000), .reload = true, .what = "The first delay of MAIL at medium."},
+    {"pressure.tarpit.step", VALUE_DURATION, UNIT_MS, AT(pressure.tarpit.step_ms), .def = "1s",
+     RANGE(0, 60000), .reload = true,
+     .what = "With each sample under pressure the delay grows by it, and shrinks again after."},
+    {"pressure.tarpit.max", VALUE_DURATION, UNIT_MS, AT(pressure.tarpit.max_ms), .def = "55s",
+     RANGE(0, 240000), .reload = true, .what = "The longest delay; a client waits five minutes."},
+    {"pressure.tarpit.sessions_max", VALUE_NUMBER, AT(pressure.tarpit.sessions_max), .def = "500",
+     RANGE(0, 100000), .reload = true,
+     .what = "Sessions that are delayed at a time; the next is refused instead."},
+    {"pressure.remedy_interval", VALUE_DURATION, UNIT_MS, AT(pressure.remedy_interval_ms),
+     .def = "10s", RANGE(100, MS_HOUR), .reload = true,
+     .what = "One remedy runs no more often, and more rarely where it frees nothing."},
+    {"pressure.reply_detail", VALUE_ENUM, AT(pressure.reply_detail), .def = "token",
+     .words = reply_detail_words, .reload = true,
+     .what = "Whether the reply 452 4.3.1 ends with a short word for the resource, like "
+             "`(spool-disk)`; `bare`: without."},
+    {"pressure.refuse_at_connect", VALUE_BOOL, AT(pressure.refuse_at_connect), .def = "no",
+     .reload = true,
+     .what = "At high, external clients are refused when they connect, with 421 4.3.2, so that "
+             "they try another host."},
+    {"pressure.refusals_logged_max", VALUE_NUMBER, AT(pressure.refusals_logged_max), .def = "10",
+     RANGE(0, 10000), .reload = true,
+     .what = "Refusals under pressure told one by one in each interval; all are counted."},
+    PRESSURE_PERCENT(
+        "spool_disk", CONFIG_PRESSURE_SPOOL_DISK, "96%", "99%", "97%", "94%", "0",
+        "the file system of the spool in use, what the spool could use again not counted. More "
+        "stays free where mail in flight, the drain reserve and the logs need it"),
+    PRESSURE_PERCENT("spool_inodes", CONFIG_PRESSURE_SPOOL_INODES, "96%", "99%", "97%", "94%", "0",
+                     "the inodes of that file system in use"),
+    PRESSURE_PERCENT("log_disk", CONFIG_PRESSURE_LOG_DISK, "90%", "99%", "94%", "88%", "0",
+                     "the file system of log.files.directory in use"),
+    PRESSURE_SIZE("uncommitted", CONFIG_PRESSURE_UNCOMMITTED, "64MiB", "256MiB", "96MiB", "32MiB",
+                  "10", "bytes of mail taken and not yet durable"),
+    PRESSURE_PERCENT("memory", CONFIG_PRESSURE_MEMORY, "72%", "75%", "73%", "71%", "30",
+                     "the process's anonymous and shared memory against its limit"),
+    PRESSURE_PERCENT("system_memory", CONFIG_PRESSURE_SYSTEM_MEMORY, "88%", "94%", "89%", "84%",
+                     "0",
+                     "memory in use on the machine or in the cgroup, page cache not counted "
+                     "(advisory: it frees, and never refuses)"),
+    PRESSURE_COUNT("queue", CONFIG_PRESSURE_QUEUE, "9999", "15000", "10000", "2000", "300",
+                   "messages accepted and not yet scheduled"),
+    PRESSURE_PERCENT("descriptors", CONFIG_PRESSURE_DESCRIPTORS, "85%", "95%", "88%", "80%", "5",
+                     "file descriptors in use of those the process may have"),
+    PRESSURE_PERCENT(
+        "cpu_stall",
+        CONFIG_PRESSURE_CPU_STALL, "80%", "95%", "85%", "60%", "30",
+        "the share of the last 10 s in which some task waited for a CPU (PSI cpu, some)"),
+    PRESSURE_PERCENT(
+        "memory_stall", CONFIG_PRESSURE_MEMORY_STALL, "40%", "80%", "50%", "20%", "15",
+        "the share of the last 10 s in which all tasks waited for memory (PSI memory, full)"),
+    PRESSURE_PERCENT(
+        "io_stall", CONFIG_PRESSURE_IO_STALL, "80%", "97%", "85%", "60%", "30",
+        "the share of the last 10 s in which all tasks waited for a disk (PSI io, full)"),
+
     {"log.format", VALUE_ENUM, AT(log.format), .def = "logfmt", .words = format_words,
      .reload = true, .what = "How a line is written."},
     {"log.level", VALUE_ENUM, AT(log.level), .def = "info", .words = level_words, .reload = true,
@@ -304,6 +452,27 @@ static const struct setting main_list[] = {
     {"log.status_line", VALUE_ENUM, AT(log.status_line), .def = "auto", .words = status_words,
      .what = "A line of figures that renews itself, on standard output; `auto`: where that is a "
              "terminal and the log goes elsewhere."},
+    {"log.files.directory", VALUE_PATH, AT(log.files.directory), .def = "./var/log",
+     .optional = true, .what = "Where the log files below are kept; `none`: no files."},
+    {"log.files.events", VALUE_BOOL, AT(log.files.events), .def = "yes", .reload = true,
+     .what = "The event log: notices and worse, one JSON object a line (`penstock events`)."},
+    {"log.files.protocol", VALUE_BOOL, AT(log.files.protocol), .def = "yes", .reload = true,
+     .what = "The protocol logs: every SMTP line of both sides, in Exchange's CSV format."},
+    {"log.files.connectivity", VALUE_BOOL, AT(log.files.connectivity), .def = "yes", .reload = true,
+     .what = "The connectivity log: outgoing connections."},
+    {"log.files.tracking", VALUE_BOOL, AT(log.files.tracking), .def = "yes", .reload = true,
+     .what = "The message tracking log: what became of each message."},
+    {"log.files.subjects", VALUE_BOOL, AT(log.files.subjects), .def = "yes", .reload = true,
+     .what = "Whether message tracking has subjects."},
+    {"log.files.file_max", VALUE_SIZE, AT(log.files.file_max_bytes), .def = "10MiB",
+     RANGE(KIB(64), GIB(1)), .reload = true,
+     .what = "A file that reaches it is followed by another."},
+    {"log.files.folder_max", VALUE_SIZE, AT(log.files.folder_max_bytes), .def = "250MiB",
+     RANGE(KIB(256), GIB(1024)), .reload = true,
+     .what = "The most that the files of one kind may take together; the oldest go."},
+    {"log.files.age_max", VALUE_DURATION, UNIT_S, AT(log.files.age_max_s), .def = "720h",
+     RANGE(0, 3650 * (uint64_t)S_DAY), .def_note = "720h (30 days); 0: no bound", .reload = true,
+     .what = "Older files are removed."},
 };
 
 const struct settings settings_main = {main_list, ARRAY_SIZE(main_list), 0};
@@ -323,6 +492,8 @@ const struct settings_section settings_sections[] = {
                      "not say it has from `retry` and `delivery`."},
     {"bounce", "Notices to senders (RFC 3464)."},
     {"dns", "Name resolution."},
+    {"pressure", "The governor: when mail is slowed and refused to protect what was taken. Each "
+                 "resource has four thresholds; docs/pressure.md explains them."},
     {"log", "What the server tells."},
     {NULL, NULL},
 };

@@ -484,6 +484,10 @@ int value_parse(const struct setting *s, struct slice text, void *base, struct p
         return read_duration(s, text, &v) < 0 ? -EINVAL : put_in_range(s, base, v);
     case VALUE_PERCENT:
         return parse_percent(s, text, base);
+    case VALUE_WHOLE_PERCENT:
+        if (text.len && text.ptr[text.len - 1] == '%')
+            text.len--;
+        return slice_to_u64(text, s->max, &v) < 0 ? -EINVAL : put_in_range(s, base, v);
     case VALUE_ENUM:
         return parse_enum(s, text, base);
     case VALUE_TEXT:
@@ -618,6 +622,9 @@ void value_format(const struct setting *s, const void *base, struct buf *ret)
     case VALUE_PERCENT:
         add_percent(ret, *(const double *)p);
         break;
+    case VALUE_WHOLE_PERCENT:
+        (void)buf_addf(ret, "%llu%%", (unsigned long long)fetch(s, base));
+        break;
     case VALUE_ENUM:
         (void)buf_add_str(ret, s->words[fetch(s, base)]);
         break;
@@ -708,6 +715,10 @@ void value_allowed(const struct setting *s, struct buf *ret)
     case VALUE_PERCENT:
         (void)buf_addf(ret, "a percentage from %llu%% to %llu%%, enabled (20%%) or disabled (0%%)",
                        (unsigned long long)s->min, (unsigned long long)s->max);
+        break;
+    case VALUE_WHOLE_PERCENT:
+        (void)buf_addf(ret, "a whole percentage from %llu%% to %llu%%", (unsigned long long)s->min,
+                       (unsigned long long)s->max);
         break;
     case VALUE_ENUM:
         add_words(s, ret);

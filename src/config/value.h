@@ -14,17 +14,18 @@
 #include "config/pool.h"
 
 enum value_type {
-    VALUE_BOOL,     /* bool */
-    VALUE_NUMBER,   /* unsigned of 2, 4 or 8 bytes */
-    VALUE_SIZE,     /* bytes; unsigned of 4 or 8 bytes */
-    VALUE_DURATION, /* in setting.unit; unsigned of 4 or 8 bytes */
-    VALUE_PERCENT,  /* double, a share; min and max in percent */
-    VALUE_ENUM,     /* an enum, the index into setting.words */
-    VALUE_TEXT,     /* const char * */
-    VALUE_PATH,     /* const char * */
-    VALUE_HOST,     /* const char *, a domain name */
-    VALUE_PATTERN,  /* const char *, "example.org", ".example.org" or "*" */
-    VALUE_MAILBOX,  /* const char *, local@domain or local */
+    VALUE_BOOL,          /* bool */
+    VALUE_NUMBER,        /* unsigned of 2, 4 or 8 bytes */
+    VALUE_SIZE,          /* bytes; unsigned of 4 or 8 bytes */
+    VALUE_DURATION,      /* in setting.unit; unsigned of 4 or 8 bytes */
+    VALUE_PERCENT,       /* double, a share; min and max in percent */
+    VALUE_WHOLE_PERCENT, /* uint64_t: 0..100 */
+    VALUE_ENUM,          /* an enum, the index into setting.words */
+    VALUE_TEXT,          /* const char * */
+    VALUE_PATH,          /* const char * */
+    VALUE_HOST,          /* const char *, a domain name */
+    VALUE_PATTERN,       /* const char *, "example.org", ".example.org" or "*" */
+    VALUE_MAILBOX,       /* const char *, local@domain or local */
     VALUE_ADDRESS,  /* struct addr with a port (setting.min is the default one), or Unix path */
     VALUE_IPV4,     /* struct addr without a port */
     VALUE_IPV6,     /* struct addr without a port */

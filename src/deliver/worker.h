@@ -41,6 +41,11 @@ void worker_set_config(struct worker *w, const struct config *config, struct tls
 /* parcel.deliver of a struct job; `receiver` is the loop's struct worker. */
 void worker_job(struct parcel *p, void *receiver);
 
+/* A remedy: closes idle connections. Returns the bytes their buffers held. */
+uint64_t worker_relieve(struct worker *w);
+/* A remedy: forgets the answers of the DNS, which are asked for again when needed. */
+void worker_flush_dns(struct worker *w);
+
 /* Closes idle connections; jobs end with the transaction they are in. */
 void worker_stop(struct worker *w);
 /* Breaks off what is left: its mail stays in the queue. */

@@ -82,6 +82,16 @@ enum event_level {
     X(EVENT_CONTROL, "control", EVENT_INFO, COUNTER_NONE)                                          \
     X(EVENT_SLOW_CALLBACK, "slow_callback", EVENT_WARNING, COUNTER_SLOW_CALLBACKS)                 \
     X(EVENT_LOG_DROPPED, "log_dropped", EVENT_WARNING, COUNTER_NONE)                               \
+    X(EVENT_PRESSURE_INCREASED, "pressure_increased", EVENT_WARNING, COUNTER_NONE)                 \
+    X(EVENT_PRESSURE_DECREASED, "pressure_decreased", EVENT_NOTICE, COUNTER_NONE)                  \
+    X(EVENT_PRESSURE_PERSISTS, "pressure_persists", EVENT_WARNING, COUNTER_NONE)                   \
+    X(EVENT_REFUSING_DISK, "refusing_mail_disk", EVENT_ERROR, COUNTER_NONE)                        \
+    X(EVENT_REFUSING_MEMORY, "refusing_mail_memory", EVENT_ERROR, COUNTER_NONE)                    \
+    X(EVENT_REFUSING_MAIL, "refusing_mail", EVENT_ERROR, COUNTER_NONE)                             \
+    X(EVENT_REFUSING_ENDS, "refusing_ends", EVENT_NOTICE, COUNTER_NONE)                            \
+    X(EVENT_REMEDY, "remedy", EVENT_NOTICE, COUNTER_REMEDIES)                                      \
+    X(EVENT_REFUSALS_NOT_TOLD, "refusals_not_told", EVENT_NOTICE, COUNTER_NONE)                    \
+    X(EVENT_RECORDS_LOST, "records_lost", EVENT_WARNING, COUNTER_NONE)                             \
     X(EVENT_INTERNAL_ERROR, "internal_error", EVENT_ERROR, COUNTER_INTERNAL_ERRORS)
 
 /* What is counted: X(constant, name). The names are the metrics' names. */
@@ -118,7 +128,13 @@ enum event_level {
     X(COUNTER_SPOOL_ERRORS, "spool_errors")                                                        \
     X(COUNTER_SLOW_CALLBACKS, "slow_callbacks")                                                    \
     X(COUNTER_INTERNAL_ERRORS, "internal_errors")                                                  \
-    X(COUNTER_LOG_DROPPED, "log_dropped")
+    X(COUNTER_LOG_DROPPED, "log_dropped")                                                          \
+    X(COUNTER_RECORDS_DROPPED, "records_dropped")                                                  \
+    X(COUNTER_MAILS_DELAYED, "mails_delayed")                                                      \
+    X(COUNTER_REFUSED_PRESSURE, "refused_pressure")                                                \
+    X(COUNTER_REFUSED_LATE, "refused_late")                                                        \
+    X(COUNTER_REFUSED_CLIENT_LIMIT, "refused_client_limit")                                        \
+    X(COUNTER_REMEDIES, "remedies")
 
 #define EVENT_ENUM_LINE(constant, name, level, counter) constant,
 #define COUNTER_ENUM_LINE(constant, name) constant,

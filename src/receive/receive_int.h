@@ -28,12 +28,12 @@ struct receiver {
     struct mailbox *answers;
     struct receive_shared *shared;
     struct policy **policies; /* one a listener */
-    struct gate {             /* one listening socket */
+    struct door {             /* one listening socket */
         struct receiver *receiver;
         struct listener *listener;
         size_t index;
-    } * gates;
-    size_t gate_count;
+    } * doors;
+    size_t door_count;
     struct list sessions;
     size_t session_count, commits;
     size_t requests; /* with the writer, those of clients that are gone included */

@@ -88,11 +88,11 @@ int receiver_new(struct receiver **ret, struct loop *loop, struct mailbox *answe
     r->loop = loop;
     r->answers = answers;
     r->shared = shared;
-    r->gate_count = config->listener_count;
+    r->door_count = config->listener_count;
     list_init(&r->sessions);
-    r->gates = calloc(r->gate_count, sizeof(*r->gates));
-    r->policies = make_policies(config, r->gate_count, tls);
-    if (!r->gates || !r->policies) {
+    r->doors = calloc(r->door_count, sizeof(*r->doors));
+    r->policies = make_policies(config, r->door_count, tls);
+    if (!r->doors || !r->policies) {
         receiver_free(&r);
         return -ENOMEM;
     }
@@ -107,10 +107,10 @@ void receiver_free(struct receiver **rp)
     if (!r)
         return;
     ASSERT(r->session_count == 0);
-    for (size_t i = 0; r->gates && i < r->gate_count; i++)
-        listener_close(&r->gates[i].listener);
-    drop_policies(r->policies, r->gate_count);
-    free(r->gates);
+    for (size_t i = 0; r->doors && i < r->door_count; i++)
+        listener_close(&r->doors[i].listener);
+    drop_policies(r->policies, r->door_count);
+    free(r->doors);
     free(r);
     *rp = NULL;
 }
@@ -120,43 +120,43 @@ int receiver_set_config(struct receiver *r, const struct config *config,
 {
     struct policy **list;
 
-    if (config->listener_count != r->gate_count) /* listeners are opened at start only */
+    if (config->listener_count != r->door_count) /* listeners are opened at start only */
         return -EINVAL;
-    list = make_policies(config, r->gate_count, tls);
+    list = make_policies(config, r->door_count, tls);
     if (!list)
         return -ENOMEM;
-    drop_policies(r->policies, r->gate_count);
+    drop_policies(r->policies, r->door_count);
     r->policies = list;
     return 0;
 }
 
 static void on_accept(void *ctx, struct stream *stream)
 {
-    struct gate *gate = ctx;
-    struct receiver *r = gate->receiver;
+    struct door *door = ctx;
+    struct receiver *r = door->receiver;
 
-    session_open(r, r->policies[gate->index], stream);
+    session_open(r, r->policies[door->index], stream);
 }
 
 int receiver_listen(struct receiver *r, struct addr *bound, struct buf *why)
 {
     const struct stream_options options = {.write_limit = WRITE_LIMIT};
 
-    for (size_t i = 0; i < r->gate_count; i++) {
-        struct gate *gate = &r->gates[i];
+    for (size_t i = 0; i < r->door_count; i++) {
+        struct door *door = &r->doors[i];
         const struct config_listener *l = &r->policies[i]->config->listeners[i];
         char text[ADDR_TEXT_MAX];
         int err;
 
-        *gate = (struct gate){.receiver = r, .index = i};
+        *door = (struct door){.receiver = r, .index = i};
         err = listener_open(r->loop, bound[i].len ? &bound[i] : &l->address, LISTEN_BACKLOG,
-                            &options, on_accept, gate, &gate->listener);
+                            &options, on_accept, door, &door->listener);
         if (err < 0) {
             addr_format(&l->address, text);
             (void)buf_addf(why, "listener %s cannot listen on %s: %s", l->name, text, err_str(err));
             return err;
         }
-        bound[i] = *listener_addr(gate->listener);
+        bound[i] = *listener_addr(door->listener);
     }
     return 0;
 }
@@ -170,8 +170,8 @@ static void stop_sessions(struct receiver *r, bool even_in_message)
 void receiver_stop(struct receiver *r)
 {
     r->stopping = true;
-    for (size_t i = 0; i < r->gate_count; i++)
-        listener_close(&r->gates[i].listener);
+    for (size_t i = 0; i < r->door_count; i++)
+        listener_close(&r->doors[i].listener);
     stop_sessions(r, false);
 }
 

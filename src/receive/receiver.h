@@ -17,10 +17,12 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "governor/tally.h"
 #include "io/addr.h"
 #include "io/mailbox.h"
 
 struct config;
+struct gate;
 struct loop;
 struct receiver; /* opaque */
 struct spool;
@@ -46,7 +48,27 @@ struct receive_shared {
     atomic_uint connections;
     atomic_ushort by_client[RECEIVE_CLIENT_BUCKETS];
     atomic_bool stopping;
-    atomic_bool queue_is_full; /* new mail is refused with 452 4.3.1 */
+    atomic_bool queue_is_full;     /* new mail is refused with 452 4.3.1 */
+    const struct gate *gate;       /* what the governor lets in; set before the loops start */
+    atomic_uint delayed;           /* sessions in the tarpit */
+    atomic_ullong body_memory;     /* bytes of bodies between stream and spool, of all sessions */
+    atomic_ullong body_memory_max; /* set by pressure/: from half of it on, blocks are small; over
+                                      it MAIL is refused with token "memory" */
+    atomic_uint commits_unfiled;   /* committed, 250 said, and not yet filed by the queue thread */
+};
+
+#define RECEIVE_HOLDERS_MAX 10
+/* What a receiver tells the governor once a sample. */
+struct receive_report {
+    struct tally_batch tally;                               /* since the last report */
+    uint64_t sessions, messages_in_flight, bytes_in_flight; /* bytes: reserved in the spool */
+    struct receive_holder {                                 /* the largest messages in flight */
+        char client[TALLY_CLIENT_TEXT];
+        char sender[128]; /* cut where longer; '?' for what is not printable */
+        uint64_t bytes;
+        int64_t since_ms;           /* wall clock */
+    } holders[RECEIVE_HOLDERS_MAX]; /* largest first */
+    size_t holder_count;
 };
 
 /* `answers` is the loop's mailbox; `tls` has one entry a listener, NULL where TLS is off. All are
@@ -60,6 +82,11 @@ void receiver_free(struct receiver **r); /* no session is left */
  * loop's receiver was given by the system), and sets bound[i]. 0, or the error of listener_open()
  * with a sentence in `*why`. */
 MUST_CHECK int receiver_listen(struct receiver *r, struct addr *bound, struct buf *why);
+
+/* Fills `ret` and begins counting anew. In the loop's thread; walks the sessions in a message. */
+void receiver_take_report(struct receiver *r, struct receive_report *ret);
+/* A remedy: gives back what sessions hold and can do without. Returns the bytes. */
+uint64_t receiver_relieve(struct receiver *r);
 
 /* A reload: for sessions that begin from now on. */
 MUST_CHECK int receiver_set_config(struct receiver *r, const struct config *config,

@@ -1,0 +1,60 @@
+/*
+ * event/record.h - the log files for machines and other tools to read: one folder a kind, files by
+ * day and number, bounded in size and age.
+ *
+ *     LOG/events/EVENT20261122-1.jsonl      one JSON object a line
+ *     LOG/receive/RECV20261122-1.log        Exchange's protocol log, CSV
+ *     LOG/send/SEND20261122-1.log
+ *     LOG/connectivity/CONNECTLOG20261122-1.log
+ *     LOG/tracking/MSGTRK20261122-1.log
+ *
+ * A line goes into the ring of its thread, as the lines of event() do, and the log thread appends
+ * it: nobody waits for a disk. When a ring, or the disk, is full, lines are dropped and counted
+ * (COUNTER_RECORDS_DROPPED), mail goes on, and the loss is told once the disk takes lines again.
+ * A new file begins at `file_max` bytes, at midnight UTC, and when it is removed from outside; the
+ * oldest files go when the folder holds more than `folder_max` or they are older than `age_max_s`.
+ *
+ * Threads: record_is_on() and record_write() any thread, no lock; the rest the main thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/slice.h"
+
+/* X(constant, folder, file prefix, file suffix). */
+#define RECORD_TABLE(X)                                                                            \
+    X(RECORD_EVENTS, "events", "EVENT", "jsonl")                                                   \
+    X(RECORD_RECEIVE, "receive", "RECV", "log")                                                    \
+    X(RECORD_SEND, "send", "SEND", "log")                                                          \
+    X(RECORD_CONNECTIVITY, "connectivity", "CONNECTLOG", "log")                                    \
+    X(RECORD_TRACKING, "tracking", "MSGTRK", "log")
+#define RECORD_ENUM_LINE(constant, folder, prefix, suffix) constant,
+enum record_kind { RECORD_TABLE(RECORD_ENUM_LINE) RECORD_KINDS };
+
+#define RECORD_LINE_MAX KIB(8) /* bytes, the final LF (or CR LF) included; longer lines are cut */
+
+struct record_config {
+    const char *directory; /* NULL: no files at all */
+    bool is_on[RECORD_KINDS];
+    uint64_t file_max_bytes, folder_max_bytes, age_max_s; /* age 0: no bound by age */
+    uint64_t free_min_bytes; /* below it on that disk no line is written (R16) */
+    /* The head of each new file, with "%D" where the time goes; NULL: none. */
+    const char *heads[RECORD_KINDS];
+};
+/* At start and on reload, after event_start(). Copies what it needs. 0, or the error of making the
+ * folders: then nothing was changed. */
+MUST_CHECK int record_set_config(const struct record_config *config, const char **ret_failed_path);
+
+extern _Atomic unsigned record_kinds_on; /* private */
+bool record_is_on(enum record_kind kind);
+/* One whole line, its end included. */
+void record_write(enum record_kind kind, struct slice line);
+
+/* The remedy: ends the present files and removes the oldest until every folder holds at most
+ * `share` of its bound. Asks the log thread and does not wait; record_freed_bytes() has the sum
+ * of all removals so far. */
+void record_relieve(double share);
+uint64_t record_freed_bytes(void);
