@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "config/alias.h"
 #include "config/config_int.h"
 #include "config/nearest.h"
 
@@ -229,7 +230,7 @@ static bool is_section(const struct settings *table, struct slice name)
 static void apply_map(const struct target *t, const struct node *map, struct slice section)
 {
     for (const struct node *n = map->first; n; n = n->next) {
-        struct buf full = BUF_INIT(KIB(64));
+        struct buf full = BUF_INIT(KIB(64)), room = BUF_INIT(KIB(64));
         struct slice name = n->key;
         const struct setting *s;
 
@@ -237,6 +238,8 @@ static void apply_map(const struct target *t, const struct node *map, struct sli
             (void)buf_addf(&full, "%.*s.%.*s", SLICE_FMT(section), SLICE_FMT(n->key));
             name = buf_slice(&full);
         }
+        if (t->table == &settings_main)
+            name = alias_resolve(name, &room);
         s = settings_find(t->table, name);
         if (s)
             apply_setting(t, s, n, n->key_place);
@@ -248,6 +251,7 @@ static void apply_map(const struct target *t, const struct node *map, struct sli
             error_at(&t->ld->errors, n->place,
                      "key '%s%.*s' is a section: its settings go below it, indented", t->label,
                      SLICE_FMT(name));
+        buf_done(&room);
         buf_done(&full);
     }
 }
@@ -367,6 +371,7 @@ void apply_override(struct loader *ld, const char *text)
 {
     struct slice all = slice_str(text), name;
     struct place at = {.file = config_command_line};
+    struct buf room = BUF_INIT(KIB(64));
     ptrdiff_t equals = slice_find(all, '=');
     struct node *n;
 
@@ -374,10 +379,11 @@ void apply_override(struct loader *ld, const char *text)
         error_at(&ld->errors, at, "a setting is given as name=value");
         return;
     }
-    name = slice_trim(slice_sub(all, 0, (size_t)equals));
+    name = alias_resolve(slice_trim(slice_sub(all, 0, (size_t)equals)), &room);
     n = override_value(ld, find_named(name), slice_trim(slice_from(all, (size_t)equals + 1)));
     if (n)
         apply_named(ld, name, n);
+    buf_done(&room);
 }
 
 /* ---- lists of maps ---- */

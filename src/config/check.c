@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/assert.h"
 #include "config/config_int.h"
 
 /* Where `name` was given, or the list it is in, for an error. */
@@ -69,6 +70,93 @@ static void check_sections(struct loader *ld)
                  "key 'server.group': server.user is needed too");
 }
 
+/* ---- values that have an order ---- */
+
+/* The setting whose value is at `offset` of a snapshot. */
+static const struct setting *setting_at(size_t offset)
+{
+    for (size_t i = 0; i < settings_main.count; i++)
+        if (settings_main.list[i].offset == offset)
+            return &settings_main.list[i];
+    ASSERT(false);
+    return NULL;
+}
+
+static struct place place_of_setting(const struct loader *ld, const struct setting *s)
+{
+    return ld->config->private->origins[s - settings_main.list].place;
+}
+
+/* "pressure.memory.medium_to_high '75%' (p.yaml:8:5)" */
+static void add_other(const struct loader *ld, const struct setting *s, struct buf *to)
+{
+    struct place at = place_of_setting(ld, s);
+
+    (void)buf_addf(to, "%s '", s->name);
+    value_format(s, ld->config, to);
+    if (at.line)
+        (void)buf_addf(to, "' (%s:%u:%u)", at.file, at.line, at.column);
+    else
+        (void)buf_addf(to, "' (%s)", at.file ? at.file : config_default_file);
+}
+
+/* Told where the one that was set stands: the lower one, or else the upper one. */
+static void not_in_order(struct loader *ld, const struct setting *low, const struct setting *high,
+                         bool may_be_equal, const char *rule)
+{
+    bool at_low = place_of_setting(ld, low).file != NULL;
+    const struct setting *here = at_low ? low : high;
+    struct buf value = BUF_INIT(256), other = BUF_INIT(KIB(8));
+    const char *how = at_low ? "not below" : "not above";
+
+    if (may_be_equal)
+        how = at_low ? "above" : "below";
+    value_format(here, ld->config, &value);
+    add_other(ld, at_low ? high : low, &other);
+    error_at(&ld->errors, place_of_setting(ld, here), "key '%s': value '%s' is %s %s; %s",
+             here->name, buf_cstr(&value), how, buf_cstr(&other), rule);
+    buf_done(&value);
+    buf_done(&other);
+}
+
+/* Every two that were set are compared, and a default with its neighbours: so that each error
+ * names a value to change. */
+static void check_thresholds(struct loader *ld, size_t resource)
+{
+    static const char rule[] =
+        "order: medium_to_low < low_to_medium <= high_to_medium < medium_to_high";
+    const struct config_pressure_rule *r = &ld->config->pressure.rules[resource];
+    const uint64_t *values[] = {&r->medium_to_low, &r->low_to_medium, &r->high_to_medium,
+                                &r->medium_to_high};
+    const struct setting *settings[ARRAY_SIZE(values)];
+
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+        settings[i] = setting_at((size_t)((const char *)values[i] - (const char *)ld->config));
+    for (size_t low = 0; low < ARRAY_SIZE(values); low++)
+        for (size_t high = low + 1; high < ARRAY_SIZE(values); high++) {
+            bool may_be_equal = low == 1 && high == 2;
+            bool both = place_of_setting(ld, settings[low]).file &&
+                        place_of_setting(ld, settings[high]).file;
+
+            if (*values[low] < *values[high] || (may_be_equal && *values[low] == *values[high]))
+                continue;
+            if (both || high == low + 1)
+                not_in_order(ld, settings[low], settings[high], may_be_equal, rule);
+        }
+}
+
+static void check_pressure(struct loader *ld)
+{
+    const struct config_pressure *p = &ld->config->pressure;
+
+    for (size_t i = 0; i < CONFIG_PRESSURE_RESOURCES; i++)
+        check_thresholds(ld, i);
+    if (p->tarpit.start_ms > p->tarpit.max_ms)
+        not_in_order(ld, setting_at(offsetof(struct config, pressure.tarpit.start_ms)),
+                     setting_at(offsetof(struct config, pressure.tarpit.max_ms)),
+                     /* may_be_equal= */ true, "the delay grows from one to the other");
+}
+
 /* Files `value` under its pattern, which no other may have. */
 static void file_pattern(struct loader *ld, struct map *m, const char *pattern, const void *value,
                          struct place at, const char *list, size_t i)
@@ -108,5 +196,6 @@ void check_all(struct loader *ld)
     for (size_t i = 0; i < ld->config->listener_count; i++)
         check_listener(ld, i);
     check_sections(ld);
+    check_pressure(ld);
     make_maps(ld);
 }

@@ -128,6 +128,9 @@ static const char introduction[] =
     "- Lists may be written `[a, b]` or `a, b`. Durations have a unit: `us`, `ms`, `s`, `m`, `h`,\n"
     "  `d`, also together as in `1h30m`. Sizes: `KiB`, `MiB`, `GiB` (powers of 1024), `KB`, `MB`,\n"
     "  `GB` (powers of 1000), or bytes. Where a setting is optional, `none` unsets it.\n"
+    "- In the section `pressure` the names of Exchange's file are understood too, in any case:\n"
+    "  `PrivateBytes.LowToMedium` is `memory.low_to_medium`, `PrivateBytesHistoryDepth` is\n"
+    "  `memory.history`; [pressure.md](pressure.md#names-in-exchange) has them all.\n"
     "- YAML anchors, aliases and tags are not used; a key may be given once.\n";
 
 int config_write_markdown(struct buf *ret)

@@ -135,7 +135,9 @@ static const struct settings destination_settings = {destination_list, ARRAY_SIZ
 #define ANY_AMOUNT RANGE(0, UINT64_MAX / 2)
 #define PRESSURE_PERCENT(key, i, ...)                                                              \
     PRESSURE_RULE(key, i, VALUE_WHOLE_PERCENT, ANY_PERCENT, __VA_ARGS__)
-#define PRESSURE_SIZE(key, i, ...) PRESSURE_RULE(key, i, VALUE_SIZE, ANY_AMOUNT, __VA_ARGS__)
+/* Exchange counts version buckets here: its bare numbers would be taken for bytes. */
+#define ANY_SIZE .needs_unit = true, ANY_AMOUNT
+#define PRESSURE_SIZE(key, i, ...) PRESSURE_RULE(key, i, VALUE_SIZE, ANY_SIZE, __VA_ARGS__)
 #define PRESSURE_COUNT(key, i, ...) PRESSURE_RULE(key, i, VALUE_NUMBER, ANY_AMOUNT, __VA_ARGS__)
 
 static const struct setting main_list[] = {

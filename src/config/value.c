@@ -120,9 +120,12 @@ static int read_duration(const struct setting *s, struct slice text, uint64_t *r
 
 static int parse_size(const struct setting *s, struct slice text, void *base)
 {
+    bool is_bare = text.len && byte_is_digit(text.ptr[text.len - 1]);
     uint64_t v;
 
     if (take_amount(&text, size_units, ARRAY_SIZE(size_units), &v) < 0 || text.len)
+        return -EINVAL;
+    if (s->needs_unit && is_bare && v != 0)
         return -EINVAL;
     return put_in_range(s, base, v);
 }
@@ -703,7 +706,9 @@ void value_allowed(const struct setting *s, struct buf *ret)
         add_range(s, ret, "a whole number");
         break;
     case VALUE_SIZE:
-        add_range(s, ret, "a size like 64MiB or 150MB,");
+        add_range(s, ret,
+                  s->needs_unit ? "a size with its unit like 64MiB or 512KiB,"
+                                : "a size like 64MiB or 150MB,");
         break;
     case VALUE_DURATION:
         add_range(s, ret, "a duration like 500ms, 30s, 10m or 48h,");

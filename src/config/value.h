@@ -51,6 +51,7 @@ struct setting {
     const char *def_note;       /* what the manual says instead of the default */
     bool optional;              /* "" and "none" mean not set */
     bool required;              /* in a list's element: must be given */
+    bool needs_unit;            /* VALUE_SIZE: 0, or a number with its unit */
     bool reload;                /* a reload changes it in the running server */
     const char *what;           /* a sentence */
     const struct settings *sub; /* VALUE_MAPS */
