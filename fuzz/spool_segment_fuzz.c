@@ -179,8 +179,9 @@ static void open_and_use(struct fs *fs)
             use(sp, get_u64(buf_slice(&ids).ptr + i));
         r = spool_sync(sp);
         r = r < 0 ? r : spool_tick(sp, KIB(64));
-        r = r < 0 ? r : spool_relieve(sp, &freed);
-        (void)r;
+        do
+            r = r < 0 ? r : spool_relieve(sp, KIB(64), &freed);
+        while (r == 1);
         spool_close(&sp);
     }
     buf_done(&why);

@@ -192,6 +192,8 @@ static inline int kit_do(struct kit *k, struct spool_request *r)
         return spool_remove(k->sp, r->id);
     case SPOOL_OP_SET_ASIDE:
         return spool_set_aside(k->sp, r->id);
+    case SPOOL_OP_RELIEVE: /* nothing here asks for it */
+        return -EBUSY;
     case SPOOL_OP_SYNC:
     default:
         return kit_sync(k);

@@ -216,10 +216,10 @@ static bool room_withdraw(struct spool *sp, uint64_t bytes, uint64_t leave)
     uint64_t room = atomic_load(&sp->room);
 
     do {
-        if (room < bytes + leave + atomic_load(&sp->reserved))
+        if (room < bytes + leave + spool_promised(sp))
             return false;
     } while (!atomic_compare_exchange_weak(&sp->room, &room, room - bytes));
-    if (atomic_load(&sp->room) >= leave + atomic_load(&sp->reserved))
+    if (atomic_load(&sp->room) >= leave + spool_promised(sp))
         return true;
     atomic_fetch_add(&sp->room, bytes);
     return false;
@@ -282,6 +282,7 @@ uint32_t segment_recycle(struct spool *sp)
             continue;
         }
         freed++;
+        sp->recycled_bytes += s->size;
         if (s->bad)
             slot_drop(sp, s);
         else if (s->state == SLOT_FREE)
@@ -419,7 +420,7 @@ static int head_open(struct spool *sp, uint64_t bytes)
         }
         lock_take(&sp->lock);
         s->seq = sp->next_seq;
-        s->live = s->pending = 0;
+        s->live = s->pending = s->left = 0;
         s->end = SEGMENT_HEADER_BYTES;
         r = order_insert(sp, n);
         if (r == 0)

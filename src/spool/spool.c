@@ -67,6 +67,11 @@ static bool has_room(struct spool *sp, uint64_t reserved)
     return atomic_load(&sp->room) >= with_overhead(sp, reserved) + sp->keep;
 }
 
+uint64_t spool_promised(struct spool *sp)
+{
+    return with_overhead(sp, atomic_load(&sp->reserved));
+}
+
 int spool_reserve(struct spool *sp, uint64_t bytes)
 {
     uint64_t before = atomic_load(&sp->reserved);
@@ -114,18 +119,26 @@ void spool_get_stat(struct spool *sp, struct spool_stat *ret)
 
     lock_take(&sp->lock);
     *ret = sp->stat;
-    ret->segments = ret->segments_free = 0;
+    ret->segments = ret->segments_free = ret->dead_bytes = 0;
     for (uint32_t i = 0; i < sp->slot_count; i++) {
-        ret->segments += sp->slots[i]->file != NULL;
-        ret->segments_free += sp->slots[i]->state == SLOT_FREE;
+        const struct slot *s = sp->slots[i];
+
+        ret->segments += s->file != NULL;
+        ret->segments_free += s->state == SLOT_FREE;
+        if (s->state == SLOT_SEALED && s->file)
+            ret->dead_bytes += s->size - MIN_OF(s->size, s->live + SEGMENT_HEADER_BYTES);
     }
     lock_release(&sp->lock);
-    room = atomic_load(&sp->room) + growable;
+    ret->file_bytes = atomic_load(&sp->segment_total);
+    ret->reusable_bytes = atomic_load(&sp->room);
+    ret->growable_bytes = growable;
+    ret->drain_reserve_bytes = sp->keep;
+    room = ret->reusable_bytes + growable;
     ret->segment_bytes = sp->config.segment_bytes;
     ret->reserved_bytes = atomic_load(&sp->reserved);
     taken = with_overhead(sp, ret->reserved_bytes) + sp->keep;
     ret->free_bytes = room > taken ? room - taken : 0;
-    ret->capacity_bytes = atomic_load(&sp->segment_total) + growable;
+    ret->capacity_bytes = ret->file_bytes + growable;
     ret->capacity_bytes -= MIN_OF(ret->capacity_bytes, sp->keep);
     ret->syncs = sp->syncs;
     ret->bytes_written = sp->bytes_written;

@@ -94,14 +94,23 @@ void spool_unreserve(struct spool *sp, uint64_t bytes);
 struct spool_stat {
     uint64_t messages;   /* committed and not removed */
     uint64_t live_bytes; /* of records that are still needed */
+    uint64_t dead_bytes; /* in full segments, not needed: what compaction could free */
     uint64_t segments, segments_free, segment_bytes;
-    uint64_t reserved_bytes;
+    uint64_t file_bytes;          /* of all segment files */
+    uint64_t reusable_bytes;      /* of them free to be written: free segments, the head's rest */
+    uint64_t growable_bytes;      /* in segments that could be made, as the disk is now */
+    uint64_t drain_reserve_bytes; /* as it is on this disk */
+    uint64_t reserved_bytes;      /* promised to messages that are under way */
     uint64_t capacity_bytes, free_bytes; /* what intake may still take, reserve excluded */
     uint64_t syncs, bytes_written, commits, marks, removes, checkpoints, compacted_bytes;
     uint64_t damaged;
     bool failed;
 };
+/* Cheap (a look at each segment, one statvfs), and as true as the disk is at this moment, whoever
+ * else fills it. */
 void spool_get_stat(struct spool *sp, struct spool_stat *ret);
+/* No compaction by spool_tick() while `paused`; spool_relieve() is not meant. */
+void spool_pause_compaction(struct spool *sp, bool paused);
 
 /*
  * Reading. A reader pins the segments its message lies in, so that they are not recycled under it;
@@ -165,8 +174,16 @@ bool spool_is_dirty(const struct spool *sp); /* something appended and not synce
 /* Background work, at most about `budget_bytes` of it: checkpoint when due, compact the emptiest
  * segment, recycle. 1: there is more to do. 0: nothing to do now. Negative: the error, to report. */
 MUST_CHECK int spool_tick(struct spool *sp, uint64_t budget_bytes);
-/* A remedy under disk pressure: compacts whatever frees a segment, checkpoints, returns spares. */
-MUST_CHECK int spool_relieve(struct spool *sp, uint64_t *ret_freed_bytes);
+/*
+ * A remedy under disk pressure, about `budget_bytes` of it a call: compacts segments that are up to
+ * nine tenths full, the emptiest first, takes a checkpoint where that frees a segment, and gives
+ * spare segments back to the file system. What it appends it syncs.
+ * 1: there is more to do; call again. 0: it has ended, since nothing more can be freed now or
+ * enough was copied for once. Negative: it has ended with that error; what was freed stays so.
+ * `*ret_freed_bytes`: what this call and those before it made free to be used again, less what was
+ * copied for it; spare segments, free before, do not count.
+ */
+MUST_CHECK int spool_relieve(struct spool *sp, uint64_t budget_bytes, uint64_t *ret_freed_bytes);
 
 /* Calls fn for every message, oldest first, until it returns non-zero (which is returned). Marks
  * as in spool_read(). For rebuilding the schedule at start: fast (the checkpoint is read in one

@@ -48,6 +48,7 @@ struct slot {
     uint64_t live;    /* bytes of records still needed, under the lock */
     uint64_t pending; /* bytes of extents without a commit; the writer's */
     uint32_t pins;    /* readers, under the lock */
+    uint64_t left;    /* live bytes that compaction could not move: not worth another try */
     uint8_t state;    /* under the lock */
     bool bad;         /* a write or sync failed: not to be used again */
     bool fresh;       /* its name is not yet synced */
@@ -139,8 +140,18 @@ struct spool {
 
     /* Compaction. */
     uint32_t victim; /* slot, or SLOT_NONE */
+    uint32_t victim_seq;
     uint32_t victim_cursor;
-    uint64_t died_bytes; /* since a victim was last looked for */
+    bool victim_again;    /* some of it waits for the sync of its batch */
+    uint64_t died_bytes;  /* since a victim was last looked for */
+    uint64_t moved_bytes; /* since a sync was last made for it */
+    _Atomic bool compaction_paused;
+    uint64_t recycled_bytes; /* of segments made free, ever */
+    struct relief {
+        enum relief_phase { RELIEF_NONE = 0, RELIEF_COMPACT, RELIEF_CHECKPOINT, RELIEF_TRIM } phase;
+        unsigned checkpoints;
+        uint64_t copied, freed;
+    } relief;
 };
 
 /* ---- report ---- */
@@ -206,6 +217,8 @@ void entry_forget(struct spool *sp, uint32_t n);
 bool entry_needs_slot(const struct spool *sp, const struct entry *e, uint32_t slot);
 
 /* ---- spool.c ---- */
+/* What of `room` intake has been promised, as records take it. */
+uint64_t spool_promised(struct spool *sp);
 /* Gives back what a commit used of its reservation, after its sync failed. */
 void spool_reserve_again(struct spool *sp, uint64_t bytes);
 int mark_append(struct spool *sp, uint64_t id, struct slice mark);

@@ -140,6 +140,18 @@ static void check_message(struct spool *sp, uint64_t id, size_t body_bytes, cons
     buf_done(&text);
 }
 
+/* The remedy to its end, in small pieces. */
+static uint64_t relieve(struct spool *sp)
+{
+    uint64_t freed = 0;
+    int r, calls = 0;
+
+    while ((r = spool_relieve(sp, KIB(64), &freed)) == 1)
+        assert_true(++calls < 10000);
+    assert_int_equal(r, 0);
+    return freed;
+}
+
 static void test_commit_and_read(void **state)
 {
     struct disk d;
@@ -235,7 +247,7 @@ static void test_full_disk_drains(void **state)
 {
     struct disk d;
     struct spool_stat st;
-    uint64_t ids[4000], freed;
+    uint64_t ids[4000];
     size_t count = 0;
 
     (void)state;
@@ -267,7 +279,7 @@ static void test_full_disk_drains(void **state)
         }
         assert_int_equal(spool_sync(d.sp), 0);
         assert_true(spool_tick(d.sp, MIB(1)) >= 0);
-        assert_true(spool_relieve(d.sp, &freed) >= 0);
+        (void)relieve(d.sp);
         fs_sim_set_filler(d.fs, 0);
         spool_get_stat(d.sp, &st);
         assert_int_equal(st.messages, 0);
@@ -310,7 +322,7 @@ static void test_restarts_on_full_disk(void **state)
 {
     struct disk d;
     struct spool_stat st;
-    uint64_t ids[2000], freed;
+    uint64_t ids[2000];
     size_t count = 0;
 
     (void)state;
@@ -340,7 +352,7 @@ static void test_restarts_on_full_disk(void **state)
     for (size_t i = 0; i < count; i++)
         assert_int_equal(spool_remove(d.sp, ids[i]), 0);
     assert_int_equal(spool_sync(d.sp), 0);
-    assert_int_equal(spool_relieve(d.sp, &freed), 0);
+    (void)relieve(d.sp);
     fs_sim_set_filler(d.fs, 0); /* what was given back, the others have taken */
     assert_int_equal(spool_reserve(d.sp, KIB(512)), 0);
     spool_unreserve(d.sp, KIB(512));
@@ -353,7 +365,7 @@ static void test_compaction(void **state)
 {
     struct disk d;
     struct spool_stat st;
-    uint64_t ids[600], freed;
+    uint64_t ids[600];
 
     (void)state;
     disk_init(&d);
@@ -368,7 +380,7 @@ static void test_compaction(void **state)
     assert_int_equal(spool_sync(d.sp), 0);
     for (int i = 0; i < 1000 && spool_tick(d.sp, KIB(64)) >= 0; i++)
         assert_int_equal(spool_sync(d.sp), 0);
-    assert_int_equal(spool_relieve(d.sp, &freed), 0);
+    (void)relieve(d.sp);
     spool_get_stat(d.sp, &st);
     assert_true(st.compacted_bytes > 0);
     for (int round = 0; round < 2; round++) {

@@ -17,10 +17,13 @@
 #define KEEP_SEGMENTS 2u
 #define VISITS_MAX 65536u /* entries looked at in one step of compaction */
 #define RECENT_SEGMENTS 8u
-#define LIVE_PERCENT 25u        /* a segment with less is compacted */
-#define LIVE_PERCENT_TIGHT 60u  /* when room is short */
-#define LIVE_PERCENT_RELIEF 90u /* as a remedy */
-#define RELIEF_VICTIMS_MAX 8
+#define LIVE_PERCENT 25u               /* a segment with less is compacted */
+#define LIVE_PERCENT_TIGHT 60u         /* when room is short */
+#define LIVE_PERCENT_RELIEF 90u        /* as a remedy */
+#define RELIEF_BYTES_MAX MIB(64)       /* copied by one relief, and the rest of the last segment */
+#define RELIEF_CHECKPOINTS_MAX 3       /* taken by one relief */
+#define RELIEF_SPARE 1u                /* what spool_tick() would make anew at once */
+#define MOVE_SYNC_BYTES MIB(4)         /* so that no single fdatasync takes long */
 #define TRIMMED_PER_TICK 16            /* files; unlinking takes its time */
 #define CLOSE_CHECKPOINT_BYTES MIB(64) /* a longer one would keep people waiting */
 
@@ -192,7 +195,7 @@ static uint32_t pick_victim(struct spool *sp, uint32_t percent, bool recent)
     for (uint32_t i = 0; i < sp->order_count; i++) {
         const struct slot *s = sp->slots[sp->order[i]];
 
-        if (s->state != SLOT_SEALED || s->live == 0 || s->pending > 0 ||
+        if (s->state != SLOT_SEALED || s->live == 0 || s->live == s->left || s->pending > 0 ||
             (!recent && s->seq + RECENT_SEGMENTS > sp->next_seq) ||
             (!s->bad && s->live >= s->size / 100 * percent))
             continue;
@@ -299,28 +302,63 @@ static int entry_move(struct spool *sp, uint32_t n, uint32_t victim)
     return r;
 }
 
-/* 1: the victim is not yet done. 0: it is, or was given up. */
-static int compact_step(struct spool *sp, uint64_t budget)
+/* Moves what the victim holds, from the cursor on. 1: there is more. 0: that was the last. */
+static int victim_move(struct spool *sp, uint64_t budget)
 {
     uint64_t until = sp->compacted_bytes + budget;
     uint32_t visits = 0;
-    int r = 0;
 
     for (; sp->victim_cursor < sp->index.size; sp->victim_cursor++) {
         const struct entry *e = index_at(&sp->index, sp->victim_cursor);
+        int r;
 
         if (sp->compacted_bytes >= until || visits++ >= VISITS_MAX)
             return 1;
-        if (e->id == 0 || e->flags & (ENTRY_PENDING | ENTRY_REMOVING | ENTRY_DAMAGED) ||
-            *index_bits(&sp->index, sp->victim_cursor) & BIT_IN_BATCH ||
+        if (e->id == 0 || e->flags & (ENTRY_PENDING | ENTRY_DAMAGED) ||
             !entry_needs_slot(sp, e, sp->victim))
             continue;
+        if (*index_bits(&sp->index, sp->victim_cursor) & BIT_IN_BATCH) {
+            sp->victim_again = true;
+            continue;
+        }
         r = entry_move(sp, sp->victim_cursor, sp->victim);
         if (r == -ERR_DAMAGED)
             r = set_aside(sp, sp->victim_cursor);
         if (r < 0)
-            break;
+            return r;
     }
+    return 0;
+}
+
+/*
+ * A step of the victim's compaction, synced now and then, and at its end: it is the sync that makes
+ * the victim free, and nobody need wait for another. 1: the victim is not yet done. 0: it is, or was
+ * given up.
+ */
+static int compact_step(struct spool *sp, uint64_t budget)
+{
+    uint64_t before = sp->compacted_bytes;
+    struct slot *s = sp->slots[sp->victim];
+    int r;
+
+    if (s->state != SLOT_SEALED || s->seq != sp->victim_seq) { /* it died by itself meanwhile */
+        sp->victim = SLOT_NONE;
+        return 0;
+    }
+    r = victim_move(sp, budget);
+    sp->moved_bytes += sp->compacted_bytes - before;
+    if (r == 1 && sp->moved_bytes < MOVE_SYNC_BYTES)
+        return 1;
+    sp->moved_bytes = 0;
+    if (r >= 0) {
+        int synced = segment_sync(sp);
+
+        r = synced < 0 ? synced : r;
+    }
+    if (r == 1)
+        return 1;
+    if (r == 0 && !sp->victim_again)
+        s->left = s->live;
     sp->victim = SLOT_NONE;
     return r;
 }
@@ -328,16 +366,45 @@ static int compact_step(struct spool *sp, uint64_t budget)
 static void victim_set(struct spool *sp, uint32_t victim)
 {
     sp->victim = victim;
+    sp->victim_seq = sp->slots[victim]->seq;
     sp->victim_cursor = 0;
+    sp->victim_again = false;
+}
+
+/* What is moved must fit without what was promised, and a segment's worth stay for removals. */
+static bool compaction_fits(struct spool *sp, uint32_t victim)
+{
+    return atomic_load(&sp->room) >=
+           spool_promised(sp) + sp->slots[victim]->live * 5 / 4 + sp->config.segment_bytes;
 }
 
 /* ---- the clock-work ---- */
 
-static bool is_starved(struct spool *sp)
+/* Whether there is no next segment for intake. */
+static bool is_short(struct spool *sp)
 {
-    return atomic_load(&sp->room) <
-               sp->keep + atomic_load(&sp->reserved) + sp->config.segment_bytes &&
-           segment_can_grow(sp) == 0;
+    return atomic_load(&sp->room) < sp->keep + spool_promised(sp) + sp->config.segment_bytes;
+}
+
+/* Background work on the emptiest segment, where one is empty enough. 1: there is more. */
+static int compact_in_background(struct spool *sp, bool starved, uint64_t budget)
+{
+    int r;
+
+    if (sp->victim == SLOT_NONE && sp->died_bytes >= sp->config.segment_bytes / 8) {
+        uint32_t victim =
+            pick_victim(sp, starved ? LIVE_PERCENT_TIGHT : LIVE_PERCENT, /* recent= */ starved);
+
+        sp->died_bytes = 0;
+        if (victim != SLOT_NONE && compaction_fits(sp, victim))
+            victim_set(sp, victim);
+    }
+    if (sp->victim == SLOT_NONE)
+        return atomic_load(&sp->trim_due);
+    r = compact_step(sp, budget);
+    if (r == 0)
+        sp->died_bytes = sp->config.segment_bytes; /* look for the next one */
+    return r < 0 ? r : 1;
 }
 
 static void recycle_and_grow(struct spool *sp)
@@ -347,7 +414,7 @@ static void recycle_and_grow(struct spool *sp)
     if (atomic_exchange(&sp->trim_due, false) &&
         segment_trim(sp, sp->config.spare_segments, TRIMMED_PER_TICK))
         atomic_store(&sp->trim_due, true);
-    if (atomic_load(&sp->room) < sp->keep + atomic_load(&sp->reserved) + sp->config.segment_bytes)
+    if (is_short(sp))
         (void)segment_grow(sp); /* a full disk shows in spool_reserve() */
 }
 
@@ -362,71 +429,97 @@ int spool_tick(struct spool *sp, uint64_t budget_bytes)
     if (r < 0)
         return r;
     recycle_and_grow(sp);
-    starved = is_starved(sp);
+    starved = is_short(sp) && segment_can_grow(sp) == 0;
     if (checkpoint_is_due(sp) ||
-        (starved && segment_has_uncovered(sp) && sp->log_bytes >= sp->checkpoint_retry_at)) {
-        r = checkpoint_step(sp, budget_bytes);
-        return r;
-    }
-    if (sp->victim == SLOT_NONE && sp->died_bytes >= sp->config.segment_bytes / 8) {
-        sp->died_bytes = 0;
-        victim_set(sp, pick_victim(sp, starved ? LIVE_PERCENT_TIGHT : LIVE_PERCENT, starved));
-    }
-    if (sp->victim == SLOT_NONE)
+        (starved && segment_has_uncovered(sp) && sp->log_bytes >= sp->checkpoint_retry_at))
+        return checkpoint_step(sp, budget_bytes);
+    if (atomic_load(&sp->compaction_paused))
         return atomic_load(&sp->trim_due);
-    r = compact_step(sp, budget_bytes);
-    if (r == 0)
-        sp->died_bytes = sp->config.segment_bytes; /* look for the next one */
-    return r < 0 ? r : 1;
+    return compact_in_background(sp, starved, budget_bytes);
 }
 
-static uint64_t disk_free(struct spool *sp)
+void spool_pause_compaction(struct spool *sp, bool paused)
 {
-    struct fs_space space;
-
-    return fs_space(sp->fs, &space) < 0 ? 0 : space.free_bytes;
+    atomic_store(&sp->compaction_paused, paused);
 }
 
-/* Compacts one victim as a whole. 0: done. 1: there is none that would help. */
-static int relieve_one(struct spool *sp)
+/* ---- relief ---- */
+
+static enum relief_phase relief_compact(struct spool *sp, uint64_t budget, int *ret_err)
 {
-    uint32_t victim = pick_victim(sp, LIVE_PERCENT_RELIEF, true);
+    struct relief *f = &sp->relief;
+
+    if (sp->victim == SLOT_NONE) {
+        uint32_t victim =
+            f->copied < RELIEF_BYTES_MAX ? pick_victim(sp, LIVE_PERCENT_RELIEF, true) : SLOT_NONE;
+
+        if (victim == SLOT_NONE || !compaction_fits(sp, victim))
+            return RELIEF_CHECKPOINT;
+        victim_set(sp, victim);
+    }
+    *ret_err = compact_step(sp, budget);
+    return RELIEF_COMPACT;
+}
+
+static enum relief_phase relief_checkpoint(struct spool *sp, uint64_t budget, int *ret_err)
+{
+    struct relief *f = &sp->relief;
+
+    if (!sp->job && (f->checkpoints == RELIEF_CHECKPOINTS_MAX || !segment_has_uncovered(sp)))
+        return RELIEF_TRIM;
+    *ret_err = checkpoint_step(sp, budget);
+    if (*ret_err != 0) /* under way, or failed */
+        return RELIEF_CHECKPOINT;
+    f->checkpoints++;
+    /* What it freed may be the room that compaction had not. */
+    return RELIEF_COMPACT;
+}
+
+/* Negative: the error that ends it. */
+static int relief_step(struct spool *sp, uint64_t budget)
+{
+    struct relief *f = &sp->relief;
+    int err = 0;
+
+    switch (f->phase) {
+    case RELIEF_NONE:
+        *f = (struct relief){.phase = RELIEF_COMPACT};
+        break;
+    case RELIEF_COMPACT:
+        f->phase = relief_compact(sp, budget, &err);
+        break;
+    case RELIEF_CHECKPOINT:
+        f->phase = relief_checkpoint(sp, budget, &err);
+        break;
+    case RELIEF_TRIM:
+        if (!segment_trim(sp, RELIEF_SPARE, TRIMMED_PER_TICK))
+            f->phase = RELIEF_NONE;
+        break;
+    }
+    return err;
+}
+
+int spool_relieve(struct spool *sp, uint64_t budget_bytes, uint64_t *ret_freed_bytes)
+{
+    struct relief *f = &sp->relief;
+    uint64_t copied = sp->compacted_bytes, recycled;
     int r;
 
-    /* What is moved must fit, and a segment's worth stay for marks and removals. */
-    if (victim == SLOT_NONE ||
-        atomic_load(&sp->room) < sp->slots[victim]->live * 5 / 4 + sp->config.segment_bytes)
-        return 1;
-    victim_set(sp, victim);
-    do
-        r = compact_step(sp, UINT64_MAX / 2);
-    while (r == 1);
-    return r;
-}
-
-int spool_relieve(struct spool *sp, uint64_t *ret_freed_bytes)
-{
-    uint64_t before = atomic_load(&sp->room) + disk_free(sp), after;
-    int r = 0;
-
-    if (sp->failed)
-        return -ERR_FAILED;
-    if (sp->config.read_only)
-        return -EROFS;
-    for (int i = 0; i < RELIEF_VICTIMS_MAX && r == 0; i++) {
-        r = relieve_one(sp);
-        if (r == 0)
-            r = segment_sync(sp);
-        if (r == 0)
-            (void)segment_recycle(sp);
+    *ret_freed_bytes = 0;
+    if (sp->failed || sp->config.read_only) {
+        f->phase = RELIEF_NONE;
+        return sp->failed ? -ERR_FAILED : -EROFS;
     }
-    if (r >= 0)
-        r = segment_sync(sp);
-    if (r == 0 && segment_has_uncovered(sp))
-        r = checkpoint_complete(sp);
+    (void)segment_recycle(sp); /* what would have been freed without relief */
+    r = floor_raise(sp);
+    recycled = sp->recycled_bytes;
+    if (r == 0)
+        r = relief_step(sp, budget_bytes);
     (void)segment_recycle(sp);
-    (void)segment_trim(sp, 0, UINT32_MAX);
-    after = atomic_load(&sp->room) + disk_free(sp);
-    *ret_freed_bytes = after > before ? after - before : 0;
-    return r;
+    f->copied += sp->compacted_bytes - copied;
+    f->freed += sp->recycled_bytes - recycled;
+    *ret_freed_bytes = f->freed > f->copied ? f->freed - f->copied : 0;
+    if (r < 0)
+        f->phase = RELIEF_NONE;
+    return r < 0 ? r : f->phase != RELIEF_NONE;
 }

@@ -17,9 +17,9 @@
 #include "io/thread.h"
 #include "spool/spool_int.h"
 
-#define TICK_BYTES KIB(512)
-#define TICK_BUSY_EVERY 8 /* syncs between background steps while requests keep coming */
-#define BOXES_MAX 32      /* loops whose wake-ups are saved up; more are woken answer by answer */
+#define TICK_BYTES KIB(512) /* of background work or relief in one piece */
+#define TICK_BUSY_EVERY 8   /* syncs between background steps while requests keep coming */
+#define BOXES_MAX 32        /* loops whose wake-ups are saved up; more are woken answer by answer */
 #define IDLE_NS (UINT64_C(1000) * NS_PER_MS)
 
 struct spool_writer {
@@ -30,14 +30,17 @@ struct spool_writer {
     struct thread thread;
     _Atomic uint32_t delay_us, lazy_ms;
     _Atomic uint64_t batch_bytes;
-    _Atomic int64_t under_way; /* sessions in the middle of a message */
+    _Atomic int64_t under_way;    /* sessions in the middle of a message */
+    _Atomic uint64_t uncommitted; /* bytes posted, or appended and not yet synced */
 
     /* The thread's own. */
     struct spool_request *waiting, **waiting_end; /* commits of the group */
     struct spool_request *marks, **marks_end;     /* appended, to be answered after the sync */
     uint64_t group_ns;                            /* when its first commit came */
     uint64_t group_bytes;
-    uint64_t lazy_ns; /* when the first mark or removal not yet synced came; 0: none */
+    uint64_t unsynced;            /* the part of `uncommitted` that is appended */
+    struct spool_request *relief; /* under way, or NULL */
+    uint64_t lazy_ns;             /* when the first mark or removal not yet synced came; 0: none */
     uint32_t syncs_since_tick;
     int tick_error; /* of the last background step; 0: none */
     bool more_to_do, stop;
@@ -136,6 +139,21 @@ static int commit(struct spool_writer *w, struct spool_request *r)
     return e;
 }
 
+/* Bytes that wait to be durable. */
+static uint64_t payload_bytes(const struct spool_request *r)
+{
+    return r->op == SPOOL_OP_APPEND || r->op == SPOOL_OP_COMMIT ? r->data.len + r->envelope.len : 0;
+}
+
+/* The request was served: its bytes wait for a sync now, or for nothing any more. */
+static void taken(struct spool_writer *w, const struct spool_request *r)
+{
+    if (r->result < 0)
+        atomic_fetch_sub(&w->uncommitted, payload_bytes(r));
+    else
+        w->unsynced += payload_bytes(r);
+}
+
 static void join_group(struct spool_writer *w, struct spool_request *r)
 {
     if (!w->waiting)
@@ -148,6 +166,7 @@ static void join_group(struct spool_writer *w, struct spool_request *r)
 static void on_commit(struct spool_writer *w, struct spool_request *r)
 {
     r->result = commit(w, r);
+    taken(w, r);
     if (r->result < 0) {
         answer(r);
         return;
@@ -178,6 +197,17 @@ static void on_mark(struct spool_writer *w, struct spool_request *r)
     w->marks_end = &r->private_next;
 }
 
+static void on_relieve(struct spool_writer *w, struct spool_request *r)
+{
+    r->freed_bytes = 0;
+    if (w->relief) {
+        r->result = -EBUSY;
+        answer(r);
+        return;
+    }
+    w->relief = r;
+}
+
 static void on_request(struct parcel *p, void *receiver)
 {
     struct spool_writer *w = receiver;
@@ -186,6 +216,7 @@ static void on_request(struct parcel *p, void *receiver)
     switch (r->op) {
     case SPOOL_OP_APPEND:
         r->result = spool_append(w->sp, r->id, r->data, &r->extent);
+        taken(w, r);
         w->group_bytes += r->data.len;
         break;
     case SPOOL_OP_COMMIT:
@@ -212,6 +243,9 @@ static void on_request(struct parcel *p, void *receiver)
     case SPOOL_OP_SET_ASIDE:
         r->result = spool_set_aside(w->sp, r->id);
         break;
+    case SPOOL_OP_RELIEVE:
+        on_relieve(w, r);
+        return;
     }
     answer(r);
 }
@@ -234,13 +268,35 @@ static uint64_t ripe_in(const struct spool_writer *w, uint64_t now)
     return due > now ? due - now : 0;
 }
 
+/* All that was appended is durable, or has failed. */
+static void settle(struct spool_writer *w)
+{
+    if (w->unsynced == 0 || spool_is_dirty(w->sp))
+        return;
+    atomic_fetch_sub(&w->uncommitted, w->unsynced);
+    w->unsynced = 0;
+}
+
 static void sync_group(struct spool_writer *w)
 {
     int r = spool_sync(w->sp);
 
     w->lazy_ns = 0;
     w->syncs_since_tick++;
+    settle(w);
     answer_group(w, r);
+}
+
+/* One piece. Relief comes before other background work, which it does the most of. */
+static void relieve(struct spool_writer *w)
+{
+    struct spool_request *r = w->relief;
+
+    r->result = spool_relieve(w->sp, TICK_BYTES, &r->freed_bytes);
+    if (r->result == 1)
+        return;
+    w->relief = NULL;
+    answer(r);
 }
 
 /* Background work, when nothing waits, or now and then when something always does. */
@@ -248,6 +304,10 @@ static void tend(struct spool_writer *w, size_t received)
 {
     int r;
 
+    if (w->relief && !w->waiting) {
+        relieve(w);
+        return;
+    }
     if (w->waiting || (received > 0 && w->syncs_since_tick < TICK_BUSY_EVERY))
         return;
     if (received > 0 || w->more_to_do || w->syncs_since_tick > 0) {
@@ -276,7 +336,8 @@ static void writer_run(void *ctx)
 
     while (!w->stop) {
         uint64_t now = clock_mono_ns(), ripe = ripe_in(w, now);
-        uint64_t wait = w->more_to_do && !w->waiting ? 0 : MIN_OF(ripe, IDLE_NS);
+        bool has_work = (w->more_to_do || w->relief) && !w->waiting;
+        uint64_t wait = has_work ? 0 : MIN_OF(ripe, IDLE_NS);
         size_t received = mailbox_receive_urgent(w->box, wait, wakes_at(w));
 
         now = clock_mono_ns();
@@ -287,11 +348,16 @@ static void writer_run(void *ctx)
         if (received == 0 && !w->waiting)
             w->more_to_do |= wait == IDLE_NS; /* once in a while, look */
         tend(w, received);
+        settle(w);
     }
     while (mailbox_receive(w->box, 0) > 0)
         ;
     if (spool_is_dirty(w->sp) || w->waiting || w->marks)
         sync_group(w);
+    if (w->relief) {
+        w->relief->result = -ECANCELED;
+        answer(w->relief);
+    }
 }
 
 static void writer_free(struct spool_writer *w)
@@ -401,6 +467,7 @@ static enum mailbox_urgency urgency_of(const struct spool_writer *w, enum spool_
     case SPOOL_OP_REWRITE:
     case SPOOL_OP_REMOVE:
     case SPOOL_OP_SET_ASIDE:
+    case SPOOL_OP_RELIEVE:
     default:
         return MAILBOX_LAZY;
     }
@@ -409,6 +476,7 @@ static enum mailbox_urgency urgency_of(const struct spool_writer *w, enum spool_
 void spool_writer_post(struct spool_writer *w, struct spool_request *r)
 {
     r->private_parcel.deliver = on_request;
+    atomic_fetch_add(&w->uncommitted, payload_bytes(r));
     if (r->op == SPOOL_OP_COMMIT && r->ends_message)
         spool_writer_message_ends(w);
     mailbox_post_urgent(w->box, &r->private_parcel, urgency_of(w, r->op));
@@ -419,6 +487,16 @@ void spool_writer_set_config(struct spool_writer *w, const struct spool_writer_c
     atomic_store(&w->delay_us, config->commit_delay_us);
     atomic_store(&w->batch_bytes, config->commit_batch_bytes);
     atomic_store(&w->lazy_ms, config->lazy_sync_ms);
+}
+
+uint64_t spool_writer_uncommitted_bytes(const struct spool_writer *w)
+{
+    return atomic_load(&w->uncommitted);
+}
+
+void spool_writer_pause_background(struct spool_writer *w, bool paused)
+{
+    spool_pause_compaction(w->sp, paused);
 }
 
 void spool_writer_message_begins(struct spool_writer *w)

@@ -42,6 +42,10 @@ enum spool_op {
     SPOOL_OP_REMOVE,  /* answered when appended: readers see it at once */
     SPOOL_OP_SYNC,    /* answered when what was posted before is durable; no waiting for a group */
     SPOOL_OP_SET_ASIDE, /* the message is damaged: spool_set_aside() */
+    /* A remedy: spool_relieve(), a bounded piece at a time between the other requests, which it
+     * never holds up. Answered when there is nothing more to free or a bounded effort is spent,
+     * with `freed_bytes` in any case. One at a time: -EBUSY. -ECANCELED: the writer was stopped. */
+    SPOOL_OP_RELIEVE,
 };
 
 /*
@@ -60,6 +64,7 @@ struct spool_request {
     struct mailbox *answer_to;
     /* COMMIT: the message was counted by spool_writer_message_begins(), and this ends it. */
     bool ends_message;
+    uint64_t freed_bytes;         /* RELIEVE: see spool_relieve() */
     int result;                   /* 0 or the error of the spool function */
     struct spool_extent extent;   /* APPEND: where it went */
     struct parcel private_parcel; /* the writer's */
@@ -71,9 +76,14 @@ MUST_CHECK int spool_writer_start(struct spool_writer **ret, struct spool *sp,
 /* Serves what was posted, syncs, ends the thread. The spool stays open and is the caller's again. */
 void spool_writer_stop(struct spool_writer **w);
 void spool_writer_post(struct spool_writer *w, struct spool_request *r);
-/* Calls fn(ctx, spool) in the writer's thread and waits for its end: for spool_relieve() and the
- * like. Not from a loop that sessions wait on. */
+/* Calls fn(ctx, spool) in the writer's thread and waits for its end. Not from a loop that sessions
+ * wait on. */
 void spool_writer_call(struct spool_writer *w, void (*fn)(void *ctx, struct spool *sp), void *ctx);
+/* Bytes of bodies and envelopes (APPEND, COMMIT) taken and not yet durable: appended since the last
+ * sync, and waiting to be appended. Any thread. */
+uint64_t spool_writer_uncommitted_bytes(const struct spool_writer *w);
+/* A remedy: no compaction in the background while `paused` (SPOOL_OP_RELIEVE goes on). Any thread. */
+void spool_writer_pause_background(struct spool_writer *w, bool paused);
 void spool_writer_set_config(struct spool_writer *w, const struct spool_writer_config *config);
 
 /* Sessions tell that they are in the middle of a message (from MAIL accepted), so that the writer

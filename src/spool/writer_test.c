@@ -148,21 +148,19 @@ static void world_close(struct world *world)
     spool_close(&world->sp);
 }
 
-static void relieve(void *ctx, struct spool *sp)
+static int relieve(struct sender *s)
 {
-    uint64_t freed;
-
-    *(int *)ctx = spool_relieve(sp, &freed);
+    s->request = (struct spool_request){.op = SPOOL_OP_RELIEVE};
+    return ask(s);
 }
 
 static void test_many_senders(void **state)
 {
     struct world world = {.fs = NULL};
-    struct sender senders[SENDERS] = {0};
+    struct sender senders[SENDERS] = {0}, remedy = {0};
     struct buf why = BUF_INIT(1024);
     char dir[] = "/tmp/spool-writer-XXXXXX", command[64];
     struct spool_stat st;
-    int r = -1;
 
     (void)state;
     assert_non_null(mkdtemp(dir));
@@ -175,16 +173,20 @@ static void test_many_senders(void **state)
         assert_int_equal(mailbox_new_blocking(&senders[i].box, &senders[i]), 0);
         assert_int_equal(thread_start(&senders[i].thread, "sender", sender_run, &senders[i]), 0);
     }
+    remedy.w = world.w;
+    assert_int_equal(mailbox_new_blocking(&remedy.box, &remedy), 0);
     for (int i = 0; i < 5; i++) {
-        spool_writer_call(world.w, relieve, &r);
-        assert_int_equal(r, 0);
+        assert_int_equal(relieve(&remedy), 0);
+        spool_writer_pause_background(world.w, i % 2 == 0);
         spool_get_stat(world.sp, &st);
     }
     for (unsigned i = 0; i < SENDERS; i++) {
         thread_join(&senders[i].thread);
         assert_int_equal(senders[i].errors, 0);
     }
+    assert_int_equal(spool_writer_uncommitted_bytes(world.w), 0);
     world_close(&world);
+    mailbox_free(&remedy.box);
     for (unsigned i = 0; i < SENDERS; i++) /* now nobody can be posting there */
         mailbox_free(&senders[i].box);
     world_open(&world);
