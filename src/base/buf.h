@@ -57,6 +57,11 @@ static inline size_t buf_len(const struct buf *b)
 {
     return b->len;
 }
+/* The memory it holds, used or not. */
+static inline size_t buf_memory(const struct buf *b)
+{
+    return b->size;
+}
 static inline bool buf_failed(const struct buf *b)
 {
     return b->failed;

@@ -29,6 +29,7 @@
 #include "deliver/queue.h"
 #include "deliver/worker.h"
 #include "event/event.h"
+#include "governor/gate.h"
 #include "io/fs.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
@@ -84,6 +85,7 @@ struct server {
     struct spool_writer *writer;
     struct queue *queue;
     struct control *control;
+    struct gate gate; /* shared.gate */
     struct receive_shared shared;
     struct lane *lanes;
     uint32_t lane_count, lanes_started;
@@ -765,6 +767,8 @@ int server_new(struct server **ret, const struct server_options *options, struct
     if (!s)
         return -ENOMEM;
     s->options = *options;
+    gate_init(&s->gate);
+    s->shared.gate = &s->gate;
     ignore_result(rlimit_raise_files(&files)); /* fewer files mean fewer sessions, not none */
     s->shared.connections_max = (MAX_OF(files, 2 * FILES_OF_OUR_OWN) - FILES_OF_OUR_OWN) / 2;
     rand_init(&s->rand, clock_mono_ns() ^ ((uint64_t)getpid() << 32));

@@ -18,11 +18,13 @@
 struct control; /* opaque */
 struct json_out;
 struct loop;
+struct pressure;
 struct queue;
 
 struct control_seams {
     void *ctx;
-    struct queue *queue; /* borrowed until control_close() */
+    struct queue *queue;       /* borrowed until control_close() */
+    struct pressure *pressure; /* the same; NULL: this server is not governed */
     int64_t (*wall_ms)(void *ctx);
     /* Reads the configuration again. 0; or negative and `*why` has what is wrong, and nothing was
      * changed. */

@@ -476,6 +476,12 @@ struct conn *conn_take_idle(struct worker *w, struct run *run, const char *name)
     return NULL;
 }
 
+size_t conn_memory(const struct conn *c)
+{
+    return sizeof(*c) + buf_memory(&c->out) + buf_memory(&c->smtp.text) +
+           (c->stream ? stream_pending_bytes(c->stream) : 0);
+}
+
 void conn_quit(struct conn *c)
 {
     unshelve(c);

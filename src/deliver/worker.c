@@ -52,6 +52,7 @@ void worker_free(struct worker **wp)
         return;
     ASSERT(worker_busy(w) == 0);
     resolver_free(&w->resolver);
+    resolver_free(&w->flushed);
     config_unref(&w->config);
     tls_config_unref(&w->tls);
     free(w);
@@ -69,6 +70,39 @@ static void quit_idle(struct worker *w)
     conn_quit(LIST_ENTRY(node, struct conn, node));
 }
 
+/*
+ * libunbound has no call for it, so the resolver goes with its cache, and the next lookup makes
+ * another. Where queries are under way it is kept aside until they are answered, one at a time.
+ */
+static void settle_dns(struct worker *w)
+{
+    if (w->flushed && resolver_is_idle(w->flushed))
+        resolver_free(&w->flushed);
+    if (!w->flush_due || w->flushed)
+        return;
+    w->flush_due = false;
+    w->flushed = w->resolver;
+    w->resolver = NULL;
+    if (w->flushed && resolver_is_idle(w->flushed))
+        resolver_free(&w->flushed);
+}
+
+void worker_flush_dns(struct worker *w)
+{
+    w->flush_due = true;
+    settle_dns(w);
+}
+
+uint64_t worker_relieve(struct worker *w)
+{
+    uint64_t bytes = 0;
+
+    LIST_FOR(node, &w->idle)
+    bytes += conn_memory(LIST_ENTRY(node, struct conn, node));
+    quit_idle(w);
+    return bytes;
+}
+
 void worker_set_config(struct worker *w, const struct config *config, struct tls_config *tls)
 {
     struct tls_config *old = w->tls;
@@ -78,8 +112,7 @@ void worker_set_config(struct worker *w, const struct config *config, struct tls
     w->config = config_ref(config);
     w->tls = tls ? tls_config_ref(tls) : NULL;
     tls_config_unref(&old);
-    if (w->run_count == 0) /* its servers may have changed; the next lookup makes another */
-        resolver_free(&w->resolver);
+    worker_flush_dns(w); /* the servers may have changed */
 }
 
 void worker_stop(struct worker *w)
@@ -128,6 +161,7 @@ static void run_end(struct run *run)
     list_del(&run->node);
     w->run_count--;
     free(run);
+    settle_dns(w);
 }
 
 /*

@@ -25,12 +25,13 @@ struct worker {
     const struct config *config;
     struct tls_config *tls;
     struct resolver *resolver; /* made with the first lookup */
+    struct resolver *flushed;  /* gone when its last query is answered */
     struct rand rand;
     struct list runs;
     struct list idle;    /* connections without a run, the longest idle first */
     struct list leaving; /* connections that said QUIT */
     size_t run_count, conn_count, idle_count;
-    bool stopping;
+    bool stopping, flush_due; /* of DNS */
 };
 
 /* ---- transaction.c: one entry ---- */
@@ -135,6 +136,8 @@ void conn_leave(struct conn *c);
 void conn_quit(struct conn *c);
 /* Closes at once, with results for what is outstanding (the run is called). */
 void conn_break(struct conn *c, int err);
+/* The bytes that it holds in buffers of its own. */
+size_t conn_memory(const struct conn *c);
 /* It has carried delivery.messages_per_connection_max messages. */
 bool conn_is_used_up(const struct conn *c);
 

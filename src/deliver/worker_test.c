@@ -560,6 +560,28 @@ static void test_reuse_and_limits(void **state)
     teardown(&w);
 }
 
+static void test_idle_connections_are_given_back(void **state)
+{
+    struct world w;
+
+    (void)state;
+    setup(&w, false, false, "  connection_idle: 10s\n");
+    assert_int_equal(worker_relieve(w.worker), 0);
+    (void)submit_one(&w, 1);
+    settle(&w);
+    assert_int_equal(worker_busy(w.worker), 1);
+    worker_flush_dns(w.worker);
+    assert_true(worker_relieve(w.worker) > 0);
+    while (worker_busy(w.worker) > 0)
+        turn(&w);
+    assert_int_equal(worker_relieve(w.worker), 0);
+    (void)submit_one(&w, 2);
+    settle(&w);
+    assert_int_equal(w.got[2], 1);
+    assert_int_equal(w.connections, 2);
+    teardown(&w);
+}
+
 static void test_idle_connection_found_dead(void **state)
 {
     struct world w;
@@ -772,6 +794,7 @@ int main(void)
         cmocka_unit_test(test_helo_after_refused_ehlo),
         cmocka_unit_test(test_mixed_recipients),
         cmocka_unit_test(test_reuse_and_limits),
+        cmocka_unit_test(test_idle_connections_are_given_back),
         cmocka_unit_test(test_idle_connection_found_dead),
         cmocka_unit_test(test_lost_between_batches),
         cmocka_unit_test(test_limits_of_the_peer),

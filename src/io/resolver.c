@@ -348,6 +348,11 @@ int resolver_new(struct resolver **ret, struct loop *loop, const struct resolver
     return result;
 }
 
+bool resolver_is_idle(const struct resolver *r)
+{
+    return !r->calling_back && list_is_empty(&r->queries);
+}
+
 void resolver_free(struct resolver **r_ptr)
 {
     struct resolver *r = *r_ptr;

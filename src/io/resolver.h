@@ -57,6 +57,9 @@ MUST_CHECK int resolver_new(struct resolver **ret, struct loop *loop,
 /* Cancels all queries without calling them back. Not from a callback of a query. NULL is fine. */
 void resolver_free(struct resolver **r);
 
+/* No query is under way, nor is one being answered: it may be freed. */
+bool resolver_is_idle(const struct resolver *r);
+
 /* `name` is NUL-ended, in ASCII (A-labels: letters, digits, '-' and '_'), with or without a final
  * dot, and is looked up as it is: no search list. 0 and `*ret_query` (may be given NULL), valid
  * until the callback is called; or -ENOMEM, -EINVAL (not a domain name). */

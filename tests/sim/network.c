@@ -47,6 +47,7 @@ struct listener {
 
 struct resolver {
     struct loop *loop;
+    bool is_answering;
 };
 
 struct query {
@@ -514,6 +515,16 @@ void resolver_free(struct resolver **rp)
     *rp = NULL;
 }
 
+bool resolver_is_idle(const struct resolver *r)
+{
+    LIST_FOR(n, &network.queries)
+    {
+        if (LIST_ENTRY(n, struct query, node)->resolver == r)
+            return false;
+    }
+    return !r->is_answering;
+}
+
 int resolver_query(struct resolver *r, const char *name, uint16_t type,
                    void (*fn)(void *ctx, const struct dns_answer *answer), void *ctx,
                    struct query **ret_query)
@@ -564,6 +575,7 @@ static struct slice wire_name(const char *text, uint8_t *to)
 static void run_query(void *object)
 {
     struct query *q = object;
+    struct resolver *r = q->resolver;
     struct dns_answer a = {.err = -ERR_DNS_NONE, .canonical = q->name, .why = "no such name"};
     uint8_t wire[2 + DNS_NAME_MAX] = {0, 10};
     uint32_t ip;
@@ -590,7 +602,9 @@ static void run_query(void *object)
         if (q->type == DNS_A)
             a = (struct dns_answer){.canonical = q->name, .count = 1, .records = &record};
     }
+    r->is_answering = true;
     q->fn(q->ctx, &a);
+    r->is_answering = false;
     free(q);
 }
 

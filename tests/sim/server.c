@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "deliver/queue.h"
 #include "deliver/worker.h"
+#include "governor/gate.h"
 #include "io/addr.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
@@ -50,6 +51,7 @@ static struct {
     struct spool *spool;
     struct spool_writer *writer;
     struct queue *queue;
+    struct gate gate;
     struct receive_shared shared;
     struct rand rand;
     struct loop_timer due;
@@ -311,6 +313,8 @@ int server_start(void)
     rand_init(&server.rand, sim_below(UINT64_MAX));
     atomic_store(&server.shared.stopping, false);
     atomic_store(&server.shared.connections, 0);
+    gate_init(&server.gate);
+    server.shared.gate = &server.gate;
     server.shared.hash_seed = rand_u64(&server.rand);
     server.shared.connections_max = UINT32_MAX;
     if (r == 0)
