@@ -23,6 +23,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "cli/server_log.h"
 #include "config/config.h"
 #include "control/control.h"
 #include "control/json_out.h"
@@ -106,23 +107,6 @@ struct server {
 static const char *config_name(const struct server_options *o)
 {
     return o->config_file ? o->config_file : "embedded defaults";
-}
-
-static void set_log(const struct config *c)
-{
-    static const enum event_level levels[] = {
-        [CONFIG_LOG_DEBUG] = EVENT_DEBUG,   [CONFIG_LOG_INFO] = EVENT_INFO,
-        [CONFIG_LOG_NOTICE] = EVENT_NOTICE, [CONFIG_LOG_WARNING] = EVENT_WARNING,
-        [CONFIG_LOG_ERROR] = EVENT_ERROR,
-    };
-    struct event_config ec = {
-        .target = c->log.target == CONFIG_LOG_JOURNAL ? EVENT_TO_JOURNAL : EVENT_TO_FD,
-        .fd = STDERR_FILENO,
-        .format = c->log.format == CONFIG_LOG_JSON ? EVENT_JSON : EVENT_LOGFMT,
-        .level = c->log.target == CONFIG_LOG_OFF ? EVENT_NOTHING : levels[c->log.level],
-    };
-
-    event_set_config(&ec);
 }
 
 static void tls_set_free(struct tls_set *t)
@@ -390,8 +374,12 @@ static void on_queue_changed(void *ctx)
 {
     struct server *s = ctx;
     struct spool_writer_config wc = writer_config_of(s->next_config);
+    struct buf why = BUF_INIT(WHY_MAX);
 
-    set_log(s->next_config);
+    server_set_log(s->next_config);
+    if (server_set_log_files(s->next_config, &why) < 0)
+        event(EVENT_CONFIG_REFUSED, EVENT_NO_ID, EV_SLICE("why", buf_slice(&why)));
+    buf_done(&why);
     spool_writer_set_config(s->writer, &wc);
     s->reload_answers = s->lane_count;
     for (uint32_t i = 0; i < s->lane_count; i++)
@@ -545,7 +533,7 @@ static void on_status(struct loop_timer *t)
 static bool wants_status_line(const struct server *s)
 {
     const struct config_log *l = &s->config->log;
-    bool log_is_on_terminal = l->target == CONFIG_LOG_STDERR && isatty(STDERR_FILENO);
+    bool log_is_on_terminal = server_log_is_on_terminal(s->config);
 
     if (s->options.status_line || l->status_line == CONFIG_STATUS_ON)
         return true;
@@ -748,6 +736,8 @@ static int start_all(struct server *s, struct buf *why)
     if (r == 0)
         r = open_spool(s, why);
     if (r == 0)
+        r = server_set_log_files(s->config, why);
+    if (r == 0)
         r = open_queue(s);
     if (r == 0)
         r = open_control(s, why);
@@ -779,7 +769,7 @@ int server_new(struct server **ret, const struct server_options *options, struct
         r = event_start(&ec);
     }
     if (r == 0) {
-        set_log(s->config);
+        server_set_log(s->config);
         event(EVENT_SERVER_STARTING, EVENT_NO_ID, EV_STR("version", PENSTOCK_VERSION),
               EV_STR("config", config_name(options)),
               EV_STR("hostname", s->config->server.hostname));

@@ -119,7 +119,7 @@ enum config_log_level {
     CONFIG_LOG_WARNING,
     CONFIG_LOG_ERROR,
 };
-enum config_log_target { CONFIG_LOG_STDERR, CONFIG_LOG_JOURNAL, CONFIG_LOG_OFF };
+enum config_log_target { CONFIG_LOG_AUTO, CONFIG_LOG_STDERR, CONFIG_LOG_JOURNAL, CONFIG_LOG_OFF };
 enum config_status_line { CONFIG_STATUS_AUTO, CONFIG_STATUS_ON, CONFIG_STATUS_OFF };
 
 struct config_server {

@@ -22,7 +22,7 @@ static const char *const family_words[] = {"any",  "prefer_ipv6", "prefer_ipv4",
                                            "ipv6", "ipv4",        NULL};
 static const char *const format_words[] = {"logfmt", "json", NULL};
 static const char *const level_words[] = {"debug", "info", "notice", "warning", "error", NULL};
-static const char *const target_words[] = {"stderr", "journal", "off", NULL};
+static const char *const target_words[] = {"auto", "stderr", "journal", "off", NULL};
 static const char *const reply_detail_words[] = {"token", "bare", NULL};
 static const char *const class_words[] = {"auto",     "internal",    "authenticated",
                                           "external", "second_copy", NULL};
@@ -449,8 +449,10 @@ static const struct setting main_list[] = {
      .reload = true, .what = "How a line is written."},
     {"log.level", VALUE_ENUM, AT(log.level), .def = "info", .words = level_words, .reload = true,
      .what = "Lines below this level are not written."},
-    {"log.target", VALUE_ENUM, AT(log.target), .def = "stderr", .words = target_words,
-     .reload = true, .what = "Where lines go: standard error, the systemd journal, or nowhere."},
+    {"log.target", VALUE_ENUM, AT(log.target), .def = "auto", .words = target_words, .reload = true,
+     .what = "Where lines go: standard error, the systemd journal, or nowhere; `auto`: the journal "
+             "where systemd has connected standard error to it. In the journal a line is always "
+             "logfmt, and each field is one of the entry's too."},
     {"log.status_line", VALUE_ENUM, AT(log.status_line), .def = "auto", .words = status_words,
      .what = "A line of figures that renews itself, on standard output; `auto`: where that is a "
              "terminal and the log goes elsewhere."},

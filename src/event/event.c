@@ -18,7 +18,7 @@
 
 _Atomic int event_threshold = EVENT_NOTHING;
 _Atomic(struct event_thread *) event_threads;
-struct event_settings event_settings;
+struct event_settings event_settings = {.level = EVENT_NOTHING};
 
 static _Thread_local struct event_thread *mine;
 /* Counts of threads that could not get a block of their own for lack of memory. */
@@ -59,11 +59,12 @@ static struct event_thread *take_free_block(void)
 
 static struct event_thread *make_block(void)
 {
-    struct event_thread *t = calloc(1, sizeof(*t));
+    struct event_thread *t = aligned_alloc(_Alignof(struct event_thread), sizeof(*t));
     struct event_thread *first;
 
     if (!t)
         return NULL;
+    memset(t, 0, sizeof(*t));
     atomic_store(&t->is_taken, true);
     first = atomic_load_explicit(&event_threads, memory_order_relaxed);
     do {
@@ -151,39 +152,97 @@ static void ring_copy_in(uint8_t *ring, uint64_t at, const void *from, size_t le
     memcpy(ring, (const uint8_t *)from + first, len - first);
 }
 
-/* False: the ring is full. */
-static bool push(struct event_thread *t, enum event_level level, const char *line, size_t len)
+/* Is there room for `bytes` more, and `kept` still free after them? */
+static bool has_room(struct event_thread *t, uint64_t head, size_t bytes, size_t kept)
 {
-    struct event_record record = {.bytes = (uint16_t)len, .level = (uint16_t)level};
-    uint64_t head = atomic_load_explicit(&t->head, memory_order_relaxed);
-    uint64_t tail = atomic_load_explicit(&t->tail, memory_order_acquire);
-    uint8_t *ring = my_ring(t);
+    if (EVENT_RING_BYTES - (head - t->tail_seen) >= bytes + kept)
+        return true;
+    t->tail_seen = atomic_load_explicit(&t->tail, memory_order_acquire);
+    ASSERT(head - t->tail_seen <= EVENT_RING_BYTES);
+    return EVENT_RING_BYTES - (head - t->tail_seen) >= bytes + kept;
+}
 
-    ASSERT(head - tail <= EVENT_RING_BYTES);
-    if (!ring || EVENT_RING_BYTES - (head - tail) < sizeof(record) + len)
+static void count_dropped(struct event_record record)
+{
+    if (record.level < EVENT_NOTHING)
+        counter_add(COUNTER_LOG_DROPPED, 1);
+    if (record.kind < RECORD_KINDS)
+        counter_add(COUNTER_RECORDS_DROPPED, 1);
+}
+
+static bool push(struct event_thread *t, struct event_record record, const void *line)
+{
+    uint64_t head = atomic_load_explicit(&t->head, memory_order_relaxed);
+    uint8_t *ring = my_ring(t);
+    bool is_event = record.level < EVENT_NOTHING || record.kind == RECORD_EVENTS;
+
+    if (!ring ||
+        !has_room(t, head, sizeof(record) + record.bytes, is_event ? 0 : EVENT_RING_KEPT_BYTES))
         return false;
     ring_copy_in(ring, head, &record, sizeof(record));
-    ring_copy_in(ring, head + sizeof(record), line, len);
-    atomic_store(&t->head, head + sizeof(record) + len);
+    ring_copy_in(ring, head + sizeof(record), line, record.bytes);
+    atomic_store(&t->head, head + sizeof(record) + record.bytes);
+    if (atomic_load(&event_log_sleeps))
+        event_log_wake();
     return true;
+}
+
+bool event_push(struct event_record record, const void *line)
+{
+    struct event_thread *t = my_block();
+
+    if (t && push(t, record, line))
+        return true;
+    count_dropped(record);
+    return false;
+}
+
+bool event_log_wants(enum event_level level, enum event_format *ret)
+{
+    bool is_journal =
+        atomic_load_explicit(&event_settings.target, memory_order_relaxed) == EVENT_TO_JOURNAL;
+
+    /* The journal's fields are taken out of a line of logfmt. */
+    *ret = is_journal ? EVENT_LOGFMT
+                      : (enum event_format)atomic_load_explicit(&event_settings.format,
+                                                                memory_order_relaxed);
+    return (int)level >= atomic_load_explicit(&event_settings.level, memory_order_relaxed);
+}
+
+bool event_file_wants(enum event_level level)
+{
+    return level >= EVENT_FILE_LEVEL && record_is_on(RECORD_EVENTS);
 }
 
 void event_write(enum event_type type, uint64_t id, const struct event_field *fields, size_t count)
 {
-    enum event_format format =
-        (enum event_format)atomic_load_explicit(&event_settings.format, memory_order_relaxed);
+    enum event_level level = event_level_of(type);
+    struct event_record record = {.level = EVENT_NOTHING, .kind = RECORD_KINDS};
+    enum event_format format;
+    bool in_log = event_log_wants(level, &format), in_file = event_file_wants(level);
     struct event_thread *t = my_block();
-    size_t len;
+    int64_t now_ms;
 
+    if (in_log)
+        record.level = (uint8_t)level;
+    if (in_file && (!in_log || format == EVENT_JSON))
+        record.kind = RECORD_EVENTS;
     if (!t) {
-        counter_add(COUNTER_LOG_DROPPED, 1);
+        count_dropped(record);
         return;
     }
-    len = event_format_line(format, clock_wall_ms(), type, id, fields, count, t->line);
-    if (!push(t, event_level_of(type), t->line, len)) {
-        counter_add(COUNTER_LOG_DROPPED, 1);
-        return;
+    now_ms = clock_wall_ms();
+    if (in_log) {
+        record.bytes =
+            (uint16_t)event_format_line(format, now_ms, type, id, fields, count, t->line);
+        if (!push(t, record, t->line))
+            count_dropped(record);
     }
-    if (atomic_load(&event_log_sleeps))
-        event_log_wake();
+    if (in_file && (!in_log || format != EVENT_JSON)) {
+        record = (struct event_record){.level = EVENT_NOTHING, .kind = RECORD_EVENTS};
+        record.bytes =
+            (uint16_t)event_format_line(EVENT_JSON, now_ms, type, id, fields, count, t->line);
+        if (!push(t, record, t->line))
+            count_dropped(record);
+    }
 }

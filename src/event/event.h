@@ -9,7 +9,8 @@
  *     2026-11-22T20:30:01.123Z info message_delivered id=1hk3c0ev4q8rd to=example.org ...
  *     {"time":"2026-11-22T20:30:01.123Z","level":"info","event":"message_delivered","id":...}
  *
- * and adds 1 to the counter the table of events names. A value may come from an enemy: whatever
+ * and adds 1 to the counter the table of events names. Notices and worse also go into the event log,
+ * as JSON, where that is on (event/record.h), whatever the level of the log is. A value may come from an enemy: whatever
  * bytes it has, a line stays one line, a field stays one field, and JSON stays UTF-8. A line is
  * at most EVENT_LINE_MAX bytes; longer values are cut and end in "...".
  *
@@ -229,6 +230,8 @@ void counter_add(enum counter c, uint64_t n);
 uint64_t counter_get(enum counter c);
 const char *counter_name(enum counter c);
 
+/* In the journal a line is logfmt without time and level, which are fields of the entry, as every
+ * field of the event is: PENSTOCK_EVENT=server_ready, PENSTOCK_LOOPS=2. */
 enum event_target { EVENT_TO_FD, EVENT_TO_JOURNAL };
 enum event_format { EVENT_LOGFMT, EVENT_JSON };
 struct event_config {
@@ -237,6 +240,10 @@ struct event_config {
     enum event_format format;
     enum event_level level; /* lines below it are not written; EVENT_NOTHING: none */
 };
+
+/* Is `fd` the stream that systemd connected to the journal (JOURNAL_STREAM, see systemd.exec(5))?
+ * Then lines sent with EVENT_TO_JOURNAL arrive there with level and fields. */
+bool event_fd_is_journal(int fd);
 
 /* Starts the log thread; before it, and after event_stop(), events are counted and not written.
  * Main thread. 0, -ENOMEM or -EAGAIN. */

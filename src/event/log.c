@@ -11,12 +11,8 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -25,6 +21,7 @@
 
 #define BATCH_BYTES KIB(64)
 #define NAP_NS (2 * NS_PER_MS) /* after waking, so that more lines join the batch */
+#define GIVE_BACK_BYTES KIB(64)
 #define POLL_MS 100
 #define STOP_WAIT_MS 2000 /* how long a reader that does not read can hold up the end */
 
@@ -136,37 +133,6 @@ static void write_batch(void)
     logger.used = 0;
 }
 
-static void to_journal(enum event_level level, const char *line, size_t len)
-{
-    static const int priorities[] = {LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, LOG_ERR};
-    static const char message[] = "MESSAGE=";
-    static char name[] = "SYSLOG_IDENTIFIER=penstock"; /* not const: iovec has no const */
-    char entry[sizeof(message) + EVENT_LINE_MAX];
-    char priority[] = "PRIORITY=0";
-    struct iovec fields[3];
-
-    memcpy(entry, message, sizeof(message) - 1);
-    memcpy(entry + sizeof(message) - 1, line, len);
-    priority[sizeof(priority) - 2] = (char)('0' + priorities[level]);
-    fields[0] = (struct iovec){entry, sizeof(message) - 1 + len - 1}; /* without LF */
-    fields[1] = (struct iovec){priority, sizeof(priority) - 1};
-    fields[2] = (struct iovec){name, sizeof(name) - 1};
-    if (sd_journal_sendv(fields, ARRAY_SIZE(fields)) < 0)
-        counter_add(COUNTER_LOG_DROPPED, 1);
-}
-
-static void take_line(enum event_level level, const char *line, size_t len)
-{
-    if (atomic_load_explicit(&event_settings.target, memory_order_relaxed) == EVENT_TO_JOURNAL) {
-        to_journal(level, line, len);
-        return;
-    }
-    if (BATCH_BYTES - logger.used < len)
-        write_batch();
-    memcpy(logger.batch + logger.used, line, len);
-    logger.used += len;
-}
-
 static void ring_copy_out(const uint8_t *ring, uint64_t at, void *to, size_t len)
 {
     size_t start = (size_t)(at % EVENT_RING_BYTES);
@@ -176,24 +142,70 @@ static void ring_copy_out(const uint8_t *ring, uint64_t at, void *to, size_t len
     memcpy((uint8_t *)to + first, ring, len - first);
 }
 
+/* Where `len` bytes of a line for the log's descriptor go. */
+static uint8_t *batch_room(size_t len)
+{
+    uint8_t *room;
+
+    if (BATCH_BYTES - logger.used < len)
+        write_batch();
+    room = logger.batch + logger.used;
+    logger.used += len;
+    return room;
+}
+
+static bool goes_to_journal(void)
+{
+    return atomic_load_explicit(&event_settings.target, memory_order_relaxed) == EVENT_TO_JOURNAL;
+}
+
+static void to_journal(enum event_level level, const char *line, size_t len)
+{
+    if (!event_to_journal(level, slice_make(line, len)))
+        counter_add(COUNTER_LOG_DROPPED, 1);
+}
+
+static void take_record(struct event_record record, const uint8_t *ring, uint64_t at)
+{
+    enum event_level level = (enum event_level)record.level;
+
+    if (level < EVENT_NOTHING && goes_to_journal()) {
+        ASSERT(record.bytes <= sizeof(logger.line));
+        ring_copy_out(ring, at, logger.line, record.bytes);
+        to_journal(level, logger.line, record.bytes);
+    } else if (level < EVENT_NOTHING) {
+        ring_copy_out(ring, at, batch_room(record.bytes), record.bytes);
+    }
+    if (record.kind < RECORD_KINDS) {
+        uint8_t *room = event_files_room((enum record_kind)record.kind, record.bytes);
+
+        if (room)
+            ring_copy_out(ring, at, room, record.bytes);
+    }
+}
+
 /* Takes what is in one ring now; what comes meanwhile waits for the next round, so that a busy
- * thread does not keep the others' lines waiting. */
+ * thread does not keep the others' lines waiting. The ring's room is given back in pieces, because
+ * a write may take long. */
 static bool drain(struct event_thread *t)
 {
     uint64_t tail = atomic_load_explicit(&t->tail, memory_order_relaxed);
     uint64_t head = atomic_load(&t->head);
     const uint8_t *ring = atomic_load_explicit(&t->ring, memory_order_acquire);
+    uint64_t given_back = tail;
     bool took = head != tail;
 
     while (tail != head) {
         struct event_record record;
 
         ring_copy_out(ring, tail, &record, sizeof(record));
-        ASSERT(record.bytes <= sizeof(logger.line) && record.level < EVENT_NOTHING);
-        ring_copy_out(ring, tail + sizeof(record), logger.line, record.bytes);
+        ASSERT(record.level <= EVENT_NOTHING && record.kind <= RECORD_KINDS);
+        take_record(record, ring, tail + sizeof(record));
         tail += sizeof(record) + record.bytes;
-        atomic_store_explicit(&t->tail, tail, memory_order_release);
-        take_line((enum event_level)record.level, logger.line, record.bytes);
+        if (tail - given_back >= GIVE_BACK_BYTES || tail == head) {
+            atomic_store_explicit(&t->tail, tail, memory_order_release);
+            given_back = tail;
+        }
     }
     return took;
 }
@@ -208,20 +220,40 @@ static bool drain_all(void)
     return took;
 }
 
+void event_log_tell(enum event_type type, const struct event_field *fields, size_t count)
+{
+    enum event_level level = event_level_of(type);
+    int64_t now_ms = clock_wall_ms();
+    enum event_format format;
+    size_t len;
+
+    if (event_log_wants(level, &format)) {
+        len = event_format_line(format, now_ms, type, EVENT_NO_ID, fields, count, logger.line);
+        if (goes_to_journal())
+            to_journal(level, logger.line, len);
+        else
+            memcpy(batch_room(len), logger.line, len);
+    }
+    if (event_file_wants(level)) {
+        char line[EVENT_LINE_MAX];
+        uint8_t *room;
+
+        len = event_format_line(EVENT_JSON, now_ms, type, EVENT_NO_ID, fields, count, line);
+        room = event_files_room(RECORD_EVENTS, len);
+        if (room)
+            memcpy(room, line, len);
+    }
+}
+
 static void tell_dropped(void)
 {
     uint64_t dropped = counter_get(COUNTER_LOG_DROPPED);
-    enum event_format format =
-        (enum event_format)atomic_load_explicit(&event_settings.format, memory_order_relaxed);
     struct event_field field = EV_UINT("lines", dropped - logger.dropped_told);
-    size_t len;
 
     if (dropped == logger.dropped_told)
         return;
     logger.dropped_told = dropped;
-    len = event_format_line(format, clock_wall_ms(), EVENT_LOG_DROPPED, EVENT_NO_ID, &field, 1,
-                            logger.line);
-    take_line(EVENT_WARNING, logger.line, len);
+    event_log_tell(EVENT_LOG_DROPPED, &field, 1);
 }
 
 static bool rings_are_empty(void)
@@ -234,21 +266,42 @@ static bool rings_are_empty(void)
     return true;
 }
 
-static void sleep_until_woken(void)
+static bool is_wanted(void)
 {
-    static const struct timespec nap = {.tv_nsec = NAP_NS};
+    return atomic_load(&logger.stops) || atomic_load(&logger.flush_wanted) != logger.flush_done;
+}
+
+static void nap(void)
+{
+    static const struct timespec nap_time = {.tv_nsec = NAP_NS};
+
+    if (!is_wanted())
+        (void)nanosleep(&nap_time, NULL);
+}
+
+/* At most `ms_max`, when it is time for a tick. */
+static void sleep_until_woken(uint32_t ms_max)
+{
+    uint64_t until_ns = clock_mono_ns() + (uint64_t)ms_max * NS_PER_MS;
+    struct timespec until = {.tv_sec = (time_t)(until_ns / (MS_PER_S * NS_PER_MS)),
+                             .tv_nsec = (long)(until_ns % (MS_PER_S * NS_PER_MS))};
+    int r;
 
     atomic_store(&event_log_sleeps, true);
-    if (!rings_are_empty() || atomic_load(&logger.stops) ||
-        atomic_load(&logger.flush_wanted) != logger.flush_done) {
+    if (!rings_are_empty() || is_wanted() || event_files_want_tick()) {
         if (atomic_exchange(&event_log_sleeps, false))
             return;
         /* A thread was faster and posts: take that post. */
     }
-    while (sem_wait(&logger.wake) < 0)
-        ;
-    if (!atomic_load(&logger.stops) && atomic_load(&logger.flush_wanted) == logger.flush_done)
-        (void)nanosleep(&nap, NULL);
+    do {
+        r = sem_clockwait(&logger.wake, CLOCK_MONOTONIC, &until);
+    } while (r < 0 && errno == EINTR);
+    if (r == 0) {
+        nap(); /* so that more lines join the batch */
+    } else if (!atomic_exchange(&event_log_sleeps, false)) {
+        while (sem_wait(&logger.wake) < 0) /* posted as the time ran out */
+            ;
+    }
 }
 
 static void run(void *ctx)
@@ -259,18 +312,31 @@ static void run(void *ctx)
         bool stops = atomic_load(&logger.stops);
         uint64_t flush_wanted = atomic_load(&logger.flush_wanted);
         bool took = drain_all();
+        uint32_t tick_ms;
 
-        if (took && logger.used < BATCH_BYTES / 2 && !rings_are_empty())
-            continue;
         tell_dropped();
+        tick_ms = event_files_tick();
+        event_files_write();
         write_batch();
         for (; logger.flush_done < flush_wanted; logger.flush_done++)
             (void)sem_post(&logger.flushed);
         if (stops && !took)
-            return;
-        if (!took)
-            sleep_until_woken();
+            break;
+        if (took)
+            nap();
+        else
+            sleep_until_woken(tick_ms);
     }
+    event_files_end();
+    write_batch();
+}
+
+void event_set_threshold(void)
+{
+    int level = atomic_load(&event_settings.level);
+    int file_level = record_is_on(RECORD_EVENTS) ? EVENT_FILE_LEVEL : EVENT_NOTHING;
+
+    atomic_store(&event_threshold, MIN_OF(level, file_level));
 }
 
 void event_set_config(const struct event_config *config)
@@ -278,7 +344,8 @@ void event_set_config(const struct event_config *config)
     atomic_store(&event_settings.target, (int)config->target);
     atomic_store(&event_settings.fd, config->fd);
     atomic_store(&event_settings.format, (int)config->format);
-    atomic_store(&event_threshold, (int)config->level);
+    atomic_store(&event_settings.level, (int)config->level);
+    event_set_threshold();
 }
 
 int event_start(const struct event_config *config)
@@ -291,6 +358,7 @@ int event_start(const struct event_config *config)
     atomic_store(&logger.stops, false);
     logger.stop_by_ms = 0;
     logger.dropped_told = counter_get(COUNTER_LOG_DROPPED);
+    event_files_begin();
     r = thread_start(&logger.thread, "log", run, NULL);
     if (r < 0)
         return r;
@@ -317,6 +385,7 @@ void event_stop(void)
     atomic_store(&logger.stops, true);
     event_log_wake();
     thread_join(&logger.thread);
+    atomic_store(&record_kinds_on, 0);
     logger.is_running = false;
     (void)sem_destroy(&logger.wake);
     (void)sem_destroy(&logger.flushed);

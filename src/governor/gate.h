@@ -32,7 +32,8 @@ struct gate_line {
 struct gate_settings {
     struct gate_line lines[MAIL_CLASSES];
     enum pressure_level level;
-    uint64_t size_max;      /* a message over it is refused alone, token "size"; UINT64_MAX: none */
+    uint64_t size_max;      /* a message over it is refused alone, token "size"; UINT64_MAX: none.
+                               Not for second copies and reports: what they may take is beyond */
     bool refuse_at_connect; /* external clients get 421 4.3.2 */
     bool is_memory_short;   /* sessions use small buffers */
 };

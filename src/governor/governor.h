@@ -13,15 +13,23 @@
  * A rise is made at once. A fall is made only when the level has lasted for `dwell_ms`, so that a
  * value which jumps about makes at most one pair of transitions a dwell.
  *
- * History: a resource with a history of n samples delays (tarpits) the lowest class while it is
- * medium, and hardens when it was off normal for n samples on end: from then on mail is refused
- * until it is back at normal. A history of 0 refuses at once.
+ * The server's level rises and falls by the same rules: the highest of those that count, at once
+ * up, and down after the dwell.
  *
- * Relief comes before refusal: from medium_to_low upwards, still at level normal, the remedies for
- * a resource are asked for, in the order of enum governor_remedy.
+ * History: a resource with a history of n samples delays (tarpits) the lowest class while it is
+ * medium. It may be off normal for n samples on end; with the next it hardens, and from then on
+ * mail is refused until it is back at normal. A history of 0 refuses at once. What each level lets
+ * in is drawn in governor/admission.h.
+ *
+ * Relief comes before refusal: above medium_to_low, still at level normal, the remedies for a
+ * resource are asked for, in the order of enum governor_remedy.
  *
  * Advisory resources and those that are observed only never enter the server's level; what an
- * observed one would have done is told all the same.
+ * observed one would have done is told all the same. An advisory one asks for remedies, an observed
+ * one does not.
+ *
+ * Percentages, needs of disks and what small disks do to them: governor/thresholds.h. Limits that
+ * go down and figures that are not known: governor/resource.h.
  *
  * No I/O, no clock, no randomness: samples and monotonic times are handed in. One thread (the queue
  * thread). Everything is bounded and allocated by governor_new().
@@ -110,7 +118,7 @@ struct governor_sample {
         uint64_t need; /* disks: what must stay free whatever the percentages say: bytes in flight,
                           drain reserve, logs */
         const char *origin; /* where the limit comes from: "cgroup memory.max", "statvfs /var" */
-        const char *why;    /* where not known */
+        const char *why;    /* where not known; both borrowed until the next tick */
     } figures[GOVERNOR_RESOURCES];
     uint64_t message_size_max; /* smtp.message_size_max */
 };
@@ -119,8 +127,10 @@ struct governor_sample {
 struct governor_transition {
     uint64_t at_ms;
     enum governor_resource resource; /* GOVERNOR_RESOURCES: the server's level */
+    enum governor_resource cause;    /* `resource`, or the one that moved the server's level */
     enum pressure_level from, to;
-    uint64_t value, threshold, limit; /* the value that crossed, and what it crossed */
+    uint64_t value, threshold, limit; /* of `cause`: what crossed, and what it crossed, as they
+                                         count: in the resource's unit */
     uint64_t lasted_ms;               /* the level that ended */
     bool counts;                      /* false: advisory or observed only */
 };
@@ -135,6 +145,7 @@ struct governor_outcome {
         enum governor_resource resource; /* whose pressure asks for it */
     } remedies[GOVERNOR_REMEDIES];
     size_t remedy_count;
+    bool pause_background; /* REMEDY_PAUSE is a state: asked for when it begins, over when false */
     bool starts_refusing, stops_refusing; /* any class; `refusing_for` says why */
     enum governor_resource refusing_for;
     bool reminder;             /* still above normal after reminder_ms: say it once more */
@@ -148,10 +159,12 @@ MUST_CHECK int governor_new(struct governor **ret, const struct governor_setting
 void governor_free(struct governor **g);
 /* A reload: levels stay, and are judged by the new thresholds at the next tick. */
 void governor_set_settings(struct governor *g, const struct governor_settings *s);
-/* One sample. `now_ms` is monotonic and never goes back. */
+/* One sample. `now_ms` is monotonic; one that is not later than the last is no time passed. */
 void governor_tick(struct governor *g, const struct governor_sample *sample, uint64_t now_ms,
                    struct governor_outcome *ret);
-/* A remedy that an outcome asked for has ended. `freed` is in bytes; UINT64_MAX: not measurable. */
+/* A remedy that an outcome asked for has ended, also where it could do nothing: it is not asked for
+ * again before. `freed` is in bytes; UINT64_MAX: not measurable. REMEDY_PAUSE is done when the pause
+ * has begun. */
 void governor_remedy_done(struct governor *g, enum governor_remedy r, uint64_t freed,
                           uint64_t took_us, uint64_t now_ms);
 
@@ -159,7 +172,7 @@ void governor_remedy_done(struct governor *g, enum governor_remedy r, uint64_t f
 
 struct governor_resource_view {
     struct governor_rule rule;
-    struct governor_figure figure;
+    struct governor_figure figure;        /* with the limit that counts; not known: as last known */
     struct governor_thresholds effective; /* in the resource's unit, from percentages and need */
     enum pressure_level level, previous;
     uint64_t since_ms;   /* monotonic, of the level */
@@ -172,12 +185,13 @@ struct governor_resource_view {
 };
 struct governor_remedy_view {
     uint64_t runs, last_at_ms, last_took_us, last_freed, total_freed;
-    bool is_running, is_measured;
+    bool is_running, is_measured; /* is_measured: last_freed says something */
     enum governor_resource last_for;
 };
 struct governor_view {
     enum pressure_level level, previous;
     uint64_t now_ms, since_ms, samples;
+    enum governor_resource cause; /* of `level`; at normal, of the last one above */
     struct governor_resource_view resources[GOVERNOR_RESOURCES];
     struct governor_remedy_view remedies[GOVERNOR_REMEDIES];
     struct governor_transition history[GOVERNOR_HISTORY_MAX]; /* newest first */
