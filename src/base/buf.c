@@ -25,6 +25,17 @@ void buf_clear(struct buf *b)
     b->failed = false;
 }
 
+size_t buf_relieve(struct buf *b)
+{
+    size_t size = b->size;
+
+    if (b->len > 0 || size == 0)
+        return 0;
+    free(b->ptr);
+    *b = (struct buf){.cap = b->cap, .failed = b->failed};
+    return size;
+}
+
 static int fail(struct buf *b, int err)
 {
     b->failed = true;

@@ -29,6 +29,7 @@ struct buf { /* fields are private */
 void buf_init(struct buf *b, size_t cap); /* allocates nothing yet */
 void buf_done(struct buf *b);             /* frees; the buffer may be used again */
 void buf_clear(struct buf *b);            /* empty again, keeps its memory */
+size_t buf_relieve(struct buf *b);        /* frees the memory when it is empty; the bytes */
 
 int buf_push(struct buf *b, uint8_t byte);
 int buf_add(struct buf *b, struct slice s);

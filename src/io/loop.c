@@ -72,6 +72,7 @@ int loop_new(struct loop **ret)
     list_init(&loop->streams);
     buf_init(&loop->tls_out, SIZE_MAX);
     loop->timer_at_ms = UINT64_MAX;
+    loop->read_max = LOOP_READ_SIZE;
     (void)uv_timer_init(&loop->uv, &loop->timer);
     loop->timer.data = loop;
     (void)uv_prepare_init(&loop->uv, &loop->turn);
@@ -145,6 +146,11 @@ static void on_turn(uv_prepare_t *prepare)
     struct loop *loop = prepare->data;
 
     loop->on_turn(loop->on_turn_ctx);
+}
+
+void loop_limit_reads(struct loop *loop, size_t bytes)
+{
+    loop->read_max = bytes ? (unsigned)MIN_OF(bytes, LOOP_READ_SIZE) : LOOP_READ_SIZE;
 }
 
 void loop_on_turn(struct loop *loop, void (*fn)(void *ctx), void *ctx)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/base.h"
@@ -32,6 +33,9 @@ uint64_t loop_now_ms(const struct loop *loop);
 /* fn(ctx, ms) is called in the loop's thread after a callback that took longer than
  * LOOP_SLOW_MS. */
 void loop_on_slow(struct loop *loop, void (*fn)(void *ctx, uint64_t ms), void *ctx);
+/* Streams of the loop read at most so much at a time, from the next read on; 0: the usual, 64 KiB.
+ * What a read brings has to be kept by whoever cannot use it yet. */
+void loop_limit_reads(struct loop *loop, size_t bytes);
 /* Calls fn(ctx) once in every turn, before the loop waits for events: for work that many events of
  * one turn share. One such function a loop; NULL takes it away. */
 void loop_on_turn(struct loop *loop, void (*fn)(void *ctx), void *ctx);

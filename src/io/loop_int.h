@@ -28,6 +28,7 @@ struct loop {
     struct timers timers;
     struct list signals;
     struct list streams; /* all that are not yet freed */
+    unsigned read_max;   /* of one read; LOOP_READ_SIZE at most */
     void (*on_slow)(void *ctx, uint64_t ms);
     void *on_slow_ctx;
     /* Where sockets are read into. Its content is the business of one callback, then gone. */

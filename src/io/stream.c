@@ -109,7 +109,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
     struct stream *s = handle->data;
 
     (void)suggested;
-    *ret = uv_buf_init((char *)s->loop->read_buf, may_read(s) ? LOOP_READ_SIZE : 0);
+    *ret = uv_buf_init((char *)s->loop->read_buf, may_read(s) ? s->loop->read_max : 0u);
 }
 
 static void linger_discard(struct stream *s, ssize_t n)

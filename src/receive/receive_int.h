@@ -1,11 +1,14 @@
 /*
- * receive/receive_int.h - private to receive/: receiver.c (listeners, policies, limits), session.c
- * (one connection) and submission.c (one message on its way into the spool).
+ * receive/receive_int.h - private to receive/: receiver.c (listeners, policies, reports),
+ * session.c (one connection), intake.c (what is let in), clients.c (limits for one client) and
+ * submission.c (one message on its way into the spool).
  */
 #pragma once
 
 #include "base/err.h"
 #include "base/list.h"
+#include "governor/gate.h"
+#include "governor/tally.h"
 #include "io/loop.h"
 #include "io/stream.h"
 #include "message/envelope.h"
@@ -23,6 +26,8 @@ struct policy {
     struct smtp_server_config smtp;
 };
 
+#define SESSION_WORDS_MAX 384 /* of one reply: with our host name */
+
 struct receiver {
     struct loop *loop;
     struct mailbox *answers;
@@ -37,11 +42,75 @@ struct receiver {
     struct list sessions;
     size_t session_count, commits;
     size_t requests; /* with the writer, those of clients that are gone included */
-    bool stopping;
+    bool stopping, reads_little;
+    struct list submissions; /* from MAIL to the answer to the commit */
+    size_t submission_count;
+    struct tally_batch tally; /* since the last report */
+    /* Refusals as lines in the log, in the interval that ends then. */
+    uint64_t telling_ends_ms, untold;
+    uint32_t told;
+    struct loop_timer untold_timer; /* runs when some were not told */
+    char words[SESSION_WORDS_MAX];  /* of the reply that is being made */
 };
 
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy **p);
+
+/* ---- intake.c ---- */
+
+struct config_listener;
+
+enum intake_verdict { INTAKE_GRANTED, INTAKE_DELAYED, INTAKE_REFUSED };
+struct intake_answer {
+    enum intake_verdict verdict;
+    uint32_t delay_ms; /* DELAYED */
+    uint8_t resource;  /* DELAYED, REFUSED: as struct gate_line has it */
+    uint64_t reserved; /* GRANTED: so much is set aside in the spool */
+};
+
+/* Is it one of our own, which has no limits for one client? */
+bool intake_is_internal(const struct config *config, const struct addr *peer);
+enum mail_class intake_class(const struct config_listener *l, bool is_internal);
+/* May a message come now? `announced`: bytes, 0 where it was not told. `has_waited`: it was
+ * delayed, and is not delayed again. */
+struct intake_answer intake_ask(struct receive_shared *shared, enum mail_class class,
+                                uint64_t announced, bool has_waited);
+/* It is larger than was set aside: `needed` bytes more, and `ahead` for what follows where there
+ * is room. 0, and `*ret_reserved` are set aside; or -ENOSPC, and `*ret_resource` says why. */
+MUST_CHECK int intake_reserve_more(struct receive_shared *shared, uint64_t size_so_far,
+                                   uint64_t needed, uint64_t ahead, uint64_t *ret_reserved,
+                                   uint8_t *ret_resource);
+/* A place among the sessions that are delayed, at most `sessions_max` at a time; to be given
+ * back. */
+bool intake_begin_delay(struct receive_shared *shared, uint32_t sessions_max);
+void intake_end_delay(struct receive_shared *shared);
+
+/* Memory of messages under way: half of shared->body_memory_max is taken, or the governor says so;
+ * over it, nothing more is let in. */
+bool intake_memory_is_short(const struct receive_shared *shared);
+bool intake_memory_is_over(const struct receive_shared *shared);
+/* Body bytes to gather before they go to the writer. It also sees to it that reads bring no
+ * more. */
+size_t intake_block(struct receiver *r);
+/* Somebody who had `*accounted` bytes of it now has `bytes`. Any thread. */
+void intake_account(struct receive_shared *shared, uint64_t *accounted, uint64_t bytes);
+
+#define INTAKE_WORDS_MAX 64
+/* "Insufficient system resources (spool-disk)", or as the configuration wants it. */
+struct slice intake_words(const struct config *config, uint8_t resource,
+                          char text[static INTAKE_WORDS_MAX]);
+
+/* Whether one more refusal may be a line of its own in the log. Those that may not are told as a
+ * sum when the interval ends. */
+bool intake_may_tell(struct receiver *r, const struct config *config);
+void intake_init(struct receiver *r);
+void intake_done(struct receiver *r); /* tells the last sum */
+
+/* ---- clients.c ---- */
+
+/* Counts one in the minute before `now_ms` (monotonic); false, and it is not counted: there were
+ * `limit` already. Any thread. */
+bool client_may(atomic_ullong *word, uint32_t limit, uint64_t now_ms);
 
 /* ---- session.c ---- */
 
@@ -52,9 +121,6 @@ void session_stop(struct session *s, bool even_in_message);
 struct session *session_of_node(struct list *node);
 
 /* ---- submission.c ---- */
-
-/* Body bytes gathered before they go to the writer; see the sums in submission.c. */
-#define SUBMISSION_BLOCK KIB(48)
 
 enum submission_refusal { /* decided while the body comes, told at its end */
                           SUBMISSION_FINE = 0,
@@ -70,6 +136,8 @@ enum submission_refusal { /* decided while the body comes, told at its end */
  */
 struct submission {
     struct spool_request request; /* one is under way at most */
+    struct list node;             /* in receiver->submissions */
+    int64_t since_ms;             /* wall clock */
     struct receiver *receiver;
     struct session *session; /* NULL: the client is gone */
     uint64_t id;
@@ -84,32 +152,42 @@ struct submission {
     uint32_t extent_count, extents_room;
     uint64_t reserved, used; /* in the spool: set aside still, and taken out of that */
     uint64_t body_bytes;
+    uint64_t accounted; /* of shared->body_memory */
     struct buf encoded; /* the envelope */
     enum submission_refusal refusal;
-    bool request_is_out, body_is_whole, is_committing, begun;
+    uint8_t refused_for; /* SUBMISSION_NO_SPACE: the resource, as struct gate_line has it */
+    bool request_is_out, body_is_whole, is_committing, is_encoded, begun;
 };
 
-struct submission *submission_new(struct receiver *r, struct session *session);
+/* Takes over `reserved` bytes of the spool; NULL: no memory, and they are still the caller's. */
+struct submission *submission_new(struct receiver *r, struct session *session, uint64_t reserved);
 /* Before the commit: gives back everything; a request that is out is waited for first. */
 void submission_abort(struct submission **sub);
 
-/* Room in the spool for `bytes`: 0 or -ENOSPC. */
-MUST_CHECK int submission_reserve(struct submission *sub, uint64_t bytes);
 MUST_CHECK int submission_set_sender(struct submission *sub, const struct smtp_mail *mail);
-/* 0, -ENOMEM; -E2BIG: no envelope holds more recipients, or more of such long addresses. */
+/* 0, -ENOMEM; -ENOBUFS: no more recipients while memory is so short; -E2BIG: no envelope holds more recipients, or more of such long addresses. */
 MUST_CHECK int submission_add_recipient(struct submission *sub, const struct smtp_rcpt *rcpt,
                                         struct slice hostname);
 /* Its first recipient's address; valid until the next is added. */
 struct slice submission_only_recipient(const struct submission *sub);
-/* For logs; valid until the next address is added. */
+/* For logs and reports; valid until the next address is added. */
 struct slice submission_sender(const struct submission *sub);
 /* Body bytes. False: take no more until session_resume_body(). */
 bool submission_body(struct submission *sub, struct slice body);
 /* The body is whole: commit it. 0: the answer comes by session_committed(), never before this
- * returned. Negative: the message is refused, and gone. */
+ * returned. Negative: the message is refused, and the caller aborts it. */
 MUST_CHECK int submission_commit(struct submission *sub, struct slice client_ip, struct slice helo,
                                  struct slice listener_name);
+/* Frees buffers that are empty; the bytes. */
+size_t submission_relieve(struct submission *sub);
+/* Fills what a report says of it. */
+void submission_describe(const struct submission *sub, struct receive_holder *ret);
 
 /* session.c, called by submission.c */
 void session_resume_body(struct session *s);
-void session_committed(struct session *s, int result, uint64_t id);
+/* Frees what it can do without; the bytes. */
+size_t session_relieve(struct session *s);
+/* `sub` is gone for the session when it returns. */
+void session_committed(struct session *s, int result, const struct submission *sub);
+/* The client's IP address. */
+struct slice session_client(const struct session *s);

@@ -90,6 +90,8 @@ int receiver_new(struct receiver **ret, struct loop *loop, struct mailbox *answe
     r->shared = shared;
     r->door_count = config->listener_count;
     list_init(&r->sessions);
+    list_init(&r->submissions);
+    intake_init(r);
     r->doors = calloc(r->door_count, sizeof(*r->doors));
     r->policies = make_policies(config, r->door_count, tls);
     if (!r->doors || !r->policies) {
@@ -107,6 +109,7 @@ void receiver_free(struct receiver **rp)
     if (!r)
         return;
     ASSERT(r->session_count == 0);
+    intake_done(r);
     for (size_t i = 0; r->doors && i < r->door_count; i++)
         listener_close(&r->doors[i].listener);
     drop_policies(r->policies, r->door_count);
@@ -179,6 +182,46 @@ void receiver_stop_now(struct receiver *r)
 {
     receiver_stop(r);
     stop_sessions(r, true);
+}
+
+uint64_t receiver_relieve(struct receiver *r)
+{
+    uint64_t freed = 0;
+
+    LIST_FOR(node, &r->sessions)
+    freed += session_relieve(session_of_node(node));
+    return freed;
+}
+
+/* Keeps the largest, largest first. */
+static void add_holder(struct receive_report *report, const struct submission *sub)
+{
+    uint64_t bytes = sub->used + sub->reserved;
+    size_t at = report->holder_count;
+
+    if (at == RECEIVE_HOLDERS_MAX && bytes <= report->holders[at - 1].bytes)
+        return;
+    if (at == RECEIVE_HOLDERS_MAX)
+        at--;
+    else
+        report->holder_count++;
+    for (; at > 0 && report->holders[at - 1].bytes < bytes; at--)
+        report->holders[at] = report->holders[at - 1];
+    submission_describe(sub, &report->holders[at]);
+}
+
+void receiver_take_report(struct receiver *r, struct receive_report *ret)
+{
+    *ret = (struct receive_report){
+        .tally = r->tally, .sessions = r->session_count, .messages_in_flight = r->submission_count};
+    r->tally = (struct tally_batch){0};
+    LIST_FOR(node, &r->submissions)
+    {
+        const struct submission *sub = LIST_ENTRY(node, struct submission, node);
+
+        ret->bytes_in_flight += sub->reserved;
+        add_holder(ret, sub);
+    }
 }
 
 size_t receiver_busy(const struct receiver *r)

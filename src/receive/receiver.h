@@ -31,10 +31,14 @@ struct tls_config;
 
 #define RECEIVE_CLIENT_BUCKETS 16384
 
+/* What is counted for one client in a minute. */
+enum receive_rate { RECEIVE_CONNECTIONS, RECEIVE_MESSAGES, RECEIVE_ERRORS, RECEIVE_RATES };
+
 /*
  * What all receivers share. The counts are atomics; the rest is set before the loops start. A
- * client's connections are counted in the bucket its address hashes to: two clients in one bucket
- * share a limit, which with the default sizes is rare, and costs no lock.
+ * client outside pressure.internal_networks is counted in the bucket its address hashes to: two
+ * clients in one bucket share a limit, which is rare, and costs no lock. All zero is a good start,
+ * but for the pointers without a default and `connections_max`.
  */
 struct receive_shared {
     struct spool *spool;
@@ -47,25 +51,28 @@ struct receive_shared {
     uint64_t connections_max; /* whatever the setting says: the others need descriptors, too */
     atomic_uint connections;
     atomic_ushort by_client[RECEIVE_CLIENT_BUCKETS];
+    /* The present minute, its count and that of the minute before (receive/clients.c). */
+    atomic_ullong client_rates[RECEIVE_RATES][RECEIVE_CLIENT_BUCKETS];
     atomic_bool stopping;
     atomic_bool queue_is_full;     /* new mail is refused with 452 4.3.1 */
-    const struct gate *gate;       /* what the governor lets in; set before the loops start */
+    const struct gate *gate;       /* what the governor lets in; NULL: everything */
     atomic_uint delayed;           /* sessions in the tarpit */
     atomic_ullong body_memory;     /* bytes of bodies between stream and spool, of all sessions */
     atomic_ullong body_memory_max; /* set by pressure/: from half of it on, blocks are small; over
-                                      it MAIL is refused with token "memory" */
+                                      it MAIL is refused with token "memory"; 0: no bound */
     atomic_uint commits_unfiled;   /* committed, 250 said, and not yet filed by the queue thread */
 };
 
 #define RECEIVE_HOLDERS_MAX 10
 /* What a receiver tells the governor once a sample. */
 struct receive_report {
-    struct tally_batch tally;                               /* since the last report */
-    uint64_t sessions, messages_in_flight, bytes_in_flight; /* bytes: reserved in the spool */
-    struct receive_holder {                                 /* the largest messages in flight */
+    struct tally_batch tally; /* since the last report */
+    /* From MAIL accepted to 250; bytes: set aside in the spool and not yet written to it. */
+    uint64_t sessions, messages_in_flight, bytes_in_flight;
+    struct receive_holder { /* the largest messages in flight */
         char client[TALLY_CLIENT_TEXT];
-        char sender[128]; /* cut where longer; '?' for what is not printable */
-        uint64_t bytes;
+        char sender[128];           /* cut where longer; '?' for what is not printable */
+        uint64_t bytes;             /* of the spool: written, and set aside */
         int64_t since_ms;           /* wall clock */
     } holders[RECEIVE_HOLDERS_MAX]; /* largest first */
     size_t holder_count;

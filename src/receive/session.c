@@ -12,12 +12,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "config/config.h"
 #include "event/event.h"
+#include "governor/gate.h"
+#include "governor/governor.h"
+#include "governor/tally.h"
 #include "io/tls.h"
 #include "message/trace.h"
 #include "receive/receive_int.h"
@@ -25,7 +29,14 @@
 #define OUT_MAX KIB(128)
 #define STASH_MAX KIB(128)
 #define HELO_MAX 256
+#define OUT_KEPT 512 /* most replies fit; a larger buffer is given back */
 #define TLS_TEXT_MAX 96
+
+/* A MAIL whose reply waits: the command's line is gone when the wait is over. */
+struct delayed_mail {
+    struct smtp_mail mail;
+    uint8_t envid[]; /* what mail.envid points to */
+};
 
 struct session {
     struct list node;
@@ -36,8 +47,13 @@ struct session {
     struct buf out, stash;
     struct loop_timer timer, lifetime;
     struct submission *submission;
-    uint64_t message_ends_ms; /* the message under way must be whole then; 0: there is none */
+    struct delayed_mail *delayed; /* in the tarpit; it has a place there */
+    uint64_t accounted;           /* of shared->body_memory: the stash */
+    uint64_t message_ends_ms;     /* the message under way must be whole then; 0: there is none */
     uint32_t bucket, errors, messages;
+    uint32_t refused_recipients; /* since the last reply: errors that the log has already */
+    enum mail_class class;
+    bool is_limited; /* the limits for one client are for it */
     bool in_feed, is_dead, is_esmtp, commit_is_out, awaits_command;
     bool peer_is_done; /* it closed its side, and waits for our last reply */
     uint8_t helo_len;
@@ -65,7 +81,43 @@ static struct slice helo_of(const struct session *s)
     return slice_make(s->helo, s->helo_len);
 }
 
+struct slice session_client(const struct session *s)
+{
+    return slice_str(s->ip);
+}
+
+static bool client_is_within(struct session *s, enum receive_rate rate, uint32_t limit)
+{
+    struct receiver *r = s->receiver;
+
+    return !limit || !s->is_limited ||
+           client_may(&r->shared->client_rates[rate][s->bucket], limit, loop_now_ms(r->loop));
+}
+
+static void count_client_refused(struct session *s, uint64_t announced)
+{
+    counter_add(COUNTER_REFUSED_CLIENT_LIMIT, 1);
+    tally_refused(&s->receiver->tally, s->class, TALLY_REFUSED_CLIENT, s->ip, announced);
+}
+
 /* ---- the end ---- */
+
+/* Leaves the tarpit, where it is in it. */
+static void end_delay(struct session *s)
+{
+    if (!s->delayed)
+        return;
+    intake_end_delay(s->receiver->shared);
+    free(s->delayed);
+    s->delayed = NULL;
+}
+
+/* An empty stash needs no memory. */
+static void account_stash(struct session *s)
+{
+    (void)buf_relieve(&s->stash);
+    intake_account(s->receiver->shared, &s->accounted, buf_memory(&s->stash));
+}
 
 static void session_free(struct session *s)
 {
@@ -74,10 +126,12 @@ static void session_free(struct session *s)
     list_del(&s->node);
     s->receiver->session_count--;
     (void)atomic_fetch_sub(&shared->connections, 1);
-    (void)atomic_fetch_sub(&shared->by_client[s->bucket], 1);
+    if (s->is_limited)
+        (void)atomic_fetch_sub(&shared->by_client[s->bucket], 1);
     smtp_server_done(&s->smtp);
     buf_done(&s->out);
     buf_done(&s->stash);
+    account_stash(s);
     policy_unref(&s->policy);
     free(s);
 }
@@ -108,7 +162,15 @@ static int write_out(struct session *s)
     int r = out.len ? stream_write(s->stream, out) : 0;
 
     buf_clear(&s->out);
+    if (buf_memory(&s->out) > OUT_KEPT)
+        (void)buf_relieve(&s->out);
     return r;
+}
+
+size_t session_relieve(struct session *s)
+{
+    return buf_relieve(&s->out) + smtp_server_relieve(&s->smtp) +
+           (s->submission && !s->commit_is_out ? submission_relieve(s->submission) : 0);
 }
 
 /* Outside feed() the session may be gone after it. */
@@ -129,7 +191,8 @@ static void say_goodbye(struct session *s, const char *text)
 
 void session_stop(struct session *s, bool even_in_message)
 {
-    if (!even_in_message && (s->commit_is_out || smtp_server_in_transaction(&s->smtp)))
+    if (!even_in_message && !s->delayed &&
+        (s->commit_is_out || smtp_server_in_transaction(&s->smtp)))
         return;
     /* A 421 now would say that the message was refused, and it may be durable already. */
     if (s->commit_is_out) {
@@ -180,7 +243,8 @@ static void set_timer(struct session *s, bool has_replied)
     case SMTP_SERVER_DECISION: /* it is our turn: the client does not wait for itself */
     case SMTP_SERVER_CLOSED:
     default:
-        loop_timer_stop(&s->timer);
+        if (!s->delayed)
+            loop_timer_stop(&s->timer);
         break;
     }
 }
@@ -211,11 +275,6 @@ static void on_lifetime(struct loop_timer *t)
 
 /* ---- what the machine asks ---- */
 
-static struct smtp_decision no_space(void)
-{
-    return smtp_say(452, SMTP_ENHANCED(4, 3, 1), SLICE_LIT("Insufficient system resources"));
-}
-
 static struct smtp_decision no_memory(void)
 {
     return smtp_say(451, SMTP_ENHANCED(4, 3, 0), SLICE_LIT("Out of memory, try again later"));
@@ -232,32 +291,138 @@ static struct smtp_decision on_hello(void *ctx, enum smtp_verb verb, struct slic
     return smtp_accept();
 }
 
-static struct smtp_decision on_mail(void *ctx, const struct smtp_mail *mail)
-{
-    struct session *s = ctx;
-    struct submission *sub;
+/* ---- MAIL ---- */
 
-    if (s->receiver->stopping || atomic_load(&s->receiver->shared->stopping))
-        return smtp_say(421, SMTP_ENHANCED(4, 3, 2),
-                        SLICE_LIT("Service is shutting down, try again later"));
-    sub = submission_new(s->receiver, s);
-    if (!sub)
-        return no_memory();
-    if (atomic_load_explicit(&s->receiver->shared->queue_is_full, memory_order_relaxed) ||
-        submission_reserve(sub, mail->size) < 0) {
-        submission_abort(&sub);
+/* One more refusal for want of room. `late`: the message had been let in. */
+static struct smtp_decision refuse_for_room(struct session *s, struct slice from, uint64_t size,
+                                            uint8_t resource, bool late)
+{
+    struct receiver *r = s->receiver;
+
+    tally_refused(&r->tally, s->class,
+                  late                             ? TALLY_REFUSED_LATE
+                  : resource == GATE_RESOURCE_SIZE ? TALLY_REFUSED_SIZE
+                                                   : TALLY_REFUSED,
+                  s->ip, size);
+    counter_add(COUNTER_REFUSED_4XX, 1);
+    counter_add(late ? COUNTER_REFUSED_LATE : COUNTER_REFUSED_PRESSURE, 1);
+    if (intake_may_tell(r, config_of(s)))
+        event(EVENT_MESSAGE_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip),
+              EV_STR("class", mail_class_name(s->class)), EV_SLICE("from", from),
+              EV_UINT("size", size), EV_UINT("code", 452), EV_STR("resource", gate_token(resource)),
+              EV_STR("at", late ? "end of data" : "MAIL"));
+    else
+        counter_add(event_counter(EVENT_MESSAGE_REFUSED), 1);
+    return smtp_say(452, SMTP_ENHANCED(4, 3, 1), intake_words(config_of(s), resource, r->words));
+}
+
+static struct smtp_decision refuse_for_rate(struct session *s, const struct smtp_mail *mail)
+{
+    count_client_refused(s, mail->size);
+    counter_add(COUNTER_REFUSED_4XX, 1);
+    if (intake_may_tell(s->receiver, config_of(s)))
         event(EVENT_MESSAGE_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip),
               EV_SLICE("from", smtp_address_mailbox(&mail->sender)), EV_UINT("size", mail->size),
-              EV_UINT("code", 452), EV_STR("why", "the queue has no room for it"));
-        counter_add(COUNTER_REFUSED_4XX, 1);
-        return no_space();
+              EV_UINT("code", 450),
+              EV_STR("why", "the client is over smtp.messages_per_client_minute_max"));
+    else
+        counter_add(event_counter(EVENT_MESSAGE_REFUSED), 1);
+    return smtp_say(450, SMTP_ENHANCED(4, 7, 1),
+                    SLICE_LIT("Too many messages from your address in a minute, try again later"));
+}
+
+static struct smtp_decision begin_message(struct session *s, const struct smtp_mail *mail,
+                                          uint64_t reserved)
+{
+    struct submission *sub = submission_new(s->receiver, s, reserved);
+
+    if (!sub) {
+        spool_unreserve(s->receiver->shared->spool, reserved);
+        return no_memory();
     }
     if (submission_set_sender(sub, mail) < 0) {
         submission_abort(&sub);
         return no_memory();
     }
     s->submission = sub;
+    s->receiver->tally.counts[s->class][TALLY_ACCEPTED]++;
     return smtp_accept();
+}
+
+static void on_delay_over(struct loop_timer *t);
+
+/* Keeps the MAIL and lets its client wait. */
+static struct smtp_decision delay_mail(struct session *s, const struct smtp_mail *mail,
+                                       const struct intake_answer *a)
+{
+    struct receive_shared *shared = s->receiver->shared;
+    struct delayed_mail *d;
+
+    if (!intake_begin_delay(shared, config_of(s)->pressure.tarpit.sessions_max))
+        return refuse_for_room(s, smtp_address_mailbox(&mail->sender), mail->size,
+                               GATE_RESOURCE_SESSIONS, /* late= */ false);
+    d = malloc(sizeof(*d) + mail->envid.len);
+    if (!d) {
+        intake_end_delay(shared);
+        return no_memory();
+    }
+    d->mail = *mail;
+    if (mail->envid.len)
+        memcpy(d->envid, mail->envid.ptr, mail->envid.len);
+    d->mail.envid.ptr = d->envid;
+    s->delayed = d;
+    s->receiver->tally.counts[s->class][TALLY_DELAYED]++;
+    counter_add(COUNTER_MAILS_DELAYED, 1);
+    s->timer.fn = on_delay_over;
+    loop_timer_start(&s->timer, a->delay_ms);
+    return smtp_wait();
+}
+
+static struct smtp_decision stopping(void)
+{
+    return smtp_say(421, SMTP_ENHANCED(4, 3, 2),
+                    SLICE_LIT("Service is shutting down, try again later"));
+}
+
+static struct smtp_decision admit(struct session *s, const struct smtp_mail *mail, bool has_waited)
+{
+    struct receive_shared *shared = s->receiver->shared;
+    struct intake_answer a;
+
+    if (s->receiver->stopping || atomic_load(&shared->stopping))
+        return stopping();
+    a = intake_ask(shared, s->class, mail->size, has_waited);
+    if (a.verdict == INTAKE_REFUSED)
+        return refuse_for_room(s, smtp_address_mailbox(&mail->sender), mail->size, a.resource,
+                               /* late= */ false);
+    if (!has_waited &&
+        !client_is_within(s, RECEIVE_MESSAGES, config_of(s)->smtp.messages_per_client_minute_max)) {
+        if (a.reserved)
+            spool_unreserve(shared->spool, a.reserved);
+        return refuse_for_rate(s, mail);
+    }
+    if (a.verdict == INTAKE_DELAYED)
+        return delay_mail(s, mail, &a);
+    return begin_message(s, mail, a.reserved);
+}
+
+static struct smtp_decision on_mail(void *ctx, const struct smtp_mail *mail)
+{
+    return admit(ctx, mail, /* has_waited= */ false);
+}
+
+static void go_on(struct session *s);
+
+/* It has waited: now it is let in, or not. */
+static void on_delay_over(struct loop_timer *t)
+{
+    struct session *s = CONTAINER_OF(t, struct session, timer);
+    struct smtp_decision d = admit(s, &s->delayed->mail, /* has_waited= */ true);
+
+    end_delay(s);
+    s->timer.fn = on_timer;
+    smtp_server_answer(&s->smtp, d);
+    go_on(s);
 }
 
 static bool may_relay(const struct session *s)
@@ -282,6 +447,7 @@ static struct smtp_decision refuse_relay(struct session *s, const struct smtp_rc
           EV_SLICE("to", smtp_address_mailbox(&rcpt->recipient)), EV_UINT("code", 550),
           EV_STR("why", "the client is in no relay network and the domain is no relay domain"));
     counter_add(COUNTER_REFUSED_5XX, 1);
+    s->refused_recipients++;
     return smtp_say(550, SMTP_ENHANCED(5, 7, 1),
                     SLICE_LIT("Relaying denied: this server takes no mail for that domain from "
                               "your address"));
@@ -299,6 +465,9 @@ static struct smtp_decision on_rcpt(void *ctx, const struct smtp_rcpt *rcpt)
     if (r == -E2BIG)
         return smtp_say(452, SMTP_ENHANCED(4, 5, 3),
                         SLICE_LIT("Too many recipients, send the others in another message"));
+    if (r == -ENOBUFS)
+        return smtp_say(452, SMTP_ENHANCED(4, 3, 1),
+                        intake_words(config_of(s), GOVERNOR_MEMORY, s->receiver->words));
     return r < 0 ? no_memory() : smtp_accept();
 }
 
@@ -352,21 +521,20 @@ static bool on_body(void *ctx, struct slice body)
     return submission_body(s->submission, body);
 }
 
-static struct smtp_decision commit_failed(struct session *s, int result)
+static struct smtp_decision commit_failed(struct session *s, int result,
+                                          const struct submission *sub)
 {
     bool is_loop = result == -ELOOP;
 
+    if (result == -ENOSPC)
+        return refuse_for_room(s, submission_sender(sub), sub->body_bytes, sub->refused_for,
+                               /* late= */ true);
     event(EVENT_MESSAGE_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip),
-          EV_UINT("code", is_loop             ? 554
-                          : result == -ENOSPC ? 452
-                                              : 451),
-          EV_ERR("why", result));
+          EV_UINT("code", is_loop ? 554 : 451), EV_ERR("why", result));
     counter_add(is_loop ? COUNTER_REFUSED_5XX : COUNTER_REFUSED_4XX, 1);
     if (is_loop)
         return smtp_say(554, SMTP_ENHANCED(5, 4, 6),
                         SLICE_LIT("Too many Received fields: the message is in a mail loop"));
-    if (result == -ENOSPC)
-        return no_space();
     return smtp_say(451, SMTP_ENHANCED(4, 3, 0),
                     SLICE_LIT("The message could not be stored, try again later"));
 }
@@ -375,6 +543,7 @@ static struct smtp_decision on_body_end(void *ctx, const struct smtp_body_facts 
 {
     struct session *s = ctx;
     struct submission *sub = s->submission;
+    struct smtp_decision d;
     int r;
 
     (void)facts; /* the machine refuses what is not clean; 8-bit is in the header scan */
@@ -386,8 +555,9 @@ static struct smtp_decision on_body_end(void *ctx, const struct smtp_body_facts 
     s->commit_is_out = r == 0;
     if (r == 0)
         return smtp_wait();
-    s->submission = NULL;
-    return commit_failed(s, r);
+    d = commit_failed(s, r, sub);
+    submission_abort(&s->submission);
+    return d;
 }
 
 static void on_reset(void *ctx, enum smtp_reset reason)
@@ -395,6 +565,7 @@ static void on_reset(void *ctx, enum smtp_reset reason)
     struct session *s = ctx;
 
     (void)reason;
+    end_delay(s);
     submission_abort(&s->submission);
 }
 
@@ -431,23 +602,48 @@ static void start_tls(struct session *s)
 }
 
 /* Commands that were refused for what they are; the reply to each has said why. */
-static void log_rejected(struct session *s)
+static void log_rejected(struct session *s, uint32_t errors)
 {
-    uint32_t errors = smtp_server_errors(&s->smtp);
-
-    if (errors > s->errors)
+    if (errors > s->errors + s->refused_recipients)
         event(EVENT_COMMAND_REJECTED, EVENT_NO_ID, EV_STR("client", s->ip),
               EV_SLICE("helo", helo_of(s)), EV_UINT("errors", errors));
+}
+
+static bool is_over_errors(struct session *s, uint32_t added)
+{
+    uint32_t limit = config_of(s)->smtp.errors_per_client_minute_max;
+    bool is_within = true;
+
+    while (is_within && added-- > 0)
+        is_within = client_is_within(s, RECEIVE_ERRORS, limit);
+    return !is_within;
+}
+
+/* While a commit is out no 421 may come, which would say that the message was refused. */
+static enum smtp_server_next count_errors(struct session *s, enum smtp_server_next next)
+{
+    uint32_t errors = smtp_server_errors(&s->smtp);
+    uint32_t added = errors > s->errors ? errors - s->errors : 0;
+
+    log_rejected(s, errors);
     s->errors = errors;
+    s->refused_recipients = 0;
+    if (!added || !is_over_errors(s, added) || s->commit_is_out)
+        return next;
+    count_client_refused(s, 0);
+    if (intake_may_tell(s->receiver, config_of(s)))
+        event(EVENT_CLIENT_LOST, EVENT_NO_ID, EV_STR("client", s->ip), EV_SLICE("helo", helo_of(s)),
+              EV_STR("why", "the client is over smtp.errors_per_client_minute_max"));
+    smtp_server_shutdown(&s->smtp, 421, SMTP_ENHANCED(4, 7, 0),
+                         SLICE_LIT("Too many errors from your address in a minute"));
+    return SMTP_SERVER_CLOSE;
 }
 
 static void after_feed(struct session *s, enum smtp_server_next next)
 {
     bool has_replied = buf_len(&s->out) > 0;
 
-    if (s->is_dead)
-        return;
-    log_rejected(s);
+    next = count_errors(s, next);
     switch (next) {
     case SMTP_SERVER_MORE:
         flush(s);
@@ -489,6 +685,7 @@ static void feed(struct session *s, struct slice data)
         if (used < data.len && buf_add(&s->stash, slice_from(data, used)) < 0)
             session_end(s);
     }
+    account_stash(s);
     if (!s->is_dead)
         after_feed(s, next);
     s->in_feed = false;
@@ -510,7 +707,7 @@ void session_resume_body(struct session *s)
     go_on(s);
 }
 
-void session_committed(struct session *s, int result, uint64_t id)
+void session_committed(struct session *s, int result, const struct submission *sub)
 {
     char text[64], id_text[ID_TEXT_MAX];
     int n;
@@ -519,9 +716,9 @@ void session_committed(struct session *s, int result, uint64_t id)
     s->commit_is_out = false;
     s->messages++;
     if (result < 0) {
-        smtp_server_answer(&s->smtp, commit_failed(s, result));
+        smtp_server_answer(&s->smtp, commit_failed(s, result, sub));
     } else {
-        (void)id_format(id, id_text);
+        (void)id_format(sub->id, id_text);
         n = snprintf(text, sizeof(text), "Ok: queued as %s", id_text);
         smtp_server_answer(&s->smtp, smtp_say(250, SMTP_ENHANCED(2, 0, 0),
                                               slice_make(text, (size_t)MAX_OF(n, 0))));
@@ -561,7 +758,9 @@ static void on_end(void *ctx, int err)
     }
     if (smtp_server_in_transaction(&s->smtp))
         event(EVENT_CLIENT_LOST, EVENT_NO_ID, EV_STR("client", s->ip), EV_SLICE("helo", helo_of(s)),
-              EV_STR("why", "it closed in the middle of a message"), EV_ERR("error", err));
+              EV_STR("why", s->delayed ? "it closed while its MAIL was delayed"
+                                       : "it closed in the middle of a message"),
+              EV_ERR("error", err));
     else
         event(EVENT_CLIENT_DISCONNECTED, EVENT_NO_ID, EV_STR("client", s->ip),
               EV_UINT("messages", s->messages));
@@ -576,30 +775,84 @@ static const struct stream_handler stream_handler = {
 
 /* ---- the beginning ---- */
 
+/* At connect; a reply of 421 and why it comes. The first word is our name (RFC 5321, section
+ * 4.2.2). */
+struct turned_away {
+    struct smtp_enhanced enhanced;
+    const char *words; /* NULL: it is welcome */
+    uint8_t resource;
+    enum { AWAY_FOR_ALL, AWAY_FOR_ROOM, AWAY_FOR_CLIENT } kind;
+};
+
+static struct turned_away look_at(struct session *s)
+{
+    static const char from_you[] = "Too many connections from your address";
+    struct receive_shared *shared = s->receiver->shared;
+    const struct config_smtp *c = &config_of(s)->smtp;
+    uint32_t per_client = c->connections_per_client_max;
+
+    if (atomic_load(&shared->connections) > MIN_OF(c->connections_max, shared->connections_max))
+        return (struct turned_away){SMTP_ENHANCED(4, 3, 2), "Too many connections", 0,
+                                    AWAY_FOR_ALL};
+    if (s->class == MAIL_EXTERNAL && shared->gate && gate_refuses_at_connect(shared->gate)) {
+        uint8_t resource = gate_ask(shared->gate, MAIL_EXTERNAL).resource;
+
+        return (struct turned_away){SMTP_ENHANCED(4, 3, 2), "", resource, AWAY_FOR_ROOM};
+    }
+    if (s->is_limited && per_client && atomic_load(&shared->by_client[s->bucket]) > per_client)
+        return (struct turned_away){SMTP_ENHANCED(4, 7, 0), from_you, 0, AWAY_FOR_CLIENT};
+    if (!client_is_within(s, RECEIVE_CONNECTIONS, c->connections_per_client_minute_max))
+        return (struct turned_away){SMTP_ENHANCED(4, 7, 0), from_you, 0, AWAY_FOR_CLIENT};
+    return (struct turned_away){.words = NULL};
+}
+
+static void count_turned_away(struct session *s, const struct turned_away *t)
+{
+    if (t->kind == AWAY_FOR_CLIENT)
+        count_client_refused(s, 0);
+    if (t->kind == AWAY_FOR_ROOM) {
+        counter_add(COUNTER_REFUSED_PRESSURE, 1);
+        tally_refused(&s->receiver->tally, s->class, TALLY_REFUSED_CONNECT, s->ip, 0);
+    }
+}
+
+/* The session is gone after it. A flood must neither hold descriptors nor fill the log while it is
+ * refused. */
+static void turn_away(struct session *s, const struct turned_away *t)
+{
+    struct receiver *r = s->receiver;
+    char words[INTAKE_WORDS_MAX];
+    struct slice text = slice_str(t->words);
+    int n;
+
+    if (t->kind == AWAY_FOR_ROOM)
+        text = intake_words(config_of(s), t->resource, words);
+    count_turned_away(s, t);
+    if (intake_may_tell(r, config_of(s)))
+        event(EVENT_CLIENT_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip), EV_SLICE("why", text));
+    else
+        counter_add(event_counter(EVENT_CLIENT_REFUSED), 1);
+    n = snprintf(r->words, sizeof(r->words), "%.*s %.*s", SLICE_FMT(hostname_of(s)),
+                 SLICE_FMT(text));
+    smtp_server_shutdown(&s->smtp, 421, t->enhanced,
+                         slice_make(r->words, MIN_OF((size_t)MAX_OF(n, 0), sizeof(r->words) - 1)));
+    (void)write_out(s);
+    stream_leave(&s->stream);
+    session_end(s);
+}
+
 /* The session may be gone after it. */
 static void greet(struct session *s)
 {
-    const struct config *c = config_of(s);
-    struct receive_shared *shared = s->receiver->shared;
-    uint32_t per_client = c->smtp.connections_per_client_max;
-    const char *why = NULL;
+    struct turned_away away = look_at(s);
 
-    if (atomic_load(&shared->connections) >
-        MIN_OF(c->smtp.connections_max, shared->connections_max))
-        why = "Too many connections";
-    else if (per_client && atomic_load(&shared->by_client[s->bucket]) > per_client)
-        why = "Too many connections from your address";
-    if (why) {
-        event(EVENT_CLIENT_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip), EV_STR("why", why));
-        smtp_server_shutdown(&s->smtp, 421, SMTP_ENHANCED(4, 3, 2), slice_str(why));
-        (void)write_out(s);
-        stream_leave(&s->stream); /* a flood must not hold descriptors while it is refused */
-        session_end(s);
+    if (away.words) {
+        turn_away(s, &away);
         return;
     }
     event(EVENT_CLIENT_CONNECTED, EVENT_NO_ID, EV_STR("client", s->ip));
     smtp_server_greet(&s->smtp);
-    loop_timer_start(&s->lifetime, c->smtp.time_outs.session_ms);
+    loop_timer_start(&s->lifetime, config_of(s)->smtp.time_outs.session_ms);
     go_on(s); /* with what the client said early, where that is allowed */
 }
 
@@ -614,7 +867,8 @@ static void on_greeting_delay(struct loop_timer *t)
 void session_open(struct receiver *r, struct policy *policy, struct stream *stream)
 {
     struct session *s = calloc(1, sizeof(*s));
-    uint64_t delay_ms = policy->config->smtp.greeting_delay_ms;
+    const struct config *config = policy->config;
+    uint64_t delay_ms = config->smtp.greeting_delay_ms;
 
     if (!s) {
         stream_abort(&stream);
@@ -629,7 +883,10 @@ void session_open(struct receiver *r, struct policy *policy, struct stream *stre
     s->bucket = (uint32_t)(slice_hash_case(slice_str(s->ip), r->shared->hash_seed) %
                            RECEIVE_CLIENT_BUCKETS);
     (void)atomic_fetch_add(&r->shared->connections, 1);
-    (void)atomic_fetch_add(&r->shared->by_client[s->bucket], 1);
+    s->is_limited = !intake_is_internal(config, stream_peer(stream));
+    s->class = intake_class(&config->listeners[policy->index], !s->is_limited);
+    if (s->is_limited)
+        (void)atomic_fetch_add(&r->shared->by_client[s->bucket], 1);
     list_add_tail(&r->sessions, &s->node);
     r->session_count++;
     smtp_server_init(&s->smtp, &policy->smtp, &smtp_handler, s, &s->out);

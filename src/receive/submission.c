@@ -1,11 +1,15 @@
 /*
  * receive/submission.c - one message on its way into the spool.
  *
- * Body bytes gather in `filling`; when it holds SUBMISSION_BLOCK and nothing is out, it becomes
- * `sending` and goes to the writer, in pieces of at most SPOOL_EXTENT_MAX. While a block is out
- * and the next is full too, the session stops reading. A read brings at most 64 KiB, so `filling`
- * and `sending` hold at most 112 KiB each: 224 KiB for a message of any size. A small message
- * never leaves `filling`: it goes out with its commit, as one request.
+ * Body bytes gather in `filling`; when it holds a block and nothing is out, it becomes `sending`
+ * and goes to the writer, in pieces of at most SPOOL_EXTENT_MAX. While a block is out and the next
+ * is full too, the session stops reading. A small message never leaves `filling`: it goes out with
+ * its commit, as one request.
+ *
+ * A block is 48 KiB as a rule, and a read brings at most 64 KiB, so each of the two holds at most
+ * 112 KiB, in 128 KiB of memory: 256 KiB for a message of any size. Where memory is short
+ * (intake_memory_is_short()) a block is 4 KiB, a read brings as much, and buffers are given back
+ * whenever they are empty: at most 8 KiB each.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +17,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "event/event.h"
+#include "governor/governor.h"
 #include "receive/receive_int.h"
 
 #define BLOCK_MAX KIB(128)
@@ -21,9 +26,16 @@
 /* RCPT may fill an envelope so far: the rest is for the client's names, and the last address. */
 #define ADDRESSES_MAX (SPOOL_ENVELOPE_MAX - KIB(16))
 #define RESERVE_STEP KIB(256)
+/* So many recipients a message may have however short memory is (RFC 5321, section 4.5.3.1.8). */
+#define RECIPIENTS_SURE 100
 #define RECORD_OVERHEAD 512 /* of a message in the spool, envelope aside */
 
-struct submission *submission_new(struct receiver *r, struct session *session)
+static struct receive_shared *shared_of(const struct submission *sub)
+{
+    return sub->receiver->shared;
+}
+
+struct submission *submission_new(struct receiver *r, struct session *session, uint64_t reserved)
 {
     struct submission *sub = calloc(1, sizeof(*sub));
 
@@ -31,8 +43,12 @@ struct submission *submission_new(struct receiver *r, struct session *session)
         return NULL;
     sub->receiver = r;
     sub->session = session;
+    sub->reserved = reserved;
+    sub->since_ms = clock_wall_ms();
     sub->id = spool_new_id(r->shared->spool);
     sub->begun = true;
+    list_add_tail(&r->submissions, &sub->node);
+    r->submission_count++;
     buf_init(&sub->texts, TEXTS_MAX);
     buf_init(&sub->filling, BLOCK_MAX);
     buf_init(&sub->sending, BLOCK_MAX);
@@ -49,11 +65,32 @@ static void message_ends(struct submission *sub)
     sub->begun = false;
 }
 
-static void submission_free(struct submission *sub)
+/* It is no longer in flight. */
+static void leave_list(struct submission *sub)
 {
-    message_ends(sub);
+    list_del(&sub->node);
+    sub->receiver->submission_count--;
+}
+
+static void give_back_room(struct submission *sub)
+{
     if (sub->reserved)
         spool_unreserve(sub->receiver->shared->spool, sub->reserved);
+    sub->reserved = 0;
+}
+
+/* Says what it holds in memory, whenever that has changed. */
+static void account(struct submission *sub)
+{
+    intake_account(shared_of(sub), &sub->accounted,
+                   buf_memory(&sub->filling) + buf_memory(&sub->sending) + buf_memory(&sub->texts) +
+                       buf_memory(&sub->encoded) + sub->recipients_room * sizeof(struct recipient));
+}
+
+/* In any thread; not in the list any more. */
+static void free_memory(struct submission *sub)
+{
+    intake_account(shared_of(sub), &sub->accounted, 0);
     free(sub->recipients);
     buf_done(&sub->texts);
     buf_done(&sub->filling);
@@ -63,13 +100,12 @@ static void submission_free(struct submission *sub)
     free(sub);
 }
 
-int submission_reserve(struct submission *sub, uint64_t bytes)
+static void submission_free(struct submission *sub)
 {
-    int r = spool_reserve(sub->receiver->shared->spool, bytes);
-
-    if (r == 0)
-        sub->reserved += bytes;
-    return r;
+    leave_list(sub);
+    message_ends(sub);
+    give_back_room(sub);
+    free_memory(sub);
 }
 
 /* ---- the envelope ---- */
@@ -149,14 +185,18 @@ int submission_add_recipient(struct submission *sub, const struct smtp_rcpt *rcp
                              struct slice hostname)
 {
     struct recipient kept = {.notify = (uint8_t)rcpt->notify};
-    int r = grow_recipients(sub);
+    int r = 0;
 
+    if (sub->envelope.recipient_count >= RECIPIENTS_SURE && intake_memory_is_over(shared_of(sub)))
+        return -ENOBUFS;
+    r = grow_recipients(sub);
     if (r == 0)
         r = keep_address(sub, &rcpt->recipient, hostname, &kept.address);
     if (r == 0)
         r = keep_text(sub, rcpt->orcpt, &kept.orcpt);
     if (r == 0)
         sub->recipients[sub->envelope.recipient_count++] = kept;
+    account(sub);
     return r;
 }
 
@@ -172,7 +212,8 @@ struct slice submission_sender(const struct submission *sub)
 {
     struct slice sender = sub->envelope.sender;
 
-    make_real(sub, &sender);
+    if (!sub->is_encoded)
+        make_real(sub, &sender);
     return sender;
 }
 
@@ -189,6 +230,7 @@ static int encode_envelope(struct submission *sub, struct slice client_ip, struc
         r = keep_text(sub, listener_name, &e->client_name);
     if (r < 0)
         return r;
+    sub->is_encoded = true;
     make_real(sub, &e->client_ip);
     make_real(sub, &e->client_helo);
     make_real(sub, &e->client_name);
@@ -210,10 +252,12 @@ static int encode_envelope(struct submission *sub, struct slice client_ip, struc
 
 static void refuse(struct submission *sub, int err)
 {
-    if (sub->refusal == SUBMISSION_FINE)
-        sub->refusal = err == -ENOSPC   ? SUBMISSION_NO_SPACE
-                       : err == -ENOMEM ? SUBMISSION_NO_MEMORY
-                                        : SUBMISSION_DISK_ERROR;
+    if (sub->refusal != SUBMISSION_FINE)
+        return;
+    sub->refused_for = GOVERNOR_SPOOL_DISK;
+    sub->refusal = err == -ENOSPC   ? SUBMISSION_NO_SPACE
+                   : err == -ENOMEM ? SUBMISSION_NO_MEMORY
+                                    : SUBMISSION_DISK_ERROR;
 }
 
 static void post(struct submission *sub, enum spool_op op, struct slice data,
@@ -302,7 +346,8 @@ static void filed(struct parcel *p, void *receiver)
 
     (void)receiver;
     shared->committed(shared->committed_ctx, sub->id, buf_slice(&sub->encoded));
-    submission_free(sub);
+    (void)atomic_fetch_sub_explicit(&shared->commits_unfiled, 1, memory_order_relaxed);
+    free_memory(sub);
 }
 
 static void log_accepted(const struct submission *sub)
@@ -326,10 +371,14 @@ static void committed(struct parcel *p, void *receiver)
     sub->receiver->commits--;
     if (result == 0) {
         reserve_used(sub, sub->request.data.len + sub->request.envelope.len);
+        (void)atomic_fetch_add_explicit(&sub->receiver->shared->commits_unfiled, 1,
+                                        memory_order_relaxed);
         log_accepted(sub);
     }
+    if (result == -ENOSPC)
+        sub->refused_for = GOVERNOR_SPOOL_DISK;
     if (sub->session)
-        session_committed(sub->session, result, sub->id);
+        session_committed(sub->session, result, sub);
     if (result < 0) {
         sub->session = NULL;
         post_abort(sub); /* the extents appended before are given back */
@@ -337,6 +386,9 @@ static void committed(struct parcel *p, void *receiver)
     }
     buf_done(&sub->filling);
     buf_done(&sub->sending);
+    account(sub);
+    give_back_room(sub);
+    leave_list(sub);
     sub->request.parcel.deliver = filed;
     mailbox_post_later(sub->receiver->shared->queue, &sub->request.parcel);
 }
@@ -344,13 +396,12 @@ static void committed(struct parcel *p, void *receiver)
 static void give_up(struct submission *sub, int result)
 {
     struct session *session = sub->session;
-    uint64_t id = sub->id;
 
     sub->session = NULL;
     sub->receiver->commits--;
-    post_abort(sub);
     if (session)
-        session_committed(session, result, id);
+        session_committed(session, result, sub);
+    post_abort(sub);
 }
 
 static int refusal_error(enum submission_refusal refusal)
@@ -406,6 +457,26 @@ static void swap_blocks(struct submission *sub)
     sub->filling = empty;
     buf_clear(&sub->filling);
     sub->sent = 0;
+    if (intake_memory_is_short(shared_of(sub)))
+        (void)buf_relieve(&sub->filling);
+}
+
+/* What neither waits for the writer nor for the client. */
+static size_t relieve(struct submission *sub)
+{
+    if (!sub->request_is_out && sub->sent == buf_len(&sub->sending)) {
+        buf_clear(&sub->sending);
+        sub->sent = 0;
+    }
+    return buf_relieve(&sub->filling) + buf_relieve(&sub->sending);
+}
+
+size_t submission_relieve(struct submission *sub)
+{
+    size_t freed = relieve(sub);
+
+    account(sub);
+    return freed;
 }
 
 /* Does what comes next when no request is out. */
@@ -426,11 +497,14 @@ static void advance(struct submission *sub)
         return;
     sending_is_over = sub->sent == buf_len(&sub->sending);
     if (sending_is_over && buf_len(&sub->filling) &&
-        (sub->body_is_whole || buf_len(&sub->filling) >= SUBMISSION_BLOCK)) {
+        (sub->body_is_whole || buf_len(&sub->filling) >= intake_block(sub->receiver))) {
         swap_blocks(sub);
         if (send_piece(sub))
             return;
     }
+    if (intake_memory_is_short(shared_of(sub)))
+        (void)relieve(sub);
+    account(sub);
     if (sub->body_is_whole)
         commit_now(sub);
     else
@@ -440,10 +514,18 @@ static void advance(struct submission *sub)
 /* Room for the body so far and an envelope of that size, and `more` for what comes. */
 static void keep_reserve(struct submission *sub, uint64_t envelope_bytes, uint64_t more)
 {
-    uint64_t needed = sub->body_bytes + envelope_bytes, have = sub->used + sub->reserved;
+    uint64_t needed = sub->body_bytes + envelope_bytes, have = sub->used + sub->reserved, got;
+    uint8_t resource;
 
-    if (needed > have && submission_reserve(sub, needed - have + more) < 0)
-        refuse(sub, -ENOSPC);
+    if (needed <= have)
+        return;
+    if (intake_reserve_more(sub->receiver->shared, sub->body_bytes, needed - have, more, &got,
+                            &resource) == 0) {
+        sub->reserved += got;
+        return;
+    }
+    refuse(sub, -ENOSPC);
+    sub->refused_for = resource;
 }
 
 bool submission_body(struct submission *sub, struct slice body)
@@ -456,7 +538,8 @@ bool submission_body(struct submission *sub, struct slice body)
         return true;
     if (buf_add(&sub->filling, body) < 0)
         refuse(sub, -ENOMEM);
-    if (buf_len(&sub->filling) < SUBMISSION_BLOCK)
+    account(sub);
+    if (buf_len(&sub->filling) < intake_block(sub->receiver))
         return true;
     if (sub->request_is_out)
         return false;
@@ -471,14 +554,11 @@ int submission_commit(struct submission *sub, struct slice client_ip, struct sli
 {
     if (encode_envelope(sub, client_ip, helo, listener_name) < 0 || room_for_extents(sub, 3) < 0)
         refuse(sub, -ENOMEM);
+    account(sub);
     if (sub->refusal == SUBMISSION_FINE)
         keep_reserve(sub, buf_len(&sub->encoded), 0);
-    if (sub->refusal != SUBMISSION_FINE && !sub->request_is_out) {
-        int err = refusal_error(sub->refusal);
-
-        submission_abort(&sub);
-        return err;
-    }
+    if (sub->refusal != SUBMISSION_FINE && !sub->request_is_out)
+        return refusal_error(sub->refusal);
     sub->body_is_whole = true;
     sub->is_committing = true;
     sub->receiver->commits++;
@@ -499,4 +579,22 @@ void submission_abort(struct submission **subp)
     message_ends(sub);
     if (!sub->request_is_out)
         post_abort(sub);
+}
+
+/* ---- for reports ---- */
+
+void submission_describe(const struct submission *sub, struct receive_holder *ret)
+{
+    struct slice sender = submission_sender(sub);
+    struct slice client = sub->session      ? session_client(sub->session)
+                          : sub->is_encoded ? sub->envelope.client_ip
+                                            : slice_make(NULL, 0);
+
+    *ret = (struct receive_holder){.bytes = sub->used + sub->reserved, .since_ms = sub->since_ms};
+    client.len = MIN_OF(client.len, sizeof(ret->client) - 1);
+    for (size_t i = 0; i < client.len; i++)
+        ret->client[i] = (char)client.ptr[i];
+    sender.len = MIN_OF(sender.len, sizeof(ret->sender) - 1);
+    for (size_t i = 0; i < sender.len; i++)
+        ret->sender[i] = sender.ptr[i] >= ' ' && sender.ptr[i] < 0x7f ? (char)sender.ptr[i] : '?';
 }

@@ -31,6 +31,11 @@ void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *co
                               .state = NEW};
 }
 
+size_t smtp_server_relieve(struct smtp_server *s)
+{
+    return buf_relieve(&s->line);
+}
+
 void smtp_server_done(struct smtp_server *s)
 {
     buf_done(&s->line);
@@ -47,6 +52,7 @@ static void reset(struct smtp_server *s, enum smtp_reset reason)
     s->recipients = 0;
     s->uses_bdat = false;
     s->smtputf8 = false;
+    s->mail_was_refused = false;
 }
 
 static void end_session(struct smtp_server *s)
@@ -72,14 +78,22 @@ static void say_closing(struct smtp_server *s, const char *text)
     say(s, 421, SMTP_ENHANCED(4, 7, 0), slice_str(text));
 }
 
-/* A broken command: counted, so that a peer that speaks something else is not served for ever. */
+/* Counted, so that a peer that speaks something else, or guesses addresses, is not served for
+ * ever. True: it was one too many, and the session is closed. */
+static bool count_error(struct smtp_server *s)
+{
+    s->errors++;
+    if (!s->config->errors_max || s->errors <= s->config->errors_max)
+        return false;
+    say_closing(s, "Too many errors");
+    return true;
+}
+
+/* A broken command. */
 static void complain(struct smtp_server *s, unsigned code, struct smtp_enhanced enhanced,
                      const char *text)
 {
-    s->errors++;
-    if (s->config->errors_max && s->errors > s->config->errors_max)
-        say_closing(s, "Too many errors");
-    else
+    if (!count_error(s))
         say(s, code, enhanced, slice_str(text));
 }
 
@@ -220,10 +234,13 @@ static void apply(struct smtp_server *s, unsigned what, struct smtp_decision d)
         return;
     case MAIL:
         s->in_transaction = yes;
+        s->mail_was_refused = !yes;
         say_decision(s, &d, 250, SMTP_ENHANCED(2, 1, 0), SLICE_LIT("Ok"));
         return;
     case RCPT:
         s->recipients += yes;
+        if (d.code / 100 == 5 && count_error(s))
+            return;
         say_decision(s, &d, 250, SMTP_ENHANCED(2, 1, 5), SLICE_LIT("Ok"));
         return;
     case DATA:
@@ -270,6 +287,8 @@ static void do_mail(struct smtp_server *s, const struct smtp_command *cmd)
     } else if (s->config->messages_max && s->messages >= s->config->messages_max) {
         say_closing(s, "Too many messages in this session");
     } else if (s->config->size_max && mail->size > s->config->size_max) {
+        s->recipients = 0;
+        s->mail_was_refused = true;
         say(s, 552, SMTP_ENHANCED(5, 3, 4), SLICE_LIT("The message is larger than the limit"));
     } else {
         s->in_transaction = true;
@@ -280,12 +299,26 @@ static void do_mail(struct smtp_server *s, const struct smtp_command *cmd)
     }
 }
 
+/* The rest of a pipeline whose MAIL was refused, or a peer that never said MAIL. A pipeline has no
+ * more recipients than a message. */
+static void say_mail_first(struct smtp_server *s)
+{
+    uint32_t recipients_max = s->config->recipients_max;
+
+    if (s->mail_was_refused && (!recipients_max || s->recipients <= recipients_max)) {
+        s->recipients++;
+        say(s, 503, SMTP_ENHANCED(5, 5, 1), SLICE_LIT("MAIL was refused"));
+    } else {
+        out_of_order(s, "Say MAIL first");
+    }
+}
+
 static void do_rcpt(struct smtp_server *s, const struct smtp_command *cmd)
 {
     const struct smtp_rcpt *rcpt = &cmd->u.rcpt;
 
     if (!s->in_transaction)
-        out_of_order(s, "Say MAIL first");
+        say_mail_first(s);
     else if (s->uses_bdat)
         out_of_order(s, "The body has begun");
     else if (rcpt->recipient.is_utf8 && !s->smtputf8)
@@ -299,7 +332,7 @@ static void do_rcpt(struct smtp_server *s, const struct smtp_command *cmd)
 static void do_data(struct smtp_server *s)
 {
     if (!s->in_transaction)
-        out_of_order(s, "Say MAIL first");
+        say_mail_first(s);
     else if (s->uses_bdat)
         out_of_order(s, "The body has begun with BDAT");
     else if (s->recipients == 0) /* usual in a pipeline: not counted as an error */

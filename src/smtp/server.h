@@ -98,7 +98,8 @@ struct smtp_server_config {
     uint32_t messages_max;   /* of one session, LIMITS MAILMAX; over it 421. 0: no limit */
     uint32_t command_max;    /* octets of a command line, CRLF included; 512 at least */
     uint32_t text_line_max;  /* octets of a body line without CRLF; 0: no limit */
-    uint32_t errors_max;     /* broken commands before 421 4.7.0; 0: no limit */
+    uint32_t errors_max;     /* broken commands and recipients refused for good (5yz) before
+                                421 4.7.0; 0: no limit */
     uint32_t idle_max; /* commands that move no mail (NOOP, RSET, VRFY...) in a row; 0: none */
     bool lmtp;         /* RFC 2033: LHLO, and a reply for each recipient after the body */
     bool needs_tls;    /* MAIL before STARTTLS gets 530 5.7.0 */
@@ -128,10 +129,13 @@ struct smtp_server { /* fields are private */
     uint8_t state, waiting, skip;
     bool in_transaction, has_hello, is_esmtp, is_tls, smtputf8, is_paused;
     bool saw_cr, uses_bdat, chunk_is_last, refuses_body;
+    bool mail_was_refused; /* what a pipeline brings behind it is no error of the peer's */
 };
 
 void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *config,
                       const struct smtp_server_handler *handler, void *ctx, struct buf *out);
+/* Gives back memory that it does not need now; the bytes. */
+size_t smtp_server_relieve(struct smtp_server *s);
 /* Frees its buffer. Calls nothing: say smtp_server_eof() before, where a transaction may be open. */
 void smtp_server_done(struct smtp_server *s);
 
@@ -179,7 +183,7 @@ enum smtp_server_phase {
     SMTP_SERVER_CLOSED,
 };
 enum smtp_server_phase smtp_server_phase(const struct smtp_server *s);
-/* Broken commands since the last message that was taken (what errors_max counts). */
+/* Errors since the last message that was taken (what errors_max counts). */
 static inline uint32_t smtp_server_errors(const struct smtp_server *s)
 {
     return s->errors;
