@@ -28,6 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ASSERT(whole.ended == cut.ended && whole.malformed == cut.malformed);
     ASSERT(whole.header_has_8bit == cut.header_has_8bit);
     ASSERT(whole.body_has_8bit == cut.body_has_8bit);
+    ASSERT(slice_eq(header_text_slice(&whole.message_id), header_text_slice(&cut.message_id)));
+    ASSERT(slice_eq(header_text_slice(&whole.subject), header_text_slice(&cut.subject)));
     while (header_next(&left, &field) > 0)
         ASSERT(field.whole.len > field.name.len + field.value.len);
     ASSERT(whole.header_bytes == size - left.len);

@@ -17,10 +17,23 @@
 #include "base/assert.h"
 
 enum { LINE_START = 0, LINE_CR, NAME, NAME_END, SKIP, BODY };
+enum { KEEP_NOTHING = 0, KEEP_MESSAGE_ID, KEEP_SUBJECT };
 
 void header_scan_init(struct header_scan *h)
 {
     *h = (struct header_scan){.state = LINE_START};
+}
+
+/* The value of the field under way goes on with these bytes. */
+static void keep(struct header_scan *h, struct slice value)
+{
+    struct header_text *t = h->keeps == KEEP_SUBJECT ? &h->subject : &h->message_id;
+
+    if (h->keeps == KEEP_NOTHING)
+        return;
+    for (size_t i = 0; i < value.len && t->len < HEADER_TEXT_KEPT; i++)
+        if (value.ptr[i] != '\r' && value.ptr[i] != '\n')
+            t->bytes[t->len++] = value.ptr[i];
 }
 
 static bool has_8bit(const uint8_t *p, size_t len)
@@ -57,14 +70,19 @@ static void field_named(struct header_scan *h)
 {
     struct slice name = slice_make(h->name, MIN_OF(h->name_len, HEADER_NAME_KEPT));
 
+    h->keeps = KEEP_NOTHING;
     if (slice_has_prefix_case(name, SLICE_LIT("Resent-")))
         h->fields |= HEADER_RESENT;
     if (h->name_len > HEADER_NAME_KEPT) /* longer than any of these */
         return;
     h->received += slice_eq_case(name, SLICE_LIT("Received"));
-    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-        if (slice_eq_case(name, slice_str(known[i].name)))
-            h->fields |= known[i].field;
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+        if (!slice_eq_case(name, slice_str(known[i].name)))
+            continue;
+        if (known[i].field & ~h->fields & (HEADER_MESSAGE_ID | HEADER_SUBJECT))
+            h->keeps = known[i].field == HEADER_SUBJECT ? KEEP_SUBJECT : KEEP_MESSAGE_ID;
+        h->fields |= known[i].field;
+    }
 }
 
 /* The line turned out to belong to the header section. */
@@ -106,10 +124,12 @@ static void take(struct header_scan *h, uint8_t c)
         begin_body(h, c != '\n');
     } else if (h->state == LINE_START && (c == ' ' || c == '\t')) {
         /* A continuation of nothing is no header, but it is common after a broken one. */
-        if (h->lines == 0)
+        if (h->lines == 0) {
             begin_body(h, true);
-        else
+        } else {
             h->state = SKIP;
+            keep(h, slice_make(&c, 1));
+        }
     } else if (c == ':' && h->state != LINE_START) {
         field_named(h);
         h->state = SKIP;
@@ -134,6 +154,7 @@ static size_t skip(struct header_scan *h, struct slice in)
 
     h->line_bytes += n;
     h->line_has_8bit |= has_8bit(in.ptr, n);
+    keep(h, slice_sub(in, 0, n));
     if (end >= 0)
         line_is_header(h);
     return n;

@@ -1,7 +1,8 @@
 /*
  * message/header.h - what a server must know of a message's header section while it streams by
  * (RFC 5322, section 2.2): where it ends, how many Received fields it has, which fields a
- * submission would have to add, and whether any byte needs 8BITMIME.
+ * submission would have to add, the texts of Message-ID and Subject for logs, and whether any byte
+ * needs 8BITMIME.
  *
  * The scanner is fed the message in chunks cut anywhere and gives the same result for every way
  * of cutting. It takes any bytes. A line that is neither a field, nor a continuation, nor empty
@@ -32,6 +33,18 @@ enum header_field_id { /* a set of bits: `fields` of the scanner */
                        HEADER_RESENT = 1 << 9, /* any Resent- field */
 };
 
+/* A field's value, cut to what is kept: without the blanks around it and without CR and LF (a fold
+ * keeps its blanks). Any other bytes as they came, encoded words too. */
+#define HEADER_TEXT_KEPT 256
+struct header_text {
+    uint16_t len;
+    uint8_t bytes[HEADER_TEXT_KEPT];
+};
+static inline struct slice header_text_slice(const struct header_text *t)
+{
+    return slice_trim(slice_make(t->bytes, t->len));
+}
+
 struct header_scan {
     /* Results, valid at any time for what has been fed. */
     uint32_t received;     /* Received fields */
@@ -43,9 +56,10 @@ struct header_scan {
     bool malformed; /* ... without an empty line */
     bool header_has_8bit;
     bool body_has_8bit;
+    struct header_text message_id, subject; /* of the first such field; empty: there is none */
 
     /* Private. */
-    uint8_t state, name_len;
+    uint8_t state, name_len, keeps; /* keeps: which text the field's value goes into */
     uint64_t line_bytes;
     bool line_has_8bit;
     uint8_t name[HEADER_NAME_KEPT];

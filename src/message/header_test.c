@@ -167,6 +167,51 @@ static void both_readers_agree_on_random_text(void **state)
     }
 }
 
+static void texts_are_kept_for_logs(void **state)
+{
+    static const struct {
+        const char *text, *message_id, *subject;
+    } kept[] = {
+        {"", "", ""},
+        {"From: a\r\n\r\nSubject: body\r\n", "", ""},
+        {"Subject: hi\r\nMessage-ID: <a@b>\r\n\r\n", "<a@b>", "hi"},
+        {"message-id:<a@b>\nSUBJECT :\t x  y \t\n\n", "<a@b>", "x  y"},
+        {"Subject: one\r\n two\r\n\tthree\r\nX: y\r\n z\r\n\r\n", "", "one two\tthree"},
+        {"Subject:\r\n =?utf-8?q?caf=C3=A9?=\r\n\r\n", "", "=?utf-8?q?caf=C3=A9?="},
+        {"Subject: first\r\nSubject: second\r\n more\r\n", "", "first"},
+        {"Subject:\r\nSubject: second\r\n", "", ""},
+        {"Message-ID: <a@b>\r\nSubject-X: no\r\nResent-Subject: no\r\n", "<a@b>", ""},
+        {"Message-ID:\r\n <folded@b>\r\nTo: x\r\n y\r\n", "<folded@b>", ""},
+        {"Subject: caf\xc3\xa9 \"a, b\"\x01", "", "caf\xc3\xa9 \"a, b\"\x01"},
+        {"Subject: a\rb\r\n\r\n", "", "ab"},
+    };
+    static char long_text[1000] = "Subject:";
+    struct header_scan h;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+        struct slice text = slice_str(kept[i].text);
+
+        for (size_t cut = 0; cut <= text.len; cut++) {
+            header_scan_init(&h);
+            header_scan_feed(&h, slice_sub(text, 0, cut));
+            header_scan_feed(&h, slice_from(text, cut));
+            header_scan_end(&h);
+            assert_true(slice_eq(header_text_slice(&h.message_id), slice_str(kept[i].message_id)));
+            assert_true(slice_eq(header_text_slice(&h.subject), slice_str(kept[i].subject)));
+        }
+    }
+    memset(long_text + 8, 'x', sizeof(long_text) - 8);
+    for (size_t step = 1; step < 300; step += 7) {
+        struct slice all = slice_make(long_text, sizeof(long_text));
+
+        header_scan_init(&h);
+        for (size_t at = 0; at < all.len; at += step)
+            header_scan_feed(&h, slice_sub(all, at, step));
+        assert_int_equal(header_text_slice(&h.subject).len, HEADER_TEXT_KEPT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +220,7 @@ int main(void)
         cmocka_unit_test(ten_thousand_lines_and_one_of_a_megabyte),
         cmocka_unit_test(fields_are_taken_one_by_one),
         cmocka_unit_test(both_readers_agree_on_random_text),
+        cmocka_unit_test(texts_are_kept_for_logs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,29 @@ static struct smtp_result result_of(const struct smtp_client *c, const struct sm
                                 .text = reply->text};
 }
 
+static void put(struct smtp_client *c, struct slice s)
+{
+    (void)buf_add(c->out, s); /* check_out() sees it */
+}
+
+/* The end of the command that begins there in `out`. */
+static void put_end(struct smtp_client *c, size_t from)
+{
+    size_t end = buf_len(c->out);
+
+    put(c, SLICE_LIT("\r\n"));
+    if (c->handler->on_command && !buf_failed(c->out))
+        c->handler->on_command(c->ctx, slice_sub(buf_slice(c->out), from, end - from));
+}
+
+static void put_command(struct smtp_client *c, const char *line)
+{
+    size_t from = buf_len(c->out);
+
+    put(c, slice_str(line));
+    put_end(c, from);
+}
+
 /* The session is over: everybody who waits hears why. */
 static void fail(struct smtp_client *c, const struct smtp_result *result)
 {
@@ -135,7 +158,7 @@ static void fail_reply(struct smtp_client *c, const struct smtp_reply *reply)
     struct smtp_result result = result_of(c, reply);
 
     if (reply->code != 421 && !c->transaction)
-        (void)buf_add(c->out, SLICE_LIT("QUIT\r\n"));
+        put_command(c, "QUIT");
     fail(c, &result);
 }
 
@@ -171,11 +194,6 @@ static bool can(const struct smtp_client *c, unsigned extension)
     return (c->extensions & ~c->config->extensions_ignored & extension) != 0;
 }
 
-static void put(struct smtp_client *c, struct slice s)
-{
-    (void)buf_add(c->out, s); /* check_out() sees it */
-}
-
 static void put_number(struct smtp_client *c, uint64_t n)
 {
     uint8_t digits[20];
@@ -199,6 +217,7 @@ static void put_address(struct smtp_client *c, struct slice address)
 static void send_mail(struct smtp_client *c)
 {
     const struct smtp_transaction *t = c->transaction;
+    size_t from = buf_len(c->out);
 
     put(c, SLICE_LIT("MAIL FROM:"));
     put_address(c, t->sender);
@@ -218,7 +237,7 @@ static void send_mail(struct smtp_client *c)
             put(c, t->envid);
         }
     }
-    put(c, SLICE_LIT("\r\n"));
+    put_end(c, from);
 }
 
 static void put_notify(struct smtp_client *c, unsigned notify)
@@ -244,6 +263,7 @@ static void put_notify(struct smtp_client *c, unsigned notify)
 static void send_rcpt(struct smtp_client *c)
 {
     const struct smtp_recipient *r = &c->transaction->recipients[c->rcpts_sent++];
+    size_t from = buf_len(c->out);
 
     put(c, SLICE_LIT("RCPT TO:"));
     put_address(c, r->address);
@@ -254,7 +274,7 @@ static void send_rcpt(struct smtp_client *c)
             put(c, r->orcpt);
         }
     }
-    put(c, SLICE_LIT("\r\n"));
+    put_end(c, from);
 }
 
 static void open_body(struct smtp_client *c)
@@ -266,25 +286,30 @@ static void open_body(struct smtp_client *c)
 
 static void send_data(struct smtp_client *c)
 {
+    size_t from = buf_len(c->out);
+
     c->data_sent = true;
     if (!c->uses_bdat) {
-        put(c, SLICE_LIT("DATA\r\n"));
+        put_command(c, "DATA");
         return;
     }
     put(c, SLICE_LIT("BDAT "));
     put_number(c, c->transaction->body_bytes);
-    put(c, SLICE_LIT(" LAST\r\n"));
+    put(c, SLICE_LIT(" LAST"));
+    put_end(c, from);
     open_body(c);
 }
 
 static void send_hello(struct smtp_client *c)
 {
+    size_t from = buf_len(c->out);
+
     c->awaits = SMTP_PHASE_HELLO;
     put(c, c->config->lmtp ? SLICE_LIT("LHLO ")
            : c->used_helo  ? SLICE_LIT("HELO ")
                            : SLICE_LIT("EHLO "));
     put(c, c->config->hello_name);
-    put(c, SLICE_LIT("\r\n"));
+    put_end(c, from);
 }
 
 /* ---- the session's beginning ---- */
@@ -372,7 +397,7 @@ static void on_hello(struct smtp_client *c, const struct smtp_reply *reply)
         return;
     c->awaits = SMTP_PHASE_STARTTLS;
     if (can(c, SMTP_EXT_STARTTLS))
-        put(c, SLICE_LIT("STARTTLS\r\n"));
+        put_command(c, "STARTTLS");
     else if (tls == SMTP_TLS_MUST)
         fail_err(c, -EOPNOTSUPP, SMTP_ENHANCED(4, 7, 4), "TLS is required and not offered");
     else
@@ -610,6 +635,8 @@ void smtp_client_feed(struct smtp_client *c, struct slice in)
             return;
         in = slice_from(in, used);
         c->replies++;
+        if (c->handler->on_reply)
+            c->handler->on_reply(c->ctx, &reply);
         on_reply(c, &reply, in.len > 0);
         check_out(c);
     }
@@ -674,7 +701,7 @@ void smtp_client_begin(struct smtp_client *c, const struct smtp_transaction *t)
     c->awaits_reset = c->needs_reset;
     c->needs_reset = false;
     if (c->awaits_reset)
-        put(c, SLICE_LIT("RSET\r\n"));
+        put_command(c, "RSET");
     send_mail(c);
     if (can(c, SMTP_EXT_PIPELINING)) {
         while (c->rcpts_sent < t->recipient_count)
@@ -747,7 +774,7 @@ void smtp_client_quit(struct smtp_client *c)
 {
     ASSERT(c->awaits == SMTP_PHASE_IDLE);
     c->awaits = SMTP_PHASE_QUIT;
-    put(c, SLICE_LIT("QUIT\r\n"));
+    put_command(c, "QUIT");
 }
 
 const struct smtp_result *smtp_client_failure(const struct smtp_client *c)

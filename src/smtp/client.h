@@ -76,6 +76,10 @@ struct smtp_client_handler {
     void (*on_result)(void *ctx, size_t recipient, const struct smtp_result *result);
     /* All results were given: the transaction may be freed. */
     void (*on_done)(void *ctx);
+    /* For a log of what is said; either may be NULL. A command, without its CRLF, when it is in
+     * `out`. A reply, before anything is done about it. Bodies are not told. */
+    void (*on_command)(void *ctx, struct slice line);
+    void (*on_reply)(void *ctx, const struct smtp_reply *reply);
 };
 
 enum smtp_client_tls { SMTP_TLS_NEVER, SMTP_TLS_MAY, SMTP_TLS_MUST };

@@ -27,7 +27,8 @@
 struct party {
     struct smtp_client client;
     struct smtp_client_config config;
-    struct buf out, results;
+    struct buf out, results, told; /* told: for a log, commands "C:", replies "S:" */
+    uint32_t replies_told;
     struct smtp_transaction t;
     size_t transactions_left, results_left;
     bool is_done;
@@ -57,7 +58,26 @@ static void on_done(void *ctx)
     p->is_done = true;
 }
 
-static const struct smtp_client_handler handler = {.on_result = on_result, .on_done = on_done};
+/* What is told is what was just appended. */
+static void on_command(void *ctx, struct slice line)
+{
+    struct party *p = ctx;
+
+    assert_true(line.len >= 4 && line.ptr + line.len + 2 == buf_tail(&p->out));
+    assert_memory_equal(line.ptr + line.len, "\r\n", 2);
+    (void)buf_addf(&p->told, "C:%.*s\n", SLICE_FMT(line));
+}
+
+static void on_reply(void *ctx, const struct smtp_reply *reply)
+{
+    struct party *p = ctx;
+
+    assert_int_equal(++p->replies_told, p->client.replies);
+    (void)buf_addf(&p->told, "S:%u %.*s\n", reply->code, SLICE_FMT(reply->text));
+}
+
+static const struct smtp_client_handler handler = {
+    .on_result = on_result, .on_done = on_done, .on_command = on_command, .on_reply = on_reply};
 
 /* Does what the client wants, until it wants the host. */
 static void act(struct party *p)
@@ -118,6 +138,7 @@ static void run(const struct talk *t, size_t step)
     struct party p = {.config = SMTP_CLIENT_CONFIG_INIT,
                       .out = BUF_INIT(1 << 20),
                       .results = BUF_INIT(1 << 20),
+                      .told = BUF_INIT(1 << 20),
                       .t = {.sender = SLICE_LIT("a@b"),
                             .recipients = recipients,
                             .recipient_count = 2,
@@ -155,9 +176,11 @@ static void run(const struct talk *t, size_t step)
         fail_msg("%s: results\n%s\nexpected\n%s", t->name, buf_cstr(&p.results), t->results);
     if (strcmp(buf_cstr(&failure), t->failure ? t->failure : "") != 0)
         fail_msg("%s: failure %s", t->name, buf_cstr(&failure));
+    assert_int_equal(p.replies_told, p.client.replies);
     smtp_client_done(&p.client);
     buf_done(&p.out);
     buf_done(&p.results);
+    buf_done(&p.told);
     buf_done(&failure);
 }
 
@@ -472,6 +495,41 @@ static void a_body_that_does_not_fit_is_tried_again(void **state)
     smtp_client_done(&p.client);
     buf_done(&p.out);
     buf_done(&p.results);
+    buf_done(&p.told);
+}
+
+static void commands_and_replies_are_told_for_a_log(void **state)
+{
+    static const struct smtp_recipient recipients[] = {{.address = LIT("x@d")},
+                                                       {.address = LIT("y@d"), .notify = 3}};
+    struct party p = {.config = SMTP_CLIENT_CONFIG_INIT,
+                      .out = BUF_INIT(1 << 16),
+                      .results = BUF_INIT(1 << 16),
+                      .told = BUF_INIT(1 << 16),
+                      .t = {.sender = SLICE_LIT("a@b"),
+                            .recipients = recipients,
+                            .recipient_count = 2,
+                            .body_bytes = sizeof(BODY) - 1},
+                      .transactions_left = 1};
+
+    (void)state;
+    p.config.hello_name = SLICE_LIT("us");
+    smtp_client_init(&p.client, &p.config, &handler, &p, &p.out);
+    say(&p, SLICE_LIT("220 mx\r\n"), SIZE_MAX);
+    say(&p, SLICE_LIT("250-mx hello\r\n250-PIPELINING\r\n250-DSN\r\n250 SIZE 9999\r\n"), SIZE_MAX);
+    say(&p, SLICE_LIT("250 2.1.0 Ok\r\n452 4.3.1 No\r\n250 Ok\r\n354 go\r\n"), SIZE_MAX);
+    say(&p, SLICE_LIT("250 Ok\r\n"), SIZE_MAX);
+    say(&p, SLICE_LIT("221 bye\r\n"), SIZE_MAX);
+    assert_string_equal(buf_cstr(&p.told),
+                        "S:220 mx\nC:EHLO us\nS:250 mx hello\nPIPELINING\nDSN\nSIZE 9999\n"
+                        "C:MAIL FROM:<a@b> SIZE=20\nC:RCPT TO:<x@d>\n"
+                        "C:RCPT TO:<y@d> NOTIFY=NEVER,SUCCESS\nC:DATA\n"
+                        "S:250 2.1.0 Ok\nS:452 4.3.1 No\nS:250 Ok\nS:354 go\n"
+                        "S:250 Ok\nC:QUIT\nS:221 bye\n");
+    smtp_client_done(&p.client);
+    buf_done(&p.out);
+    buf_done(&p.results);
+    buf_done(&p.told);
 }
 
 int main(void)
@@ -480,6 +538,7 @@ int main(void)
         cmocka_unit_test(talks_go_as_scripted),
         cmocka_unit_test(replies_behind_starttls_are_an_attack),
         cmocka_unit_test(a_body_that_does_not_fit_is_tried_again),
+        cmocka_unit_test(commands_and_replies_are_told_for_a_log),
     };
 
     return cmocka_run_group_tests_name("smtp client", tests, NULL, NULL);

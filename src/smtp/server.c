@@ -64,12 +64,25 @@ static void end_session(struct smtp_server *s)
     buf_done(&s->line);
 }
 
+/* Tells of the reply that begins there in `out`. */
+static void tell_reply(struct smtp_server *s, size_t from)
+{
+    if (s->handler->on_reply)
+        s->handler->on_reply(s->ctx, slice_from(buf_slice(s->out), from));
+}
+
 static void say(struct smtp_server *s, unsigned code, struct smtp_enhanced enhanced,
                 struct slice text)
 {
+    size_t from = buf_len(s->out);
+    int r;
+
     if (!(s->config->extensions & SMTP_EXT_ENHANCEDSTATUSCODES))
         enhanced = SMTP_NO_ENHANCED;
-    if (smtp_reply_compose(s->out, code, enhanced, text) < 0 || code == 421)
+    r = smtp_reply_compose(s->out, code, enhanced, text);
+    if (r == 0)
+        tell_reply(s, from);
+    if (r < 0 || code == 421)
         end_session(s);
 }
 
@@ -147,6 +160,7 @@ static void say_extensions(struct smtp_server *s, struct slice text)
                  {SMTP_EXT_CHUNKING, "250-CHUNKING\r\n"},
                  {SMTP_EXT_SMTPUTF8, "250-SMTPUTF8\r\n"},
                  {SMTP_EXT_DSN, "250-DSN\r\n"}};
+    size_t from = buf_len(s->out);
 
     (void)buf_addf(s->out, "250-%.*s%s%.*s\r\n", SLICE_FMT(s->config->hostname),
                    text.len ? " " : "", SLICE_FMT(text));
@@ -162,6 +176,8 @@ static void say_extensions(struct smtp_server *s, struct slice text)
         (void)buf_add_str(s->out, "250-STARTTLS\r\n");
     if (buf_add_str(s->out, "250 HELP\r\n") < 0 || buf_failed(s->out))
         end_session(s);
+    else
+        tell_reply(s, from);
 }
 
 static void apply_hello(struct smtp_server *s, const struct smtp_decision *d)
@@ -472,6 +488,8 @@ static void do_line(struct smtp_server *s, struct slice line, bool has_more)
     struct smtp_command cmd;
     struct smtp_fault fault;
 
+    if (s->handler->on_line)
+        s->handler->on_line(s->ctx, line);
     if (line.len && memchr(line.ptr, '\0', line.len)) {
         complain(s, 500, SMTP_ENHANCED(5, 5, 2), "The command has a NUL");
     } else if (line.len && memchr(line.ptr, '\r', line.len)) {

@@ -87,6 +87,11 @@ struct smtp_server_handler {
     /* STARTTLS. 2xx: the 220 is in `out` and feed returns TLS. Not WAIT. NULL where not offered. */
     struct smtp_decision (*on_starttls)(void *ctx);
     void (*on_quit)(void *ctx); /* may be NULL */
+    /* For a log of what was said; either may be NULL. A command line that is whole and not too
+     * long, without its CRLF, before anything is done about it. A reply, all its lines as on the
+     * wire, when it is in `out`. Bodies are not told. */
+    void (*on_line)(void *ctx, struct slice line);
+    void (*on_reply)(void *ctx, struct slice wire);
 };
 
 struct smtp_server_config {

@@ -166,6 +166,8 @@ static void check_session(const struct session_case *c, void (*configure)(struct
         fail_msg("%s\nsaid:     %s\nexpected: %s", c->in, buf_cstr(&said), c->said);
     if (c->log && strcmp(buf_cstr(&whole.log), c->log) != 0)
         fail_msg("%s\nlog:\n%s\nexpected:\n%s", c->in, buf_cstr(&whole.log), c->log);
+    if (!slice_eq(buf_slice(&whole.replies), buf_slice(&whole.out)))
+        fail_msg("%s\ntold:\n%s", c->in, buf_cstr(&whole.replies));
 
     for (size_t cut = 0; cut < in.len; cut++) {
         struct kit k;
@@ -176,7 +178,9 @@ static void check_session(const struct session_case *c, void (*configure)(struct
         k.pauses = cut % 2;
         run(&k, in, cut ? cut : 1, cut ? SIZE_MAX : 1);
         if (!slice_eq(buf_slice(&k.out), buf_slice(&whole.out)) ||
-            !slice_eq(buf_slice(&k.log), buf_slice(&whole.log)))
+            !slice_eq(buf_slice(&k.log), buf_slice(&whole.log)) ||
+            !slice_eq(buf_slice(&k.replies), buf_slice(&whole.replies)) ||
+            !slice_eq(buf_slice(&k.lines), buf_slice(&whole.lines)))
             fail_msg("%s\ncut at %zu:\n%s\n%s", c->in, cut, buf_cstr(&k.out), buf_cstr(&k.log));
         kit_done(&k);
     }
@@ -470,6 +474,25 @@ static void a_peer_that_does_not_read_is_closed(void **state)
     kit_done(&k);
 }
 
+/* Every command line, however wrong, and nothing of bodies. */
+static void lines_are_told_for_a_log(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_init(&k);
+    kit_start(&k);
+    (void)kit_feed(&k,
+                   SLICE_LIT(OPEN "AUTH PLAIN x\r\nnonsense\r\nbare\nlf\r\nDATA\r\n"
+                                  "Subject: secret\r\n\r\nbody\r\n.\r\n"
+                                  "MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nBDAT 4 LAST\r\nRSETNOOP\r\n"));
+    assert_string_equal(buf_cstr(&k.lines),
+                        "EHLO c\nMAIL FROM:<a@b>\nRCPT TO:<c@d>\nAUTH PLAIN x\nnonsense\nDATA\n"
+                        "MAIL FROM:<>\nRCPT TO:<c@d>\nBDAT 4 LAST\nNOOP\n");
+    assert_true(slice_eq(buf_slice(&k.replies), buf_slice(&k.out)));
+    kit_done(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +508,7 @@ int main(void)
         cmocka_unit_test(a_shutdown_says_why),
         cmocka_unit_test(an_answer_after_the_end_is_not_sent),
         cmocka_unit_test(a_peer_that_does_not_read_is_closed),
+        cmocka_unit_test(lines_are_told_for_a_log),
     };
 
     return cmocka_run_group_tests_name("smtp server", tests, NULL, NULL);

@@ -19,6 +19,7 @@ struct kit {
     struct smtp_server_config config;
     struct smtp_server server;
     struct buf out, log, body, pending;
+    struct buf lines, replies;                   /* as told for a log */
     struct smtp_decision later, on_data, on_end; /* code 0 for the last two: WAIT, then 250 */
     bool pauses;                                 /* every on_body asks for a pause */
     bool in_transaction, in_body;
@@ -156,6 +157,25 @@ static inline void kit_on_quit(void *ctx)
     (void)buf_add_str(&k->log, "quit\n");
 }
 
+static inline void kit_on_line(void *ctx, struct slice line)
+{
+    struct kit *k = ctx;
+
+    ASSERT(slice_find(line, '\n') < 0 && line.len <= k->config.command_max);
+    (void)buf_add(&k->lines, line);
+    (void)buf_push(&k->lines, '\n');
+}
+
+/* What is told is what was just appended. */
+static inline void kit_on_reply(void *ctx, struct slice wire)
+{
+    struct kit *k = ctx;
+
+    ASSERT(wire.len > 5 && wire.ptr + wire.len == buf_tail(&k->out));
+    ASSERT(wire.ptr[wire.len - 2] == '\r' && wire.ptr[wire.len - 1] == '\n');
+    (void)buf_add(&k->replies, wire);
+}
+
 static inline const struct smtp_server_handler *kit_handler(void)
 {
     static const struct smtp_server_handler handler = {
@@ -168,6 +188,8 @@ static inline const struct smtp_server_handler *kit_handler(void)
         .on_reset = kit_on_reset,
         .on_starttls = kit_on_starttls,
         .on_quit = kit_on_quit,
+        .on_line = kit_on_line,
+        .on_reply = kit_on_reply,
     };
 
     return &handler;
@@ -180,6 +202,8 @@ static inline void kit_init(struct kit *k)
                       .log = BUF_INIT(1 << 22),
                       .body = BUF_INIT(1 << 22),
                       .pending = BUF_INIT(1 << 22),
+                      .lines = BUF_INIT(1 << 22),
+                      .replies = BUF_INIT(1 << 22),
                       .on_data = {.code = 250},
                       .on_end = {.code = 250}};
     k->config.hostname = SLICE_LIT("mx.test");
@@ -202,6 +226,8 @@ static inline void kit_done(struct kit *k)
     buf_done(&k->log);
     buf_done(&k->body);
     buf_done(&k->pending);
+    buf_done(&k->lines);
+    buf_done(&k->replies);
 }
 
 /* Feeds what came, answers what is asked, until the session wants more or is over. */
