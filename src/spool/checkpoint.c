@@ -321,9 +321,19 @@ static int write_header(struct spool *sp, struct fs_file *f, const struct checkp
     return r < 0 ? r : fs_sync(f);
 }
 
+/* The head before, where it is there still. */
+static uint32_t last_sealed(const struct spool *sp)
+{
+    uint32_t n = slot_of_seq(sp, sp->last_seq);
+
+    return n != SLOT_NONE && sp->slots[n]->state == SLOT_SEALED ? n : SLOT_NONE;
+}
+
 static int job_begin(struct spool *sp)
 {
     struct checkpoint_job *job;
+    /* Without a head, the last segment may become it again. */
+    uint32_t at = sp->head == SLOT_NONE ? last_sealed(sp) : sp->head;
     int which = 1 - sp->active, r;
 
     /* The header of one that failed may be there, and must not speak of what is written now. */
@@ -342,8 +352,8 @@ static int job_begin(struct spool *sp)
         .spool_id = sp->spool_id,
         .generation = sp->next_generation++,
         .next_seq = sp->next_seq,
-        .replay_seq = sp->head == SLOT_NONE ? sp->next_seq : sp->slots[sp->head]->seq,
-        .replay_off = sp->head == SLOT_NONE ? SEGMENT_HEADER_BYTES : sp->slots[sp->head]->end,
+        .replay_seq = at == SLOT_NONE ? sp->next_seq : sp->slots[at]->seq,
+        .replay_off = at == SLOT_NONE ? SEGMENT_HEADER_BYTES : sp->slots[at]->end,
         .next_id = MAX_OF(atomic_load(&sp->next_id), atomic_load(&sp->id_floor)),
     };
     job->seed = checkpoint_seed(sp->spool_id, job->h.generation);

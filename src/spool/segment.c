@@ -22,7 +22,7 @@
 #define BATCH_OPS_MAX 16384
 #define BATCH_REDO_MAX MIB(16)
 #define OPEN_TRIES 3
-#define RESUME_ROOM_MIN KIB(64)
+#define ZEROS_BYTES KIB(64)
 #define SPARE_DISK_BYTES KIB(64) /* never allocated: directory blocks and the like */
 
 void slot_name(const struct slot *s, char ret[static FILE_NAME_MAX])
@@ -375,6 +375,28 @@ static void slot_give_up(struct spool *sp, struct slot *s)
     s->bad = true;
     lock_release(&sp->lock);
     atomic_fetch_sub(&sp->room, s->size - SEGMENT_HEADER_BYTES);
+    sp->header_unsure = true;
+}
+
+/* The errors that made slots bad may have passed: where nothing else is left they are tried again.
+ * False: there is none. */
+static bool slots_revive(struct spool *sp)
+{
+    uint64_t bytes = 0;
+
+    lock_take(&sp->lock);
+    for (uint32_t i = 0; i < sp->slot_count; i++) {
+        struct slot *s = sp->slots[i];
+
+        if (s->state != SLOT_BAD || !s->bad)
+            continue;
+        s->state = SLOT_FREE;
+        s->bad = false;
+        bytes += s->size - SEGMENT_HEADER_BYTES;
+    }
+    lock_release(&sp->lock);
+    atomic_fetch_add(&sp->room, bytes);
+    return bytes > 0;
 }
 
 /* A free slot for the next head; `*ret` is SLOT_NONE where there is no error and no slot. */
@@ -399,6 +421,7 @@ static int find_free(struct spool *sp, uint64_t bytes, uint32_t *ret)
 
 static int head_open(struct spool *sp, uint64_t bytes)
 {
+    bool revived = false;
     int r = -EIO;
 
     ASSERT(sp->head == SLOT_NONE && !sp->batch_open);
@@ -407,6 +430,11 @@ static int head_open(struct spool *sp, uint64_t bytes)
         struct slot *s;
 
         r = find_free(sp, bytes, &n);
+        if (r == -ENOSPC && !revived && slots_revive(sp)) {
+            revived = true;
+            n = pick_free(sp, bytes);
+            r = n == SLOT_NONE ? -ENOSPC : 0;
+        }
         if (r == 0 && n == SLOT_NONE)
             r = -E2BIG;
         if (r < 0)
@@ -416,11 +444,15 @@ static int head_open(struct spool *sp, uint64_t bytes)
         if (r < 0) {
             sp->next_seq++; /* what is on the disk of that life, nobody knows */
             slot_give_up(sp, s);
+            if (revived)
+                r = -ENOSPC; /* as bad as before; it is tried again with the next record */
             continue;
         }
+        sp->header_unsure = false;
         lock_take(&sp->lock);
         s->seq = sp->next_seq;
         s->live = s->pending = s->left = 0;
+        s->lost = false;
         s->end = SEGMENT_HEADER_BYTES;
         r = order_insert(sp, n);
         if (r == 0)
@@ -437,25 +469,34 @@ static int head_open(struct spool *sp, uint64_t bytes)
     return r;
 }
 
-int segment_resume(struct spool *sp)
+/* Zeros behind the end, so that nothing of a torn batch can follow what is written now. */
+static int tail_clear(struct slot *s)
 {
-    static const uint8_t zeros[RESUME_ROOM_MIN];
-    uint32_t n = slot_of_seq(sp, sp->last_seq);
-    struct slot *s = n == SLOT_NONE ? NULL : sp->slots[n];
+    static const uint8_t zeros[ZEROS_BYTES];
     int r = 0;
 
-    if (!s || s->state != SLOT_SEALED || s->bad || s->end + 2 * sizeof(zeros) > s->size)
-        return -ENOSPC;
     for (uint64_t at = align_up(s->end, SECTOR_BYTES); at < s->size && r == 0;
          at += sizeof(zeros)) {
         size_t size = (size_t)MIN_OF(sizeof(zeros), s->size - at);
 
         r = fs_write(s->file, slice_make(zeros, size), at);
     }
-    if (r == 0)
-        r = fs_sync(s->file);
-    if (r < 0)
-        return r;
+    return r < 0 ? r : fs_sync(s->file);
+}
+
+int segment_resume(struct spool *sp, uint64_t bytes, bool torn)
+{
+    uint32_t n = slot_of_seq(sp, sp->last_seq);
+    struct slot *s = n == SLOT_NONE ? NULL : sp->slots[n];
+
+    /* Where a header that failed may be on the disk after all, it has made the end final, and so has
+     * a checkpoint from which the segment is not replayed. */
+    if (!s || s->state != SLOT_SEALED || s->lost || sp->header_unsure ||
+        sp->checkpoint.replay_seq > s->seq ||
+        align_up(s->end, SECTOR_BYTES) + RECORD_HEADER_BYTES + bytes > s->size)
+        return -ENOSPC;
+    if ((torn || s->bad) && tail_clear(s) < 0)
+        return -ENOSPC;
     lock_take(&sp->lock);
     s->state = SLOT_HEAD;
     lock_release(&sp->lock);
@@ -463,6 +504,15 @@ int segment_resume(struct spool *sp)
     sp->pos = s->end;
     head_room_set(sp, s->size - s->end);
     return 0;
+}
+
+/* On a full disk a record that is too long for the head's rest must not cost the room that shorter
+ * ones have there, nor an error of the disk the last segment. */
+static int head_open_or_resume(struct spool *sp, uint64_t bytes)
+{
+    int r = head_open(sp, bytes);
+
+    return r == -ENOSPC ? segment_resume(sp, bytes, /* torn= */ false) : r;
 }
 
 static void head_seal(struct spool *sp, uint64_t end)
@@ -521,6 +571,7 @@ static void head_fail(struct spool *sp)
 
     sp->batch_err = -EIO;
     s->bad = true;
+    s->lost = sp->batch_pending > 0;
     s->pending -= sp->batch_pending;
     head_seal(sp, s->end);
     batch_drop(sp);
@@ -531,7 +582,7 @@ static void head_fail(struct spool *sp)
     sp->redo_spare = sp->redo;
     sp->redo = spare;
     buf_clear(&sp->redo);
-    r = head_open(sp, SEGMENT_HEADER_BYTES);
+    r = head_open_or_resume(sp, SEGMENT_HEADER_BYTES);
     if (r == 0) {
         sp->redoing = true;
         redo_all(sp);
@@ -630,7 +681,7 @@ int segment_ensure(struct spool *sp, uint64_t bytes)
         return -ERR_FAILED;
     if (sp->head != SLOT_NONE)
         return 0;
-    r = head_open(sp, want);
+    r = head_open_or_resume(sp, want);
     if (r < 0 && r != -ENOSPC && r != -E2BIG && r != -ENOMEM) {
         sp->failed = true;
         return -ERR_FAILED;

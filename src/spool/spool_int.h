@@ -52,6 +52,7 @@ struct slot {
     uint8_t state;    /* under the lock */
     bool bad;         /* a write or sync failed: not to be used again */
     bool fresh;       /* its name is not yet synced */
+    bool lost;        /* extents of messages under way were lost behind its end */
     bool headerless;  /* its header could not be read */
 };
 
@@ -112,6 +113,7 @@ struct spool {
     uint64_t head_room;          /* what the head counts for in `room` */
     uint32_t no_recycle_from;    /* lives from this one on stay, whatever holds them */
     uint32_t next_seq, last_seq; /* last_seq: the head before */
+    bool header_unsure;          /* one that names the head before failed to be written */
     uint64_t last_end;
     uint8_t *buf;
     size_t buf_len;
@@ -174,10 +176,11 @@ uint64_t segment_can_grow(struct spool *sp); /* bytes for records in segments th
 /* Makes sure that the head has room for records that take `bytes`. */
 MUST_CHECK int segment_ensure(struct spool *sp, uint64_t bytes);
 /*
- * Makes the last segment the head again, when there is no other: what may be left of a torn batch
- * behind its end is overwritten first. 0, -ENOSPC: it has no room either. Errors of writing.
+ * Makes the last segment the head again, when there is no other and it has room for records that
+ * take `bytes`. What may be left of a batch behind its end, where one is `torn` or failed, is
+ * overwritten first. 0 or -ENOSPC.
  */
-MUST_CHECK int segment_resume(struct spool *sp);
+MUST_CHECK int segment_resume(struct spool *sp, uint64_t bytes, bool torn);
 /* Appends a record with the payload `parts`; segment_ensure() was called for it. Its offset. */
 uint32_t segment_put(struct spool *sp, struct record *r, const struct slice *parts, size_t count);
 /* Writes, syncs and applies the batch; on failure takes it back. */

@@ -361,6 +361,141 @@ static void test_restarts_on_full_disk(void **state)
     disk_done(&d);
 }
 
+/* Takes mail until the disk is full. */
+static size_t fill_up(struct spool *sp, uint64_t *ids, size_t max)
+{
+    size_t count = 0;
+
+    while (spool_reserve(sp, 3000) == 0) {
+        spool_unreserve(sp, 3000);
+        assert_true(count < max);
+        ids[count++] = put_message(sp, 2990, "0123456789");
+    }
+    assert_int_equal(spool_sync(sp), 0);
+    return count;
+}
+
+/* One commit into a disk that fails: whoever sends it hears of it. */
+static void commit_fails(struct spool *sp)
+{
+    static const uint8_t body[100];
+    struct spool_extent extent;
+    uint64_t id = spool_new_id(sp);
+    int r = spool_append(sp, id, slice_make(body, sizeof(body)), &extent);
+
+    if (r == 0) {
+        r = spool_commit(sp, id, SLICE_LIT("e"), &extent, 1);
+        r = r == 0 ? spool_sync(sp) : r;
+        assert_true(r < 0);
+        spool_abort(sp, id, &extent, 1);
+    }
+    assert_true(r == -EIO || r == -ERR_FAILED || r == -ENOSPC);
+}
+
+/*
+ * A full disk that fails for a while, as one behind a network does: when the errors are over,
+ * removals work again, without a restart where the spool has not FAILED.
+ */
+static unsigned fail_for(uint64_t errors)
+{
+    static uint64_t ids[2000];
+    struct disk d = {
+        .fs = fs_sim_new(errors, MIB(4)),
+        .config = {.segment_bytes = KIB(256), .spare_segments = 2, .first_id = 1},
+    };
+    struct spool_stat st;
+    unsigned survived;
+    size_t count;
+
+    buf_init(&d.why, 4096);
+    disk_open(&d);
+    assert_int_equal(spool_reserve(d.sp, 101), 0);
+    count = fill_up(d.sp, ids, ARRAY_SIZE(ids));
+    fs_sim_set_filler(d.fs, MIB(4));
+    fs_sim_fail_at(d.fs, fs_sim_operations(d.fs) + 1, errors, -EIO);
+    commit_fails(d.sp);
+    fs_sim_fail_at(d.fs, 0, 0, 0);
+    spool_get_stat(d.sp, &st);
+    survived = !st.failed;
+    if (st.failed)
+        disk_reopen(&d);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(spool_remove(d.sp, ids[i]), 0);
+    /* The failure of its batch is told to those who wait for its end, once. */
+    assert_true(spool_sync(d.sp) == 0 || spool_sync(d.sp) == 0);
+    (void)relieve(d.sp);
+    fs_sim_set_filler(d.fs, 0);
+    assert_int_equal(spool_reserve(d.sp, KIB(512)), 0);
+    spool_unreserve(d.sp, KIB(512));
+    disk_reopen(&d);
+    spool_get_stat(d.sp, &st);
+    assert_int_equal(st.messages, 0);
+    disk_done(&d);
+    return survived;
+}
+
+static void test_full_disk_fails(void **state)
+{
+    unsigned survived = 0;
+
+    (void)state;
+    for (uint64_t errors = 1; errors <= 24; errors++)
+        survived += fail_for(errors);
+    assert_int_equal(survived, 24);
+}
+
+/* The figures add up, and follow the disk at once, whoever fills it. */
+static void test_stat(void **state)
+{
+    static uint64_t ids[2000];
+    struct spool_stat st, full;
+    struct disk d = {
+        .fs = fs_sim_new(5, MIB(4)),
+        .config = {.segment_bytes = KIB(256), .spare_segments = 2, .first_id = 1},
+    };
+    uint64_t freed;
+    size_t count;
+
+    (void)state;
+    buf_init(&d.why, 4096);
+    disk_open(&d);
+    spool_get_stat(d.sp, &st);
+    assert_int_equal(st.file_bytes, st.segments * st.segment_bytes);
+    assert_true(st.growable_bytes > 0 && st.reusable_bytes > 0 && st.dead_bytes == 0);
+    assert_true(st.free_bytes > MIB(2));
+    fs_sim_set_filler(d.fs, MIB(4));
+    spool_get_stat(d.sp, &full);
+    assert_int_equal(full.growable_bytes, 0);
+    assert_int_equal(full.reusable_bytes, st.reusable_bytes);
+    assert_true(full.free_bytes < st.free_bytes - MIB(2));
+    assert_int_equal(spool_reserve(d.sp, MIB(1)), -ENOSPC);
+    fs_sim_set_filler(d.fs, 0);
+    assert_int_equal(spool_reserve(d.sp, MIB(1)), 0);
+    spool_unreserve(d.sp, MIB(1));
+    count = fill_up(d.sp, ids, ARRAY_SIZE(ids));
+    /* Every other one goes: half of each full segment is dead, and relief gets it back. */
+    for (size_t i = 0; i < count; i += 2)
+        assert_int_equal(spool_remove(d.sp, ids[i]), 0);
+    assert_int_equal(spool_sync(d.sp), 0);
+    spool_get_stat(d.sp, &full);
+    assert_true(full.dead_bytes > full.live_bytes * 8 / 10);
+    spool_pause_compaction(d.sp, true);
+    for (int i = 0; i < 100; i++)
+        assert_true(spool_tick(d.sp, KIB(256)) >= 0);
+    spool_get_stat(d.sp, &st);
+    assert_int_equal(st.compacted_bytes, full.compacted_bytes);
+    freed = relieve(d.sp);
+    spool_get_stat(d.sp, &st);
+    assert_true(st.compacted_bytes > full.compacted_bytes);
+    assert_true(freed > MIB(1) / 2);
+    assert_true(st.free_bytes > full.free_bytes + MIB(1) / 2);
+    /* Nothing more to be had, and nothing is copied for it. */
+    assert_true(relieve(d.sp) <= KIB(256));
+    for (size_t i = 1; i < count; i += 2)
+        check_message(d.sp, ids[i], 2990, "0123456789", "");
+    disk_done(&d);
+}
+
 static void test_compaction(void **state)
 {
     struct disk d;
@@ -455,6 +590,8 @@ int main(void)
         cmocka_unit_test(test_full_disk_drains),
         cmocka_unit_test(test_broken_promises),
         cmocka_unit_test(test_restarts_on_full_disk),
+        cmocka_unit_test(test_full_disk_fails),
+        cmocka_unit_test(test_stat),
         cmocka_unit_test(test_compaction),
         cmocka_unit_test(test_each),
         cmocka_unit_test(test_lock),

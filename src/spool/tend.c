@@ -15,7 +15,8 @@
 #define SMALL_DISK_SEGMENTS 16u
 #define SMALL_SEGMENT_BYTES MIB(1)
 #define KEEP_SEGMENTS 2u
-#define VISITS_MAX 65536u /* entries looked at in one step of compaction */
+#define RESUME_BYTES KIB(64) /* with less the last segment is not gone on with at the start */
+#define VISITS_MAX 65536u    /* entries looked at in one step of compaction */
 #define RECENT_SEGMENTS 8u
 #define LIVE_PERCENT 25u               /* a segment with less is compacted */
 #define LIVE_PERCENT_TIGHT 60u         /* when room is short */
@@ -85,7 +86,7 @@ int spool_prepare(struct spool *sp)
      */
     r = segment_ensure(sp, RECORD_HEADER_BYTES);
     if (r == -ENOSPC && sp->head == SLOT_NONE)
-        r = segment_resume(sp);
+        r = segment_resume(sp, RESUME_BYTES, /* torn= */ true);
     if (r == 0 && floor_raise(sp) == 0)
         r = segment_sync(sp);
     return r == -ENOSPC ? 0 : r;
@@ -371,11 +372,17 @@ static void victim_set(struct spool *sp, uint32_t victim)
     sp->victim_again = false;
 }
 
-/* What is moved must fit without what was promised, and a segment's worth stay for removals. */
+/* What is moved must fit without what was promised, and a segment's worth stay for removals; of
+ * that a little is well spent to free a segment. */
 static bool compaction_fits(struct spool *sp, uint32_t victim)
 {
-    return atomic_load(&sp->room) >=
-           spool_promised(sp) + sp->slots[victim]->live * 5 / 4 + sp->config.segment_bytes;
+    uint64_t room = atomic_load(&sp->room), promised = spool_promised(sp);
+    uint64_t need = sp->slots[victim]->live * 5 / 4;
+
+    if (room < promised)
+        return false;
+    room -= promised;
+    return room >= need + sp->config.segment_bytes || room / 8 >= need;
 }
 
 /* ---- the clock-work ---- */
