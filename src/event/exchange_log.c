@@ -107,6 +107,8 @@ void protocol_log_write(struct protocol_log *p, char event, struct slice data, s
 
     if (!p->is_on)
         return;
+    if (p->sequence == 0 && event != '+' && p->kind == RECORD_RECEIVE)
+        protocol_log_write(p, '+', (struct slice){0}, (struct slice){0});
     put_now(l.time);
     l.connector = p->connector;
     l.session = p->session;
@@ -225,16 +227,6 @@ void protocol_log_tarpit(struct protocol_log *p, uint64_t delay_ms, struct slice
     inform(p, at, (struct slice){0});
 }
 
-void protocol_log_receiving(struct protocol_log *p, uint32_t number)
-{
-    char context[EXCHANGE_SOURCE_CONTEXT_LEN];
-
-    if (p->is_on)
-        protocol_log_write(p, '*',
-                           slice_make(context, protocol_log_source_context(p, number, context)),
-                           SLICE_LIT("receiving message"));
-}
-
 size_t protocol_log_source_context(const struct protocol_log *p, uint32_t number,
                                    char ret[static EXCHANGE_SOURCE_CONTEXT_LEN])
 {
@@ -256,14 +248,16 @@ void protocol_log_received(struct protocol_log *p, uint64_t bytes)
         inform(p, add_str(add_number(0, bytes, 1), " bytes"), SLICE_LIT("message received"));
 }
 
-void protocol_log_tls(struct protocol_log *p, const char *version, const char *cipher)
+void protocol_log_tls(struct protocol_log *p, const char *version, const char *cipher,
+                      const char *why)
 {
-    size_t at;
-
     if (!p->is_on)
         return;
-    at = add_str(add_str(add_str(0, version), " with cipher "), cipher);
-    inform(p, at, SLICE_LIT("TLS negotiation succeeded"));
+    if (version)
+        inform(p, add_str(add_str(add_str(0, version), " with cipher "), cipher),
+               SLICE_LIT("TLS negotiation succeeded"));
+    else
+        protocol_log_write(p, '*', slice_str(why), SLICE_LIT("TLS negotiation failed"));
 }
 
 void protocol_log_close(struct protocol_log *p, const char *who)

@@ -149,6 +149,10 @@ static inline void exchange_list_init(struct exchange_list *l)
     l->is_full = false;
 }
 void exchange_list_add(struct exchange_list *l, struct slice text);
+static inline bool exchange_list_is_full(const struct exchange_list *l)
+{
+    return l->is_full;
+}
 static inline struct slice exchange_list_slice(const struct exchange_list *l)
 {
     return slice_make(l->text, l->len);
@@ -183,7 +187,8 @@ static inline bool protocol_log_is_on(const struct protocol_log *p)
     return p->is_on;
 }
 
-/* A line of any event; nothing where the log is off. */
+/* A line of any event; nothing where the log is off. In a session of a server '+' is the first: where
+ * the owner did not write it, it is written before any other. */
 void protocol_log_write(struct protocol_log *p, char event, struct slice data,
                         struct slice context);
 /* A command without its CRLF, '<' in a session of a server, '>' in one of ours. AUTH is masked, and
@@ -195,17 +200,18 @@ void protocol_log_reply(struct protocol_log *p, char event, struct slice wire);
 void protocol_log_reply_text(struct protocol_log *p, char event, unsigned code, struct slice text);
 /* "Tarpit for '0.00:00:10' due to '452 4.3.1 ...'"; `reply` as above, or empty. */
 void protocol_log_tarpit(struct protocol_log *p, uint64_t delay_ms, struct slice reply);
-/* "*,08DE20A41C3F7B52;2026-10-01T08:14:22.027Z;1,receiving message": the session's message number
- * `number`, from 1. */
-void protocol_log_receiving(struct protocol_log *p, uint32_t number);
-/* "08DE20A41C3F7B52;2026-10-01T08:14:22.027Z;1" alone, for the source-context of RECEIVE. Works with
- * the log off, too. Returns its length; not NUL-ended. */
+/* "08DE20A41C3F7B52;2026-10-01T08:14:22.027Z;1": session, now, and the session's message number. The
+ * data of "receiving message" and the source-context of RECEIVE, so that one can be found by the
+ * other. Works with the log off, too. Returns its length; not NUL-ended. */
 #define EXCHANGE_SOURCE_CONTEXT_LEN (16 + 1 + EXCHANGE_TIME_LEN + 1 + 10)
 size_t protocol_log_source_context(const struct protocol_log *p, uint32_t number,
                                    char ret[static EXCHANGE_SOURCE_CONTEXT_LEN]);
 /* "*,48211 bytes,message received". */
 void protocol_log_received(struct protocol_log *p, uint64_t bytes);
-void protocol_log_tls(struct protocol_log *p, const char *version, const char *cipher);
+/* "*,TLSv1.3 with cipher TLS_AES_256_GCM_SHA384,TLS negotiation succeeded"; where it failed `why`
+ * says so and `version` is NULL. */
+void protocol_log_tls(struct protocol_log *p, const char *version, const char *cipher,
+                      const char *why);
 /* `who`: "Local", "Remote" or "Remote(SocketError)". */
 void protocol_log_close(struct protocol_log *p, const char *who);
 
@@ -220,8 +226,8 @@ struct protocol_flood { /* fields are private; zero at first */
     uint32_t logged;
     uint64_t skipped;
 };
-/* False: this one is not to be logged (its log is switched off). True: the information line, where
- * one is due, was written. Call it after protocol_log_open() and the '+' line. */
+/* False: this one is not to be logged (its log is switched off). True: it is, and how many were
+ * not was told. Call it after protocol_log_open(). */
 bool protocol_log_admit(struct protocol_flood *f, struct protocol_log *p);
 
 /* ---- the other two ---- */

@@ -1,12 +1,14 @@
 /*
  * receive/receive_int.h - private to receive/: receiver.c (listeners, policies, reports),
- * session.c (one connection), intake.c (what is let in), clients.c (limits for one client) and
- * submission.c (one message on its way into the spool).
+ * session.c (one connection), intake.c (what is let in), clients.c (limits for one client),
+ * submission.c (one message on its way into the spool) and track.c (what the tracking log says of
+ * it).
  */
 #pragma once
 
 #include "base/err.h"
 #include "base/list.h"
+#include "event/exchange_log.h"
 #include "governor/gate.h"
 #include "governor/tally.h"
 #include "io/loop.h"
@@ -24,7 +26,13 @@ struct policy {
     size_t index; /* of the listener in the configuration */
     struct tls_config *tls;
     struct smtp_server_config smtp;
+    size_t connector_len;
+    char connector[EXCHANGE_CONNECTOR_MAX]; /* of the log files */
 };
+static inline struct slice policy_connector(const struct policy *p)
+{
+    return slice_make(p->connector, p->connector_len);
+}
 
 #define SESSION_WORDS_MAX 384 /* of one reply: with our host name */
 
@@ -50,6 +58,7 @@ struct receiver {
     uint64_t telling_ends_ms, untold;
     uint32_t told;
     struct loop_timer untold_timer; /* runs when some were not told */
+    struct protocol_flood flood;    /* of connections that are turned away */
     char words[SESSION_WORDS_MAX];  /* of the reply that is being made */
 };
 
@@ -157,6 +166,13 @@ struct submission {
     enum submission_refusal refusal;
     uint8_t refused_for; /* SUBMISSION_NO_SPACE: the resource, as struct gate_line has it */
     bool request_is_out, body_is_whole, is_committing, is_encoded, begun;
+    struct { /* for the tracking log, which is written when the client may be gone */
+        struct policy *policy;
+        bool is_internal;
+        char server_ip[ADDR_TEXT_MAX];
+        uint8_t context_len;
+        char context[EXCHANGE_SOURCE_CONTEXT_LEN];
+    } origin;
 };
 
 /* Takes over `reserved` bytes of the spool; NULL: no memory, and they are still the caller's. */
@@ -182,6 +198,14 @@ MUST_CHECK int submission_commit(struct submission *sub, struct slice client_ip,
 size_t submission_relieve(struct submission *sub);
 /* Fills what a report says of it. */
 void submission_describe(const struct submission *sub, struct receive_holder *ret);
+
+/* ---- track.c ---- */
+
+/* A message was let in: its origin, and the protocol log's line. */
+void track_begin(struct submission *sub, struct policy *policy, bool is_internal,
+                 struct stream *stream, struct protocol_log *log, uint32_t number);
+/* It is durable: RECEIVE. */
+void track_received(const struct submission *sub);
 
 /* session.c, called by submission.c */
 void session_resume_body(struct session *s);

@@ -34,6 +34,8 @@ static struct policy *policy_new(const struct config *config, size_t index, stru
     p->smtp.errors_max = config->smtp.errors_max;
     p->smtp.needs_tls = l->tls_required;
     p->smtp.refuse_early_talker = config->smtp.early_talkers_refused;
+    p->connector_len =
+        exchange_connector(slice_str(config->server.hostname), slice_str(l->name), p->connector);
     return p;
 }
 

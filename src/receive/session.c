@@ -31,6 +31,7 @@
 #define HELO_MAX 256
 #define OUT_KEPT 512 /* most replies fit; a larger buffer is given back */
 #define TLS_TEXT_MAX 96
+#define CLOSED_BY_ERROR "Remote(SocketError)"
 
 /* A MAIL whose reply waits: the command's line is gone when the wait is over. */
 struct delayed_mail {
@@ -51,14 +52,17 @@ struct session {
     uint64_t accounted;           /* of shared->body_memory: the stash */
     uint64_t message_ends_ms;     /* the message under way must be whole then; 0: there is none */
     uint32_t bucket, errors, messages;
+    uint32_t begun;              /* messages let in */
     uint32_t refused_recipients; /* since the last reply: errors that the log has already */
     enum mail_class class;
     bool is_limited; /* the limits for one client are for it */
     bool in_feed, is_dead, is_esmtp, commit_is_out, awaits_command;
     bool peer_is_done; /* it closed its side, and waits for our last reply */
     uint8_t helo_len;
+    const char *closed_by; /* as the protocol log has it */
     char helo[HELO_MAX];
     char ip[ADDR_TEXT_MAX];
+    struct protocol_log log;
 };
 
 struct session *session_of_node(struct list *node)
@@ -149,6 +153,7 @@ static void session_end(struct session *s)
         s->submission->session = NULL;
         s->submission = NULL;
     }
+    protocol_log_close(&s->log, s->closed_by);
     stream_close(&s->stream);
 #ifndef __clang_analyzer__ /* it does not see that in_feed stays set while we are called from feed() */
     if (!s->in_feed)
@@ -161,6 +166,8 @@ static int write_out(struct session *s)
     struct slice out = buf_slice(&s->out);
     int r = out.len ? stream_write(s->stream, out) : 0;
 
+    if (r < 0 && r != -ENOBUFS && r != -ENOMEM)
+        s->closed_by = CLOSED_BY_ERROR;
     buf_clear(&s->out);
     if (buf_memory(&s->out) > OUT_KEPT)
         (void)buf_relieve(&s->out);
@@ -345,11 +352,26 @@ static struct smtp_decision begin_message(struct session *s, const struct smtp_m
         return no_memory();
     }
     s->submission = sub;
+    track_begin(sub, s->policy, !s->is_limited, s->stream, &s->log, ++s->begun);
     s->receiver->tally.counts[s->class][TALLY_ACCEPTED]++;
     return smtp_accept();
 }
 
 static void on_delay_over(struct loop_timer *t);
+
+/* With the reply that may come of it. */
+static void log_delay(struct session *s, const struct intake_answer *a)
+{
+    char words[INTAKE_WORDS_MAX], reply[sizeof("452 4.3.1 ") + INTAKE_WORDS_MAX];
+    int n;
+
+    if (!protocol_log_is_on(&s->log))
+        return;
+    n = snprintf(reply, sizeof(reply), "452 4.3.1 %.*s",
+                 SLICE_FMT(intake_words(config_of(s), a->resource, words)));
+    protocol_log_tarpit(&s->log, a->delay_ms,
+                        slice_make(reply, MIN_OF((size_t)MAX_OF(n, 0), sizeof(reply) - 1)));
+}
 
 /* Keeps the MAIL and lets its client wait. */
 static struct smtp_decision delay_mail(struct session *s, const struct smtp_mail *mail,
@@ -373,6 +395,7 @@ static struct smtp_decision delay_mail(struct session *s, const struct smtp_mail
     s->delayed = d;
     s->receiver->tally.counts[s->class][TALLY_DELAYED]++;
     counter_add(COUNTER_MAILS_DELAYED, 1);
+    log_delay(s, a);
     s->timer.fn = on_delay_over;
     loop_timer_start(&s->timer, a->delay_ms);
     return smtp_wait();
@@ -546,7 +569,8 @@ static struct smtp_decision on_body_end(void *ctx, const struct smtp_body_facts 
     struct smtp_decision d;
     int r;
 
-    (void)facts; /* the machine refuses what is not clean; 8-bit is in the header scan */
+    protocol_log_received(&s->log, facts->bytes);
+    /* The machine refuses what is not clean; 8-bit is in the header scan. */
     header_scan_end(&sub->scan);
     if (sub->scan.received > config_of(s)->smtp.received_max)
         sub->refusal = SUBMISSION_LOOP;
@@ -575,6 +599,20 @@ static struct smtp_decision on_starttls(void *ctx)
     return smtp_say(220, SMTP_ENHANCED(2, 0, 0), SLICE_LIT("Ready to start TLS"));
 }
 
+static void on_line(void *ctx, struct slice line)
+{
+    struct session *s = ctx;
+
+    protocol_log_command(&s->log, '<', line);
+}
+
+static void on_reply(void *ctx, struct slice wire)
+{
+    struct session *s = ctx;
+
+    protocol_log_reply(&s->log, '>', wire);
+}
+
 static const struct smtp_server_handler smtp_handler = {
     .on_hello = on_hello,
     .on_mail = on_mail,
@@ -584,6 +622,8 @@ static const struct smtp_server_handler smtp_handler = {
     .on_body_end = on_body_end,
     .on_reset = on_reset,
     .on_starttls = on_starttls,
+    .on_line = on_line,
+    .on_reply = on_reply,
 };
 
 /* ---- bytes ---- */
@@ -738,12 +778,14 @@ static void on_tls(void *ctx, int err)
     if (err < 0) {
         event(EVENT_TLS_FAILED, EVENT_NO_ID, EV_STR("client", s->ip),
               EV_STR("why", stream_tls_error(s->stream)));
+        protocol_log_tls(&s->log, NULL, NULL, stream_tls_error(s->stream));
         session_end(s);
         return;
     }
     event(EVENT_TLS_STARTED, EVENT_NO_ID, EV_STR("client", s->ip),
           EV_STR("version", stream_tls_version(s->stream)),
           EV_STR("cipher", stream_tls_cipher(s->stream)));
+    protocol_log_tls(&s->log, stream_tls_version(s->stream), stream_tls_cipher(s->stream), NULL);
     smtp_server_tls_started(&s->smtp);
     set_timer(s, /* has_replied= */ true);
 }
@@ -752,6 +794,7 @@ static void on_end(void *ctx, int err)
 {
     struct session *s = ctx;
 
+    s->closed_by = err < 0 ? CLOSED_BY_ERROR : "Remote";
     if (err == 0 && s->commit_is_out) { /* it may still read that its message is taken */
         s->peer_is_done = true;
         return;
@@ -828,6 +871,7 @@ static void turn_away(struct session *s, const struct turned_away *t)
     if (t->kind == AWAY_FOR_ROOM)
         text = intake_words(config_of(s), t->resource, words);
     count_turned_away(s, t);
+    (void)protocol_log_admit(&r->flood, &s->log);
     if (intake_may_tell(r, config_of(s)))
         event(EVENT_CLIENT_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip), EV_SLICE("why", text));
     else
@@ -851,6 +895,7 @@ static void greet(struct session *s)
         return;
     }
     event(EVENT_CLIENT_CONNECTED, EVENT_NO_ID, EV_STR("client", s->ip));
+    protocol_log_write(&s->log, '+', (struct slice){0}, (struct slice){0});
     smtp_server_greet(&s->smtp);
     loop_timer_start(&s->lifetime, config_of(s)->smtp.time_outs.session_ms);
     go_on(s); /* with what the client said early, where that is allowed */
@@ -889,6 +934,10 @@ void session_open(struct receiver *r, struct policy *policy, struct stream *stre
         (void)atomic_fetch_add(&r->shared->by_client[s->bucket], 1);
     list_add_tail(&r->sessions, &s->node);
     r->session_count++;
+    s->closed_by = "Local";
+    protocol_log_open(&s->log, RECORD_RECEIVE, policy_connector(policy),
+                      record_is_on(RECORD_RECEIVE) ? stream_local(stream) : NULL,
+                      stream_peer(stream));
     smtp_server_init(&s->smtp, &policy->smtp, &smtp_handler, s, &s->out);
     stream_set_handler(stream, &stream_handler, s);
     loop_timer_init(&s->lifetime, r->loop, on_lifetime);

@@ -70,6 +70,7 @@ static void leave_list(struct submission *sub)
 {
     list_del(&sub->node);
     sub->receiver->submission_count--;
+    policy_unref(&sub->origin.policy);
 }
 
 static void give_back_room(struct submission *sub)
@@ -359,6 +360,7 @@ static void log_accepted(const struct submission *sub)
           EV_UINT("recipients", e->recipient_count), EV_SLICE("to", e->recipients[0].address),
           EV_UINT("size", e->body_bytes), EV_SLICE("client", e->client_ip),
           EV_SLICE("helo", e->client_helo), EV_SLICE("listener", e->client_name));
+    track_received(sub);
 }
 
 static void committed(struct parcel *p, void *receiver)
