@@ -109,10 +109,870 @@ static void samples_make_levels(void **state)
     }
 }
 
+static void use(struct bench *b, enum governor_resource r, uint64_t used)
+{
+    b->sample.figures[r].used = used;
+}
+
+/* A letter a class: 'o'pen, 'd'elayed, 'r'efused. */
+static const char *verdicts(const struct bench *b)
+{
+    static char text[MAIL_CLASSES + 1];
+
+    for (size_t c = 0; c < MAIL_CLASSES; c++)
+        text[c] = "odr"[b->outcome.gate.lines[c].verdict];
+    return text;
+}
+
+static uint64_t delay(const struct bench *b)
+{
+    const struct gate_line *l = &b->outcome.gate.lines[MAIL_EXTERNAL];
+
+    return l->verdict == GATE_DELAY ? l->delay_ms : 0;
+}
+
+static void a_fall_waits_for_the_dwell(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    b.settings.dwell_ms = 10000;
+    bench_start(&b);
+    tick(&b);
+    assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 1000), PRESSURE_MEDIUM); /* 4 s */
+    assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 1), PRESSURE_MEDIUM);
+    /* The rise begins the dwell anew. */
+    assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 2000), PRESSURE_HIGH); /* 8 s */
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 900), PRESSURE_HIGH);
+    assert_int_equal(b.view.suppressed, 2);
+    assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 900), PRESSURE_MEDIUM); /* 18 s */
+    assert_int_equal(b.view.level, PRESSURE_MEDIUM);
+    assert_int_equal(b.outcome.transition_count, 2);
+    assert_int_equal(b.outcome.transitions[0].lasted_ms, 10000);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 1), PRESSURE_MEDIUM);
+    assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 1), PRESSURE_NORMAL);
+    assert_int_equal(b.view.level, PRESSURE_NORMAL);
+    bench_done(&b);
+}
+
+/* R9: around a threshold with every sample, for an hour. */
+static void a_flapping_figure_makes_one_pair_a_dwell(void **state)
+{
+    static const uint64_t high_low[][2] = {{1000, 700}, {1500, 700}, {1500, 1000}, {1500, 999}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(high_low); i++) {
+        uint64_t last_fall_ms[GOVERNOR_RESOURCES + 1] = {0}, falls = 0;
+        struct bench b;
+
+        bench_init(&b);
+        b.settings.dwell_ms = 10000;
+        bench_start(&b);
+        while (b.now_ms < 3600 * 1000) {
+            use(&b, GOVERNOR_MEMORY, high_low[i][b.now_ms / INTERVAL_MS % 2]);
+            tick(&b);
+            for (size_t j = 0; j < b.outcome.transition_count; j++) {
+                const struct governor_transition *t = &b.outcome.transitions[j];
+
+                if (t->to > t->from)
+                    continue;
+                assert_true(last_fall_ms[t->resource] == 0 ||
+                            b.now_ms - last_fall_ms[t->resource] >= b.settings.dwell_ms);
+                last_fall_ms[t->resource] = b.now_ms;
+                falls++;
+            }
+        }
+        /* It does flap, at the pace of the dwell. */
+        assert_in_range(falls, 2 * 250, 2 * 360);
+        assert_true(b.view.suppressed >= falls);
+        bench_done(&b);
+    }
+}
+
+/* Monotonic time is all the governor sees: a step of the wall clock is no time passed, or none. */
+static void time_that_does_not_pass_changes_no_level(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    b.now_ms = 3600 * 1000;
+    b.settings.dwell_ms = 10000;
+    bench_start(&b);
+    use(&b, GOVERNOR_MEMORY, 1000);
+    tick(&b);
+    use(&b, GOVERNOR_MEMORY, 1);
+    for (int i = 0; i < 100; i++) {
+        uint64_t earlier = i % 2 ? b.now_ms : b.now_ms - 3600 * 1000;
+
+        governor_tick(b.governor, &b.sample, earlier, &b.outcome);
+        assert_int_equal(b.outcome.transition_count, 0);
+        assert_int_equal(b.outcome.gate.level, PRESSURE_MEDIUM);
+    }
+    governor_get_view(b.governor, &b.view);
+    assert_int_equal(b.view.now_ms, b.now_ms);
+    assert_int_equal(b.view.at_level_ms[0][PRESSURE_NORMAL], INTERVAL_MS);
+    assert_int_equal(b.view.at_level_ms[0][PRESSURE_MEDIUM], 0);
+    b.now_ms += 10000 - INTERVAL_MS;
+    tick(&b);
+    assert_int_equal(b.view.level, PRESSURE_NORMAL);
+    bench_done(&b);
+}
+
+static void history_turns_delay_into_refusal(void **state)
+{
+    static const struct {
+        uint32_t history;
+        uint64_t samples[12];
+        const char *external; /* a letter a sample */
+    } cases[] = {
+        {0, {900, 1000, 900, 801, 800}, "orrro"},
+        {1, {1000, 1000, 1000, 800}, "drro"},
+        {3, {1000, 1000, 1000, 1000, 850, 801, 800, 1000}, "dddrrrdd"},
+        /* Normal in between begins anew, medium after high does not. */
+        {3, {1000, 1000, 1000, 700, 1000, 1000, 1000, 1000}, "dddddddr"},
+        {3, {1000, 1600, 1000, 1000, 1000, 700}, "drdrrd"},
+        {10, {1600, 1600, 1600, 700, 700, 700}, "rrrooo"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct bench b;
+
+        bench_init(&b);
+        b.settings.rules[GOVERNOR_QUEUE].history = cases[i].history;
+        bench_start(&b);
+        for (size_t j = 0; cases[i].external[j]; j++) {
+            (void)level_with(&b, GOVERNOR_QUEUE, cases[i].samples[j]);
+            assert_int_equal(verdicts(&b)[MAIL_EXTERNAL], cases[i].external[j]);
+            if (b.view.level < PRESSURE_HIGH)
+                assert_string_equal(verdicts(&b) + 1, "oooo");
+            if (cases[i].external[j] == 'r')
+                assert_int_equal(b.outcome.gate.lines[0].resource, GOVERNOR_QUEUE);
+        }
+        bench_done(&b);
+    }
+}
+
+/* The worst resource delays, but the one that has hardened refuses. */
+static void a_refusal_names_what_has_hardened(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    b.settings.rules[GOVERNOR_QUEUE].history = 2;
+    b.settings.rules[GOVERNOR_MEMORY].history = 100;
+    bench_start(&b);
+    use(&b, GOVERNOR_QUEUE, 1000);
+    use(&b, GOVERNOR_MEMORY, 1400);
+    tick(&b);
+    tick(&b);
+    assert_int_equal(verdicts(&b)[0], 'd');
+    assert_int_equal(b.outcome.gate.lines[0].resource, GOVERNOR_MEMORY);
+    tick(&b);
+    assert_int_equal(verdicts(&b)[0], 'r');
+    assert_int_equal(b.outcome.gate.lines[0].resource, GOVERNOR_QUEUE);
+    assert_true(b.view.resources[GOVERNOR_QUEUE].has_hardened);
+    assert_int_equal(b.view.resources[GOVERNOR_QUEUE].off_normal, 3);
+    assert_false(b.view.resources[GOVERNOR_MEMORY].has_hardened);
+    /* At high the worst of those at high. */
+    use(&b, GOVERNOR_MEMORY, 1600);
+    tick(&b);
+    assert_int_equal(b.outcome.gate.lines[0].resource, GOVERNOR_MEMORY);
+    use(&b, GOVERNOR_CPU_STALL, 1700);
+    tick(&b);
+    assert_int_equal(b.outcome.gate.lines[0].resource, GOVERNOR_CPU_STALL);
+    bench_done(&b);
+}
+
+static void the_delay_grows_and_runs_down(void **state)
+{
+    static const struct {
+        uint64_t start_ms, step_ms, max_ms;
+        const char *levels; /* of the server, a letter a sample */
+        uint64_t delays_ms[16];
+    } cases[] = {
+        {1000,
+         1000,
+         5000,
+         "nmmmmmmnnnnnn",
+         {0, 1000, 2000, 3000, 4000, 5000, 5000, 4000, 3000, 2000, 1000, 0, 0}},
+        {10000, 5000, 55000, "mmmnnnn", {10000, 15000, 20000, 15000, 10000, 5000, 0}},
+        /* Pressure that is back before it has run down goes on from there. */
+        {1000, 1000, 5000, "mmmnmnmnn", {1000, 2000, 3000, 2000, 2000, 1000, 1000, 0, 0}},
+        /* While external mail is refused it stays as it is. */
+        {1000, 1000, 5000, "mmhhmnnnnn", {1000, 2000, 0, 0, 3000, 2000, 1000, 0}},
+        {1000, 0, 5000, "mmmnn", {1000, 1000, 1000, 0, 0}},
+        {0, 1000, 5000, "mmmnnn", {0, 1000, 2000, 1000, 0, 0}},
+        {7000, 1000, 5000, "mmnnnnnn", {5000, 5000, 4000, 3000, 2000, 1000, 0, 0}},
+        {0, 0, 0, "mmnn", {0, 0, 0, 0}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct bench b;
+
+        bench_init(&b);
+        b.settings.tarpit.start_ms = cases[i].start_ms;
+        b.settings.tarpit.step_ms = cases[i].step_ms;
+        b.settings.tarpit.max_ms = cases[i].max_ms;
+        b.settings.rules[GOVERNOR_QUEUE].history = 100;
+        bench_start(&b);
+        for (size_t j = 0; cases[i].levels[j]; j++) {
+            char l = cases[i].levels[j];
+            uint64_t want = cases[i].delays_ms[j];
+
+            (void)level_with(&b, GOVERNOR_QUEUE, l == 'n' ? 0 : l == 'm' ? 1000 : 1600);
+            assert_int_equal(delay(&b), want);
+            assert_int_equal(verdicts(&b)[0], l == 'h' ? 'r' : want ? 'd' : 'o');
+            if (want)
+                assert_int_equal(b.outcome.gate.lines[0].resource, GOVERNOR_QUEUE);
+        }
+        bench_done(&b);
+    }
+}
+
+static void high_refuses_second_copies_last(void **state)
+{
+    struct bench b;
+    struct governor_figure *disk = &b.sample.figures[GOVERNOR_SPOOL_DISK];
+
+    (void)state;
+    bench_init(&b);
+    b.settings.refuse_at_connect = true;
+    bench_start(&b);
+    use(&b, GOVERNOR_MEMORY, 1000);
+    tick(&b);
+    assert_string_equal(verdicts(&b), "roooo");
+    assert_false(b.outcome.gate.refuse_at_connect);
+    assert_true(b.outcome.gate.is_memory_short);
+    use(&b, GOVERNOR_MEMORY, 1500);
+    tick(&b);
+    assert_string_equal(verdicts(&b), "rrroo");
+    assert_true(b.outcome.gate.refuse_at_connect);
+
+    /* The disk at high by its percentage: there is more than the need. */
+    use(&b, GOVERNOR_MEMORY, 0);
+    disk->need = MIB(10);
+    disk->used = disk->limit - MIB(11);
+    tick(&b);
+    assert_int_equal(b.view.level, PRESSURE_HIGH);
+    assert_string_equal(verdicts(&b), "rrroo");
+    assert_false(b.outcome.gate.is_memory_short);
+    disk->used = disk->limit - MIB(10);
+    tick(&b);
+    assert_string_equal(verdicts(&b), "rrrro");
+    assert_int_equal(b.outcome.gate.lines[MAIL_SECOND_COPY].resource, GOVERNOR_SPOOL_DISK);
+    disk->used = disk->limit;
+    disk->need = disk->limit;
+    tick(&b);
+    assert_string_equal(verdicts(&b), "rrrro");
+    disk->used = 0;
+    tick(&b);
+    assert_string_equal(verdicts(&b), "ooooo");
+
+    /* A disk that is observed only refuses nobody. */
+    b.settings.rules[GOVERNOR_SPOOL_DISK].observe_only = true;
+    b.settings.refuse_at_connect = false;
+    governor_set_settings(b.governor, &b.settings);
+    disk->used = disk->limit;
+    use(&b, GOVERNOR_QUEUE, 1500);
+    tick(&b);
+    assert_string_equal(verdicts(&b), "rrroo");
+    assert_false(b.outcome.gate.refuse_at_connect);
+    assert_int_equal(b.outcome.gate.size_max, UINT64_MAX);
+    bench_done(&b);
+}
+
+/* R24 */
+static void a_message_takes_a_part_of_the_room(void **state)
+{
+    struct bench b;
+    struct governor_figure *disk = &b.sample.figures[GOVERNOR_SPOOL_DISK];
+
+    (void)state;
+    bench_init(&b);
+    bench_start(&b);
+    disk->limit = GIB(4);
+    disk->need = GIB(1);
+    disk->used = 0;
+    tick(&b);
+    assert_int_equal(b.outcome.gate.size_max, UINT64_MAX); /* a quarter of 3 GiB */
+    disk->used = GIB(3) - MIB(400);
+    tick(&b);
+    assert_int_equal(b.outcome.gate.size_max, UINT64_MAX); /* 100 MiB: as large as may be */
+    disk->used += 4;
+    tick(&b);
+    assert_int_equal(b.outcome.gate.size_max, MIB(100) - 1);
+    disk->used = GIB(3) - 4;
+    tick(&b);
+    assert_int_equal(b.outcome.gate.size_max, 1);
+    disk->used = GIB(3) + 1;
+    tick(&b);
+    assert_int_equal(b.outcome.gate.size_max, 0);
+    disk->is_known = false;
+    for (int i = 0; i < 3; i++) {
+        tick(&b);
+        assert_int_equal(b.outcome.gate.size_max, 0); /* the last that is known */
+    }
+    tick(&b);
+    assert_int_equal(b.outcome.gate.size_max, UINT64_MAX);
+    bench_done(&b);
+}
+
+/* R20, R21 */
+static void what_does_not_count_refuses_nobody(void **state)
+{
+    (void)state;
+    for (int is_advisory = 0; is_advisory < 2; is_advisory++) {
+        struct bench b;
+
+        bench_init(&b);
+        b.settings.rules[GOVERNOR_MEMORY].advisory = is_advisory;
+        b.settings.rules[GOVERNOR_MEMORY].observe_only = !is_advisory;
+        bench_start(&b);
+        assert_int_equal(level_with(&b, GOVERNOR_MEMORY, 1600), PRESSURE_HIGH);
+        assert_int_equal(b.outcome.transition_count, 1);
+        assert_int_equal(b.outcome.transitions[0].resource, GOVERNOR_MEMORY);
+        assert_false(b.outcome.transitions[0].counts);
+        assert_int_equal(b.view.level, PRESSURE_NORMAL);
+        assert_true(b.view.resources[GOVERNOR_MEMORY].has_hardened);
+        assert_string_equal(verdicts(&b), "ooooo");
+        assert_false(b.outcome.starts_refusing);
+        assert_int_equal(b.outcome.remedy_count, is_advisory ? 4 : 0);
+        assert_int_equal(b.outcome.gate.is_memory_short, is_advisory);
+        /* It counts from the tick after the reload that says so. */
+        b.settings.rules[GOVERNOR_MEMORY].advisory = false;
+        b.settings.rules[GOVERNOR_MEMORY].observe_only = false;
+        governor_set_settings(b.governor, &b.settings);
+        tick(&b);
+        assert_int_equal(b.view.level, PRESSURE_HIGH);
+        assert_string_equal(verdicts(&b), "rrroo");
+        bench_done(&b);
+    }
+}
+
+static void switched_off_it_looks_and_does_nothing(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    b.settings.enabled = false;
+    b.settings.refuse_at_connect = true;
+    bench_start(&b);
+    for (size_t i = 0; i < GOVERNOR_RESOURCES; i++)
+        use(&b, (enum governor_resource)i, GIB(10));
+    tick(&b);
+    assert_int_equal(b.view.level, PRESSURE_HIGH);
+    assert_int_equal(b.outcome.gate.level, PRESSURE_HIGH);
+    assert_int_equal(b.outcome.transition_count, GOVERNOR_TRANSITIONS_MAX);
+    assert_string_equal(verdicts(&b), "ooooo");
+    assert_int_equal(b.outcome.gate.size_max, UINT64_MAX);
+    assert_false(b.outcome.gate.refuse_at_connect);
+    assert_false(b.outcome.gate.is_memory_short);
+    assert_int_equal(b.outcome.remedy_count, 0);
+    assert_false(b.outcome.pause_background);
+    assert_false(b.outcome.starts_refusing);
+    b.settings.enabled = true;
+    governor_set_settings(b.governor, &b.settings);
+    tick(&b);
+    assert_string_equal(verdicts(&b), "rrrro");
+    assert_true(b.outcome.starts_refusing);
+    assert_int_equal(b.outcome.remedy_count, GOVERNOR_REMEDIES);
+    b.settings.enabled = false;
+    governor_set_settings(b.governor, &b.settings);
+    tick(&b);
+    assert_string_equal(verdicts(&b), "ooooo");
+    assert_true(b.outcome.stops_refusing);
+    assert_false(b.outcome.pause_background);
+    bench_done(&b);
+}
+
+/* A letter a remedy that the last outcome asks for. */
+static const char *asked(const struct bench *b)
+{
+    static char text[GOVERNOR_REMEDIES + 1];
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->outcome.remedy_count; i++)
+        text[n++] = "BCDTKLP"[b->outcome.remedies[i].remedy];
+    text[n] = '\0';
+    return text;
+}
+
+static void relief_comes_before_refusal(void **state)
+{
+    static const char *const wanted[GOVERNOR_RESOURCES] = {
+        [GOVERNOR_SPOOL_DISK] = "KL", [GOVERNOR_SPOOL_INODES] = "KL",
+        [GOVERNOR_LOG_DISK] = "KL",   [GOVERNOR_UNCOMMITTED] = "P",
+        [GOVERNOR_MEMORY] = "BCDT",   [GOVERNOR_SYSTEM_MEMORY] = "BCDT",
+        [GOVERNOR_QUEUE] = "P",       [GOVERNOR_DESCRIPTORS] = "C",
+        [GOVERNOR_CPU_STALL] = "P",   [GOVERNOR_MEMORY_STALL] = "BCDT",
+        [GOVERNOR_IO_STALL] = "P",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < GOVERNOR_RESOURCES; i++) {
+        enum governor_resource r = (enum governor_resource)i;
+        struct bench b;
+
+        bench_init(&b);
+        bench_start(&b);
+        tick(&b);
+        use(&b, r, b.view.resources[i].effective.medium_to_low);
+        tick(&b);
+        assert_string_equal(asked(&b), "");
+        b.sample.figures[i].used++;
+        tick(&b);
+        assert_string_equal(asked(&b), wanted[i]);
+        assert_int_equal(b.outcome.pause_background, wanted[i][0] == 'P');
+        assert_int_equal(b.view.resources[i].level, PRESSURE_NORMAL);
+        assert_string_equal(verdicts(&b), "ooooo");
+        for (size_t j = 0; j < b.outcome.remedy_count; j++) {
+            assert_int_equal(b.outcome.remedies[j].resource, r);
+            assert_true(governor_remedy_helps(b.outcome.remedies[j].remedy, r));
+        }
+        for (size_t j = 0; j < GOVERNOR_REMEDIES; j++)
+            assert_int_equal(governor_remedy_helps((enum governor_remedy)j, r),
+                             strchr(wanted[i], "BCDTKLP"[j]) != NULL);
+        bench_done(&b);
+    }
+    assert_false(governor_remedy_helps(REMEDY_BODIES, GOVERNOR_RESOURCES));
+}
+
+/* Ticks until the remedy for descriptors is asked for; the time that took. */
+static uint64_t until_asked(struct bench *b)
+{
+    uint64_t from_ms = b->now_ms;
+
+    do {
+        tick(b);
+        assert_true(b->now_ms - from_ms < 600 * 1000);
+    } while (b->outcome.remedy_count == 0);
+    assert_string_equal(asked(b), "C");
+    assert_true(b->view.remedies[REMEDY_CACHES].is_running);
+    return b->now_ms - from_ms;
+}
+
+static void a_remedy_without_effect_is_tried_more_rarely(void **state)
+{
+    static const struct {
+        uint64_t freed, next_after_ms;
+    } runs[] = {
+        {100, 10000}, {0, 20000},  {0, 40000},           {UINT64_MAX, 40000}, {0, 80000},
+        {0, 160000},  {0, 160000}, {UINT64_MAX, 160000}, {1, 10000},          {0, 20000},
+    };
+    uint64_t total = 0;
+    struct bench b;
+    const struct governor_remedy_view *v = &b.view.remedies[REMEDY_CACHES];
+
+    (void)state;
+    bench_init(&b);
+    bench_start(&b);
+    use(&b, GOVERNOR_DESCRIPTORS, 900);
+    assert_int_equal(until_asked(&b), INTERVAL_MS);
+    /* While it runs it is not asked for again. */
+    for (int i = 0; i < 1000; i++) {
+        tick(&b);
+        assert_int_equal(b.outcome.remedy_count, 0);
+    }
+    governor_remedy_done(b.governor, REMEDY_CACHES, 1, 5, b.now_ms);
+    assert_int_equal(until_asked(&b), INTERVAL_MS);
+    for (size_t i = 0; i < ARRAY_SIZE(runs); i++) {
+        governor_remedy_done(b.governor, REMEDY_CACHES, runs[i].freed, 1234, b.now_ms + 1);
+        governor_get_view(b.governor, &b.view);
+        total += runs[i].freed == UINT64_MAX ? 0 : runs[i].freed;
+        assert_false(v->is_running);
+        assert_int_equal(v->runs, i + 2);
+        assert_int_equal(v->last_at_ms, b.now_ms + 1);
+        assert_int_equal(v->last_took_us, 1234);
+        assert_int_equal(v->total_freed, total + 1);
+        assert_int_equal(v->is_measured, runs[i].freed != UINT64_MAX);
+        assert_int_equal(v->last_freed, v->is_measured ? runs[i].freed : 0);
+        assert_int_equal(v->last_for, GOVERNOR_DESCRIPTORS);
+        assert_int_equal(until_asked(&b), runs[i].next_after_ms);
+    }
+    bench_done(&b);
+}
+
+static void a_pause_lasts_as_long_as_it_is_wanted(void **state)
+{
+    static const struct {
+        uint64_t queue;
+        const char *asked;
+        bool is_paused;
+    } steps[] = {
+        {800, "", false},
+        {801, "P", true},
+        {2000, "", true},
+        {801, "", true},
+        {801, "", true},
+        {801, "", true},
+        {801, "", true},
+        {800, "", false},
+        {801, "P", true},
+        /* At least as long as its interval, whatever the figure does. */
+        {800, "", true},
+        {801, "", true},
+        {0, "", true},
+        {0, "", true},
+        {0, "", false},
+    };
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    bench_start(&b);
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        use(&b, GOVERNOR_QUEUE, steps[i].queue);
+        tick(&b);
+        assert_string_equal(asked(&b), steps[i].asked);
+        assert_int_equal(b.outcome.pause_background, steps[i].is_paused);
+        assert_int_equal(b.view.remedies[REMEDY_PAUSE].is_running, steps[i].is_paused);
+        if (b.outcome.remedy_count > 0)
+            governor_remedy_done(b.governor, REMEDY_PAUSE, UINT64_MAX, 0, b.now_ms);
+    }
+    assert_int_equal(b.view.remedies[REMEDY_PAUSE].runs, 2);
+    bench_done(&b);
+}
+
+static void a_figure_that_is_not_known_keeps_the_level_for_a_while(void **state)
+{
+    struct bench b;
+    struct governor_figure *f = &b.sample.figures[GOVERNOR_IO_STALL];
+
+    (void)state;
+    bench_init(&b);
+    f->is_known = false;
+    f->why = "no PSI";
+    bench_start(&b);
+    tick(&b);
+    assert_int_equal(b.view.resources[GOVERNOR_IO_STALL].level, PRESSURE_NORMAL);
+    assert_string_equal(b.view.resources[GOVERNOR_IO_STALL].figure.why, "no PSI");
+    f->is_known = true;
+    (void)level_with(&b, GOVERNOR_IO_STALL, 1600);
+    for (int round = 0; round < 2; round++) {
+        f->is_known = false;
+        f->used = 0;
+        for (int i = 0; i < 3; i++) {
+            tick(&b);
+            assert_int_equal(b.view.resources[GOVERNOR_IO_STALL].level, PRESSURE_HIGH);
+            assert_int_equal(b.view.resources[GOVERNOR_IO_STALL].figure.used, 1600);
+            assert_false(b.view.resources[GOVERNOR_IO_STALL].figure.is_known);
+        }
+        if (round == 0) { /* it is back in time */
+            f->is_known = true;
+            (void)level_with(&b, GOVERNOR_IO_STALL, 1600);
+            assert_int_equal(b.outcome.transition_count, 0);
+        }
+    }
+    tick(&b);
+    assert_int_equal(b.outcome.transition_count, 2);
+    assert_int_equal(b.view.level, PRESSURE_NORMAL);
+    assert_int_equal(b.view.transitions, 4);
+    bench_done(&b);
+}
+
+/* R19 */
+static void a_limit_that_goes_down_must_stay_down(void **state)
+{
+    static const struct {
+        uint64_t limit, counts;
+    } steps[] = {
+        {1000, 1000}, {400, 1000}, {400, 1000}, {1000, 1000}, /* briefly */
+        {400, 1000},  {500, 1000}, {300, 500},                /* the highest of three */
+        {300, 500},   {300, 500},  {300, 300},  {301, 301},   /* growth counts at once */
+        {0, 0},       {900, 0},    {900, 0},    {900, 900},   /* none is the highest */
+    };
+    struct bench b;
+    struct governor_figure *f = &b.sample.figures[GOVERNOR_MEMORY];
+
+    (void)state;
+    bench_init(&b);
+    b.settings.rules[GOVERNOR_MEMORY] =
+        (struct governor_rule){.thresholds = {72, 75, 73, 71}, .is_percent = true};
+    bench_start(&b);
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        f->limit = steps[i].limit;
+        f->used = 280;
+        tick(&b);
+        assert_int_equal(b.view.resources[GOVERNOR_MEMORY].figure.limit, steps[i].counts);
+        assert_int_equal(b.view.resources[GOVERNOR_MEMORY].level,
+                         280 * 100 >= 75 * steps[i].counts && steps[i].counts > 0
+                             ? PRESSURE_HIGH
+                             : PRESSURE_NORMAL);
+    }
+    bench_done(&b);
+}
+
+static void a_transition_says_what_crossed_what(void **state)
+{
+    struct bench b;
+    const struct governor_transition *t = b.outcome.transitions;
+
+    (void)state;
+    bench_init(&b);
+    b.sample.figures[GOVERNOR_QUEUE].limit = 77;
+    bench_start(&b);
+    use(&b, GOVERNOR_MEMORY, 1000);
+    tick(&b); /* 2 s */
+    assert_int_equal(b.outcome.transition_count, 2);
+    use(&b, GOVERNOR_QUEUE, 1600);
+    tick(&b); /* 4 s: low to high is one */
+    assert_int_equal(b.outcome.transition_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(t[i].at_ms, 4000);
+        assert_int_equal(t[i].resource, i == 0 ? GOVERNOR_QUEUE : GOVERNOR_RESOURCES);
+        assert_int_equal(t[i].cause, GOVERNOR_QUEUE);
+        assert_int_equal(t[i].from, i == 0 ? PRESSURE_NORMAL : PRESSURE_MEDIUM);
+        assert_int_equal(t[i].to, PRESSURE_HIGH);
+        assert_int_equal(t[i].value, 1600);
+        assert_int_equal(t[i].threshold, 1500);
+        assert_int_equal(t[i].limit, 77);
+        assert_int_equal(t[i].lasted_ms, i == 0 ? 4000 : 2000);
+        assert_true(t[i].counts);
+    }
+    assert_int_equal(b.view.cause, GOVERNOR_QUEUE);
+    use(&b, GOVERNOR_QUEUE, 900);
+    tick(&b);
+    assert_int_equal(t[0].threshold, 1000);
+    /* The queue made the fall; what is left at medium is worse in memory. */
+    assert_int_equal(t[1].cause, GOVERNOR_QUEUE);
+    assert_int_equal(b.view.cause, GOVERNOR_MEMORY);
+    use(&b, GOVERNOR_QUEUE, 0);
+    use(&b, GOVERNOR_MEMORY, 0);
+    tick(&b);
+    assert_int_equal(b.outcome.transition_count, 3);
+    assert_int_equal(t[0].resource, GOVERNOR_MEMORY);
+    assert_int_equal(t[0].threshold, 800);
+    assert_int_equal(t[2].cause, GOVERNOR_MEMORY);
+    assert_int_equal(t[2].to, PRESSURE_NORMAL);
+    /* Newest first. */
+    assert_int_equal(b.view.history_count, 9);
+    assert_int_equal(b.view.transitions, 9);
+    assert_memory_equal(&b.view.history[0], &t[2], sizeof(*t));
+    assert_int_equal(b.view.history[8].resource, GOVERNOR_MEMORY);
+    assert_int_equal(b.view.history[8].at_ms, 2000);
+    bench_done(&b);
+}
+
+static void the_history_for_people_is_bounded(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    bench_start(&b);
+    for (int i = 0; i < 100; i++)
+        (void)level_with(&b, GOVERNOR_QUEUE, i % 2 ? 0 : 1600);
+    assert_int_equal(b.view.transitions, 200);
+    assert_int_equal(b.view.history_count, GOVERNOR_HISTORY_MAX);
+    for (size_t i = 0; i < GOVERNOR_HISTORY_MAX; i++)
+        assert_int_equal(b.view.history[i].at_ms, b.now_ms - i / 2 * INTERVAL_MS);
+    bench_done(&b);
+}
+
+static void refusing_begins_and_ends_once(void **state)
+{
+    static const struct {
+        uint64_t memory, queue;
+        bool starts, stops;
+        enum governor_resource why;
+    } steps[] = {
+        {0, 1000, false, false, GOVERNOR_QUEUE}, /* delayed */
+        {1000, 1000, true, false, GOVERNOR_MEMORY}, {1000, 1600, false, false, GOVERNOR_QUEUE},
+        {0, 1600, false, false, GOVERNOR_QUEUE},    {0, 900, false, true, GOVERNOR_QUEUE},
+        {0, 0, false, false, GOVERNOR_QUEUE},
+    };
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    b.settings.rules[GOVERNOR_QUEUE].history = 100;
+    bench_start(&b);
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        use(&b, GOVERNOR_MEMORY, steps[i].memory);
+        use(&b, GOVERNOR_QUEUE, steps[i].queue);
+        tick(&b);
+        assert_int_equal(b.outcome.starts_refusing, steps[i].starts);
+        assert_int_equal(b.outcome.stops_refusing, steps[i].stops);
+        assert_int_equal(b.outcome.refusing_for, steps[i].why);
+    }
+    bench_done(&b);
+}
+
+/* R10 */
+static void long_pressure_is_told_once_more(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    b.settings.reminder_ms = 60000;
+    bench_start(&b);
+    for (int episode = 0; episode < 2; episode++) {
+        uint64_t from_ms, at_ms = 0, count = 0;
+
+        (void)level_with(&b, GOVERNOR_QUEUE, 0);
+        from_ms = b.now_ms + INTERVAL_MS;
+        for (int i = 0; i < 200; i++) { /* another level is the same episode */
+            (void)level_with(&b, GOVERNOR_QUEUE, i % 3 ? 1600 : 900 + (uint64_t)(i == 0) * 100);
+            if (b.outcome.reminder) {
+                count++;
+                at_ms = b.now_ms;
+            }
+        }
+        assert_int_equal(count, 1);
+        assert_int_equal(at_ms - from_ms, 60000);
+    }
+    bench_done(&b);
+}
+
+static void a_reload_judges_by_the_new_thresholds(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    bench_start(&b);
+    assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 1200), PRESSURE_MEDIUM);
+    b.settings.rules[GOVERNOR_QUEUE].thresholds = (struct governor_thresholds){10, 1200, 500, 5};
+    governor_set_settings(b.governor, &b.settings);
+    governor_get_view(b.governor, &b.view);
+    assert_int_equal(b.view.level, PRESSURE_MEDIUM);
+    tick(&b);
+    assert_int_equal(b.view.level, PRESSURE_HIGH);
+    b.settings.rules[GOVERNOR_QUEUE].thresholds =
+        (struct governor_thresholds){2000, 4000, 3000, 1200};
+    governor_set_settings(b.governor, &b.settings);
+    tick(&b);
+    assert_int_equal(b.view.level, PRESSURE_NORMAL);
+    bench_done(&b);
+}
+
+static void the_view_says_what_to_free_and_when_it_is_full(void **state)
+{
+    struct bench b;
+    const struct governor_resource_view *v = &b.view.resources[GOVERNOR_QUEUE];
+
+    (void)state;
+    bench_init(&b);
+    bench_start(&b);
+    for (uint64_t i = 0; i < 10; i++)
+        (void)level_with(&b, GOVERNOR_QUEUE, 20 * i); /* 10 a second */
+    assert_true(v->trend > 9.99 && v->trend < 10.01);
+    assert_int_equal(v->medium_in_s, 82); /* 819 to go */
+    assert_int_equal(v->high_in_s, 132);
+    assert_int_equal(v->to_free, 0);
+    assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 1100), PRESSURE_MEDIUM);
+    assert_int_equal(v->to_free, 300);
+    assert_int_equal(v->medium_in_s, 0);
+    assert_int_equal(v->since_ms, b.now_ms);
+    assert_int_equal(v->previous, PRESSURE_NORMAL);
+    for (uint64_t i = 0; i < 60; i++)
+        (void)level_with(&b, GOVERNOR_QUEUE, 900 - i);
+    assert_true(v->trend > -0.51 && v->trend < -0.49);
+    assert_int_equal(v->to_free, 41);
+    assert_int_equal(v->medium_in_s, 0); /* it is medium, though under low_to_medium */
+    assert_int_equal(v->high_in_s, INT64_MAX);
+    assert_int_equal(b.view.at_level_ms[0][PRESSURE_NORMAL], 11 * INTERVAL_MS);
+    assert_int_equal(b.view.at_level_ms[1][PRESSURE_MEDIUM], 60 * INTERVAL_MS);
+    assert_int_equal(b.view.samples, 71);
+    bench_done(&b);
+}
+
+static void everything_has_a_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < GOVERNOR_RESOURCES; i++) {
+        enum governor_resource r = (enum governor_resource)i;
+
+        assert_true(*governor_resource_name(r) && *governor_resource_exchange_name(r) &&
+                    *governor_resource_unit(r) && *gate_token((uint8_t)r));
+    }
+    for (size_t i = 0; i < GOVERNOR_REMEDIES; i++)
+        assert_true(*governor_remedy_name((enum governor_remedy)i) &&
+                    *governor_remedy_what((enum governor_remedy)i));
+    for (size_t i = 0; i < PRESSURE_LEVELS; i++)
+        assert_true(*governor_level_name((enum pressure_level)i));
+    assert_string_equal(governor_resource_name(GOVERNOR_RESOURCES), "");
+    assert_string_equal(governor_resource_exchange_name(GOVERNOR_RESOURCES), "");
+    assert_string_equal(governor_resource_unit(GOVERNOR_RESOURCES), "");
+    assert_string_equal(governor_remedy_name(GOVERNOR_REMEDIES), "");
+    assert_string_equal(governor_remedy_what(GOVERNOR_REMEDIES), "");
+    assert_string_equal(governor_level_name(PRESSURE_LEVELS), "");
+}
+
+/* What is set is what is asked. */
+static void the_gate_says_what_it_was_told(void **state)
+{
+    struct gate gate;
+    struct gate_settings s = {.level = PRESSURE_HIGH, .size_max = 12345, .refuse_at_connect = true};
+
+    (void)state;
+    gate_init(&gate);
+    for (size_t c = 0; c < MAIL_CLASSES; c++)
+        assert_int_equal(gate_ask(&gate, (enum mail_class)c).verdict, GATE_OPEN);
+    assert_int_equal(gate_size_max(&gate), UINT64_MAX);
+    for (size_t c = 0; c < MAIL_CLASSES; c++)
+        s.lines[c] = (struct gate_line){.verdict = (enum gate_verdict)(c % 3),
+                                        .delay_ms = UINT32_MAX - (uint32_t)c,
+                                        .resource = (uint8_t)(GOVERNOR_RESOURCES - 1 - c)};
+    for (int is_short = 0; is_short < 2; is_short++) {
+        s.is_memory_short = is_short;
+        s.refuse_at_connect = !is_short;
+        gate_set(&gate, &s);
+        for (size_t c = 0; c < MAIL_CLASSES; c++) {
+            struct gate_line l = gate_ask(&gate, (enum mail_class)c);
+
+            assert_int_equal(l.verdict, s.lines[c].verdict);
+            assert_int_equal(l.delay_ms, s.lines[c].delay_ms);
+            assert_int_equal(l.resource, s.lines[c].resource);
+        }
+        assert_int_equal(gate_size_max(&gate), 12345);
+        assert_int_equal(gate_level(&gate), PRESSURE_HIGH);
+        assert_int_equal(gate_is_memory_short(&gate), is_short);
+        assert_int_equal(gate_refuses_at_connect(&gate), !is_short);
+    }
+    assert_string_equal(gate_token(GATE_RESOURCE_SIZE), "size");
+    assert_string_equal(gate_token(GATE_RESOURCE_SESSIONS), "sessions");
+    assert_string_equal(gate_token(GOVERNOR_SPOOL_INODES), "spool-disk");
+    assert_string_equal(gate_token(GOVERNOR_RESOURCES), "");
+    assert_string_equal(mail_class_name(MAIL_SECOND_COPY), "second_copy");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_make_levels),
+        cmocka_unit_test(a_fall_waits_for_the_dwell),
+        cmocka_unit_test(a_flapping_figure_makes_one_pair_a_dwell),
+        cmocka_unit_test(time_that_does_not_pass_changes_no_level),
+        cmocka_unit_test(history_turns_delay_into_refusal),
+        cmocka_unit_test(a_refusal_names_what_has_hardened),
+        cmocka_unit_test(the_delay_grows_and_runs_down),
+        cmocka_unit_test(high_refuses_second_copies_last),
+        cmocka_unit_test(a_message_takes_a_part_of_the_room),
+        cmocka_unit_test(what_does_not_count_refuses_nobody),
+        cmocka_unit_test(switched_off_it_looks_and_does_nothing),
+        cmocka_unit_test(relief_comes_before_refusal),
+        cmocka_unit_test(a_remedy_without_effect_is_tried_more_rarely),
+        cmocka_unit_test(a_pause_lasts_as_long_as_it_is_wanted),
+        cmocka_unit_test(a_figure_that_is_not_known_keeps_the_level_for_a_while),
+        cmocka_unit_test(a_limit_that_goes_down_must_stay_down),
+        cmocka_unit_test(a_transition_says_what_crossed_what),
+        cmocka_unit_test(the_history_for_people_is_bounded),
+        cmocka_unit_test(refusing_begins_and_ends_once),
+        cmocka_unit_test(long_pressure_is_told_once_more),
+        cmocka_unit_test(a_reload_judges_by_the_new_thresholds),
+        cmocka_unit_test(the_view_says_what_to_free_and_when_it_is_full),
+        cmocka_unit_test(everything_has_a_name),
+        cmocka_unit_test(the_gate_says_what_it_was_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,8 +5,6 @@
 
 #include "base/assert.h"
 
-#define PAIRS (TREND_SAMPLES * (TREND_SAMPLES - 1) / 2)
-
 void trend_add(struct trend *t, uint64_t at_ms, uint64_t used)
 {
     size_t last = (t->next + TREND_SAMPLES - 1) % TREND_SAMPLES;
@@ -31,20 +29,20 @@ static int compare(const void *a, const void *b)
 
 double trend_slope(const struct trend *t)
 {
-    double slopes[PAIRS];
-    size_t n = 0, first = (t->next + TREND_SAMPLES - t->count) % TREND_SAMPLES;
+    double slopes[TREND_SAMPLES / 2];
+    size_t first = t->next + TREND_SAMPLES - t->count, apart = (t->count + 1) / 2;
+    size_t pairs = t->count / 2;
 
     if (t->count < TREND_SAMPLES_MIN)
         return 0;
-    for (size_t i = 0; i < t->count; i++)
-        for (size_t j = i + 1; j < t->count; j++) {
-            size_t a = (first + i) % TREND_SAMPLES, b = (first + j) % TREND_SAMPLES;
-            double rise = (double)t->samples[b].used - (double)t->samples[a].used;
+    for (size_t i = 0; i < pairs; i++) {
+        size_t a = (first + i) % TREND_SAMPLES, b = (first + i + apart) % TREND_SAMPLES;
+        double rise = (double)t->samples[b].used - (double)t->samples[a].used;
 
-            slopes[n++] = rise * 1000 / (double)(t->samples[b].at_ms - t->samples[a].at_ms);
-        }
-    qsort(slopes, n, sizeof(*slopes), compare);
-    return n % 2 ? slopes[n / 2] : (slopes[n / 2 - 1] + slopes[n / 2]) / 2;
+        slopes[i] = rise * 1000 / (double)(t->samples[b].at_ms - t->samples[a].at_ms);
+    }
+    qsort(slopes, pairs, sizeof(*slopes), compare);
+    return pairs % 2 ? slopes[pairs / 2] : (slopes[pairs / 2 - 1] + slopes[pairs / 2]) / 2;
 }
 
 int64_t trend_reaches(double slope, uint64_t used, uint64_t threshold)
