@@ -38,6 +38,7 @@
 #include "io/stream.h"
 #include "io/thread.h"
 #include "io/tls.h"
+#include "pressure/pressure.h"
 #include "receive/receiver.h"
 #include "spool/spool.h"
 #include "spool/writer.h"
@@ -47,7 +48,7 @@
 #define STOP_HARD_MS 8000
 #define STATUS_MS 1000
 #define WHY_MAX KIB(16)
-#define FILES_OF_OUR_OWN 32 /* of the descriptors: loops, spool, log */
+#define FILES_OF_OUR_OWN 96 /* of the descriptors: loops, spool, logs, figures of the kernel */
 
 enum lane_orders { ORDER_NONE, ORDER_RELOAD, ORDER_STOP, ORDER_STOP_NOW, ORDER_REPORT, ORDER_END };
 
@@ -85,6 +86,7 @@ struct server {
     struct spool *spool;
     struct spool_writer *writer;
     struct queue *queue;
+    struct pressure *pressure;
     struct control *control;
     struct gate gate; /* shared.gate */
     struct receive_shared shared;
@@ -276,15 +278,19 @@ static int lane_open(struct server *s, struct lane *l, struct addr *bound, struc
     return r;
 }
 
-static int lane_start(struct server *s, struct lane *l)
+static int lane_add_worker(struct server *s, struct lane *l)
 {
     struct worker_seams seams = {
         .loop = l->loop, .spool = s->spool, .queue = s->box, .seed = rand_u64(&s->rand)};
-    char name[16];
-    int r = worker_new(&l->worker, &seams, s->config, s->tls.client);
 
-    if (r < 0)
-        return r;
+    return worker_new(&l->worker, &seams, s->config, s->tls.client);
+}
+
+static int lane_start(struct server *s, struct lane *l)
+{
+    char name[16];
+    int r;
+
     (void)snprintf(name, sizeof(name), "loop-%u", l->number);
     r = thread_start(&l->thread, name, lane_run, l);
     s->lanes_started += r == 0;
@@ -381,6 +387,7 @@ static void on_queue_changed(void *ctx)
         event(EVENT_CONFIG_REFUSED, EVENT_NO_ID, EV_SLICE("why", buf_slice(&why)));
     buf_done(&why);
     spool_writer_set_config(s->writer, &wc);
+    pressure_set_config(s->pressure, s->next_config);
     s->reload_answers = s->lane_count;
     for (uint32_t i = 0; i < s->lane_count; i++)
         lane_order(&s->lanes[i], ORDER_RELOAD);
@@ -449,7 +456,7 @@ static bool all_quiet(const struct server *s)
     for (uint32_t i = 0; i < s->lane_count; i++)
         if (s->lanes[i].is_out || !s->lanes[i].was_told_to_stop || s->lanes[i].busy > 0)
             return false;
-    return queue_is_idle(s->queue);
+    return queue_is_idle(s->queue) && pressure_is_idle(s->pressure);
 }
 
 /* A lane that was busy with a reload when the end began hears of it late, but first. */
@@ -494,6 +501,7 @@ static void begin_stop(struct server *s, const char *why)
     atomic_store(&s->shared.stopping, true);
     s->stop_began_ms = clock_mono_ms();
     queue_stop(s->queue);
+    pressure_stop(s->pressure);
     order_all(s, ORDER_STOP);
     loop_timer_start(&s->stop_timer, STOP_STEP_MS);
 }
@@ -512,6 +520,20 @@ static void on_signal(void *ctx, int signum)
 
 /* ---- status ---- */
 
+/* Nothing is said of what is as it should be. */
+static void print_pressure(const struct server *s)
+{
+    enum pressure_level level = gate_level(&s->gate);
+    uint8_t resource;
+    enum gate_verdict verdict = pressure_ready(s->pressure, MAIL_EXTERNAL, &resource);
+
+    if (level != PRESSURE_NORMAL)
+        printf("  |  pressure %s", governor_level_name(level));
+    if (verdict != GATE_OPEN)
+        printf("  |  external mail %s (%s)", verdict == GATE_DELAY ? "delayed" : "refused",
+               gate_token(resource));
+}
+
 static void on_status(struct loop_timer *t)
 {
     struct server *s = CONTAINER_OF(t, struct server, status_timer);
@@ -524,6 +546,7 @@ static void on_status(struct loop_timer *t)
            "messages/s",
            accepted, totals.entries, delivered, counter_get(COUNTER_MESSAGES_DEFERRED),
            accepted - s->status_accepted, delivered - s->status_delivered);
+    print_pressure(s);
     (void)fflush(stdout);
     s->status_accepted = accepted;
     s->status_delivered = delivered;
@@ -667,10 +690,42 @@ static int open_queue(struct server *s)
     return 0;
 }
 
+static uint64_t mono_ms(void *ctx)
+{
+    (void)ctx;
+    return clock_mono_ms();
+}
+
+static int open_pressure(struct server *s)
+{
+    struct pressure_lane *lanes = calloc(s->lane_count, sizeof(*lanes));
+    struct pressure_seams seams = {.loop = s->loop,
+                                   .answers = s->box,
+                                   .queue = s->queue,
+                                   .spool = s->spool,
+                                   .writer = s->writer,
+                                   .gate = &s->gate,
+                                   .shared = &s->shared,
+                                   .lanes = lanes,
+                                   .lane_count = s->lane_count,
+                                   .mono_ms = mono_ms};
+    int r;
+
+    if (!lanes)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < s->lane_count; i++)
+        lanes[i] = (struct pressure_lane){
+            .box = s->lanes[i].box, .receiver = s->lanes[i].receiver, .worker = s->lanes[i].worker};
+    r = pressure_new(&s->pressure, &seams, s->config);
+    free(lanes);
+    return r;
+}
+
 static int open_control(struct server *s, struct buf *why)
 {
     struct control_seams seams = {.ctx = s,
                                   .queue = s->queue,
+                                  .pressure = s->pressure,
                                   .wall_ms = wall_ms,
                                   .reload = reload,
                                   .add_status = add_status};
@@ -739,6 +794,10 @@ static int start_all(struct server *s, struct buf *why)
         r = server_set_log_files(s->config, why);
     if (r == 0)
         r = open_queue(s);
+    for (uint32_t i = 0; r == 0 && i < s->lane_count; i++)
+        r = lane_add_worker(s, &s->lanes[i]);
+    if (r == 0)
+        r = open_pressure(s);
     if (r == 0)
         r = open_control(s, why);
     for (uint32_t i = 0; r == 0 && i < s->lane_count; i++)
@@ -841,6 +900,7 @@ void server_free(struct server **sp)
     spool_writer_stop(&s->writer);
     for (uint32_t i = 0; s->lanes && i < s->lane_count; i++)
         lane_close(&s->lanes[i]);
+    pressure_free(&s->pressure);
     queue_free(&s->queue);
     mailbox_free(&s->box);
     loop_free(&s->loop);

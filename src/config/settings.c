@@ -421,7 +421,8 @@ static const struct setting main_list[] = {
     PRESSURE_PERCENT("spool_inodes", CONFIG_PRESSURE_SPOOL_INODES, "96%", "99%", "97%", "94%", "0",
                      "the inodes of that file system in use"),
     PRESSURE_PERCENT("log_disk", CONFIG_PRESSURE_LOG_DISK, "90%", "99%", "94%", "88%", "0",
-                     "the file system of log.files.directory in use"),
+                     "the file system of log.files.directory in use (advisory: mail goes on "
+                     "without logs)"),
     PRESSURE_SIZE("uncommitted", CONFIG_PRESSURE_UNCOMMITTED, "64MiB", "256MiB", "96MiB", "32MiB",
                   "10", "bytes of mail taken and not yet durable"),
     PRESSURE_PERCENT("memory", CONFIG_PRESSURE_MEMORY, "72%", "75%", "73%", "71%", "30",
@@ -437,13 +438,13 @@ static const struct setting main_list[] = {
     PRESSURE_PERCENT(
         "cpu_stall",
         CONFIG_PRESSURE_CPU_STALL, "80%", "95%", "85%", "60%", "30",
-        "the share of the last 10 s in which some task waited for a CPU (PSI cpu, some)"),
+        "the share of the last 10 s in which some task waited for a CPU (PSI cpu, some; advisory)"),
     PRESSURE_PERCENT(
         "memory_stall", CONFIG_PRESSURE_MEMORY_STALL, "40%", "80%", "50%", "20%", "15",
         "the share of the last 10 s in which all tasks waited for memory (PSI memory, full)"),
     PRESSURE_PERCENT(
         "io_stall", CONFIG_PRESSURE_IO_STALL, "80%", "97%", "85%", "60%", "30",
-        "the share of the last 10 s in which all tasks waited for a disk (PSI io, full)"),
+        "the share of the last 10 s in which all tasks waited for a disk (PSI io, full; advisory)"),
 
     {"log.format", VALUE_ENUM, AT(log.format), .def = "logfmt", .words = format_words,
      .reload = true, .what = "How a line is written."},

@@ -895,7 +895,7 @@ static bool needs_report(const struct settlement *s)
         return true;
     return details_any(s->details, RECIPIENT_PENDING) &&
            (schedule_is_expired(schedule, s->ref, s->now_ms) ||
-            schedule_is_delay_due(schedule, s->ref, s->now_ms));
+            queue_is_late(s->queue, s->ref, s->now_ms));
 }
 
 static void settle_result(struct queue *q, struct job_entry *entry)

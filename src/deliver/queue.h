@@ -140,6 +140,8 @@ bool queue_is_full(const struct queue *q);
 /* Grants slots and dispatches jobs as far as limits allow. Returns the wall time in ms at which it
  * should be called next (SCHEDULE_NEVER: when something happens). */
 int64_t queue_run(struct queue *q);
+/* A remedy: no report that mail is late is made while `paused`; it is made up for afterwards. */
+void queue_pause_warnings(struct queue *q, bool paused);
 /* No new jobs from now on (shutdown). */
 void queue_stop(struct queue *q);
 /* Nothing is with workers or the writer: safe to free. */

@@ -52,6 +52,16 @@ static void settle_by_age(struct queue *q, const struct schedule_entry *e)
         settlement_free(s);
 }
 
+bool queue_is_late(const struct queue *q, entry_ref ref, int64_t now_ms)
+{
+    return !q->age.warnings_paused && schedule_is_delay_due(q->schedule, ref, now_ms);
+}
+
+void queue_pause_warnings(struct queue *q, bool paused)
+{
+    q->age.warnings_paused = paused;
+}
+
 static bool is_aged(const struct queue *q, const struct schedule_entry *e, int64_t now_ms)
 {
     if (e->state != ENTRY_WAITING || e->due_ms <= now_ms)
@@ -59,15 +69,17 @@ static bool is_aged(const struct queue *q, const struct schedule_entry *e, int64
     if (schedule_is_expired(q->schedule, e->ref, now_ms))
         return true;
     /* Late for some rounds only: whether it was told is in the spool, too far to look each time. */
-    return schedule_is_delay_due(q->schedule, e->ref, now_ms) &&
+    return queue_is_late(q, e->ref, now_ms) &&
            !schedule_is_delay_due(q->schedule, e->ref, q->age.before_ms[AGE_ROUNDS_KEPT - 1]);
 }
 
 static void begin_round(struct queue *q, int64_t now_ms)
 {
-    for (size_t i = AGE_ROUNDS_KEPT - 1; i > 0; i--)
+    /* What came to be late in a pause still did so after the oldest of them, when it ends. */
+    for (size_t i = AGE_ROUNDS_KEPT - 1; i > 0 && !q->age.warnings_paused; i--)
         q->age.before_ms[i] = q->age.before_ms[i - 1];
-    q->age.before_ms[0] = q->age.began_ms;
+    if (!q->age.warnings_paused)
+        q->age.before_ms[0] = q->age.began_ms;
     q->age.began_ms = now_ms;
     q->age.cursor = 0;
     q->age.is_in_round = true;

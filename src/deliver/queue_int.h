@@ -43,7 +43,7 @@ struct queue {
     struct {                                          /* queue_age.c */
         int64_t began_ms, before_ms[AGE_ROUNDS_KEPT]; /* of the present round, of those before */
         uint32_t cursor;
-        bool is_in_round;
+        bool is_in_round, warnings_paused;
     } age;
 
     bool changing; /* new settings wait for the jobs to come back */
@@ -125,5 +125,7 @@ void report_then_settle(struct settlement *s);
 /* ---- queue_age.c ---- */
 
 void queue_age_init(struct queue *q);
+/* Its sender is to be told now that it is late. */
+bool queue_is_late(const struct queue *q, entry_ref ref, int64_t now_ms);
 /* A step of the look at all entries' ages. Returns when the next one is due, or SCHEDULE_NEVER. */
 int64_t queue_age_step(struct queue *q);

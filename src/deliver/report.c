@@ -355,7 +355,7 @@ static void plan_kind(struct plan *p, enum dsn_kind kind, const struct envelope 
 static void make_plan(struct settlement *s, struct envelope *e)
 {
     const struct schedule *schedule = s->queue->schedule;
-    bool is_late = schedule_is_delay_due(schedule, s->ref, s->now_ms);
+    bool is_late = queue_is_late(s->queue, s->ref, s->now_ms);
     struct plan *p = calloc(1, sizeof(*p));
 
     if (details_any(s->details, RECIPIENT_PENDING) &&

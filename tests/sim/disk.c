@@ -260,7 +260,8 @@ uint64_t disk_used_bytes(void)
 static bool has_room(const struct inode *in, uint64_t size)
 {
     return size <= in->seen.size ||
-           disk_used_bytes() + size - in->seen.size <= disk.faults.capacity_bytes;
+           disk_used_bytes() + disk.faults.filler_bytes + size - in->seen.size <=
+               disk.faults.capacity_bytes;
 }
 
 /* ---- the operations ---- */
@@ -464,7 +465,7 @@ static int op_list(struct fs *fs, int (*fn)(void *ctx, const char *name), void *
 
 static int op_space(struct fs *fs, struct fs_space *ret)
 {
-    uint64_t used = disk_used_bytes();
+    uint64_t used = disk_used_bytes() + disk.faults.filler_bytes;
 
     (void)fs;
     if (fails(0))

@@ -15,8 +15,10 @@
 #include "deliver/worker.h"
 #include "governor/gate.h"
 #include "io/addr.h"
+#include "io/fs.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
+#include "pressure/pressure.h"
 #include "receive/receiver.h"
 #include "sim.h"
 #include "spool/spool.h"
@@ -33,7 +35,8 @@ static const char configuration[] = "server: {hostname: mx.penstock.example, loo
                                     " connections_per_destination_max: 3}\n"
                                     "destinations: [{destination: d5.example,"
                                     " max_queue_time: 2h}]\n" /* DOMAIN_DEAD */
-                                    "log: {target: \"off\"}\n";
+                                    "pressure: {interval: 30s, dwell: 30s}\n"
+                                    "log: {target: \"off\", files: {directory: none}}\n";
 
 struct lane {
     struct loop *loop;
@@ -51,6 +54,7 @@ static struct {
     struct spool *spool;
     struct spool_writer *writer;
     struct queue *queue;
+    struct pressure *pressure;
     struct gate gate;
     struct receive_shared shared;
     struct rand rand;
@@ -224,6 +228,54 @@ static int open_queue(void)
     return r;
 }
 
+/* A machine with nothing but a disk that can be full. */
+static void kernel(void *ctx, const struct config *config, struct governor_sample *ret)
+{
+    struct governor_figure *disk = &ret->figures[GOVERNOR_SPOOL_DISK];
+    struct fs_space space;
+
+    (void)ctx;
+    (void)config;
+    for (size_t i = 0; i < GOVERNOR_RESOURCES; i++)
+        ret->figures[i] = (struct governor_figure){.origin = "", .why = "it is not simulated"};
+    ret->figures[GOVERNOR_MEMORY] = (struct governor_figure){
+        .is_known = true, .used = MIB(100), .limit = GIB(1), .origin = "simulation", .why = ""};
+    if (fs_space(disk_fs(), &space) == 0)
+        *disk = (struct governor_figure){.is_known = true,
+                                         .used = space.total_bytes - space.free_bytes,
+                                         .limit = space.total_bytes,
+                                         .origin = "simulation",
+                                         .why = ""};
+}
+
+static uint64_t mono_ms(void *ctx)
+{
+    (void)ctx;
+    return clock_mono_ms();
+}
+
+static int open_pressure(void)
+{
+    struct pressure_lane lanes[LANES];
+    struct pressure_seams seams = {.loop = server.loop,
+                                   .answers = server.box,
+                                   .queue = server.queue,
+                                   .spool = server.spool,
+                                   .writer = server.writer,
+                                   .gate = &server.gate,
+                                   .shared = &server.shared,
+                                   .lanes = lanes,
+                                   .lane_count = LANES,
+                                   .mono_ms = mono_ms,
+                                   .kernel = kernel};
+
+    for (size_t i = 0; i < LANES; i++)
+        lanes[i] = (struct pressure_lane){.box = server.lanes[i].box,
+                                          .receiver = server.lanes[i].receiver,
+                                          .worker = server.lanes[i].worker};
+    return pressure_new(&server.pressure, &seams, server.config);
+}
+
 static int open_lane(struct lane *l)
 {
     struct worker_seams seams = {
@@ -254,6 +306,8 @@ static bool is_quiet(void)
         if ((server.lanes[i].receiver && receiver_busy(server.lanes[i].receiver) > 0) ||
             (server.lanes[i].worker && worker_busy(server.lanes[i].worker) > 0))
             return false;
+    if (server.pressure && !pressure_is_idle(server.pressure))
+        return false;
     return (!server.queue || queue_is_idle(server.queue)) && sim_mailbox_is_empty(server.box);
 }
 
@@ -263,6 +317,8 @@ static void close_all(void)
     atomic_store(&server.shared.stopping, true);
     if (server.queue)
         queue_stop(server.queue);
+    if (server.pressure)
+        pressure_stop(server.pressure);
     for (size_t i = 0; i < LANES; i++) {
         if (server.lanes[i].receiver)
             receiver_stop(server.lanes[i].receiver);
@@ -288,6 +344,7 @@ static void close_all(void)
         mailbox_free(&server.lanes[i].box);
         loop_free(&server.lanes[i].loop);
     }
+    pressure_free(&server.pressure);
     queue_free(&server.queue);
     loop_timer_stop(&server.due);
     mailbox_free(&server.box);
@@ -330,6 +387,8 @@ int server_start(void)
     disk_set_reads_good(false);
     for (size_t i = 0; r == 0 && i < LANES; i++)
         r = open_lane(&server.lanes[i]);
+    if (r == 0)
+        r = open_pressure();
     sim_trace("the server starts: %s", err_str(r));
     trace_queue();
     if (r < 0) {
@@ -387,6 +446,7 @@ void server_reload(void)
     struct queue_settings settings = queue_settings();
     int r = queue_change_settings(server.queue, &settings, on_changed, NULL);
 
+    pressure_set_config(server.pressure, server.config);
     sim_trace("reload: %s", err_str(r));
 }
 

@@ -167,6 +167,7 @@ void people_set_mood(const struct host_mood *m);
 struct disk_faults { /* chances, one in */
     uint32_t read, write, sync, sync_dir;
     uint64_t capacity_bytes;
+    uint64_t filler_bytes; /* that somebody else has on it */
 };
 void disk_begin(void); /* empty */
 void disk_end(void);   /* every file was closed */

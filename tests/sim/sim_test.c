@@ -35,7 +35,7 @@
 struct weather {
     /* Chances at each step, one in. */
     uint32_t crash, restart, reload, operate, jump, submit, change;
-    bool bad_disk, small_disk, bad_network, bad_hosts;
+    bool bad_disk, small_disk, full_disk, bad_network, bad_hosts;
 };
 
 static struct weather draw_weather(void)
@@ -50,6 +50,7 @@ static struct weather draw_weather(void)
         .change = 500,
         .bad_disk = sim_chance(3),
         .small_disk = sim_chance(5),
+        .full_disk = sim_chance(4),
         .bad_network = !sim_chance(3),
         .bad_hosts = !sim_chance(4),
     };
@@ -79,6 +80,8 @@ static void change_weather(const struct weather *w)
         disk.sync = 5 + (uint32_t)sim_below(100);
         disk.sync_dir = 5 + (uint32_t)sim_below(20);
     }
+    if (w->full_disk && !sim_chance(3))
+        disk.filler_bytes = disk.capacity_bytes - sim_below(disk.capacity_bytes / 2);
     network_set_faults(&net);
     people_set_mood(&mood);
     disk_set_faults(&disk);

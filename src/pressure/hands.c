@@ -1,0 +1,263 @@
+/*
+ * pressure/hands.c - the hands.
+ *
+ * The four that free memory run one after another, so that what each frees can be told from the
+ * others: in the loops BODIES, CACHES and DNS, in a thread of its own TRIM, since malloc_trim() may
+ * take long. COMPACT is the writer's, LOGS the log thread's; they go on beside them.
+ *
+ *     wanted --hands_run()--> running --answers are back--> governor_remedy_done(), event
+ */
+#include <malloc.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "deliver/queue.h"
+#include "deliver/worker.h"
+#include "event/record.h"
+#include "pressure/pressure_int.h"
+
+#define NOT_MEASURABLE UINT64_MAX
+#define LOGS_WAIT 2    /* samples from REMEDY_LOGS to its effect */
+#define LOGS_SHARE 0.5 /* of their bounds that the log files keep */
+#define MEMORY_LAST REMEDY_TRIM
+
+static uint64_t now_us(void)
+{
+    return clock_mono_ns() / 1000;
+}
+
+static void run_memory(struct pressure *p);
+
+static void done(struct pressure *p, enum governor_remedy r, uint64_t freed)
+{
+    struct remedy_run *run = &p->runs[r];
+    uint64_t took_us = now_us() - run->began_us;
+
+    ASSERT(run->is_running);
+    run->is_running = false;
+    governor_remedy_done(p->governor, r, freed, took_us, p->seams.mono_ms(p->seams.ctx));
+    tell_remedy(p, r, freed, took_us);
+}
+
+static void begin(struct pressure *p, enum governor_remedy r)
+{
+    struct remedy_run *run = &p->runs[r];
+
+    run->is_wanted = false;
+    run->is_running = true;
+    run->began_us = now_us();
+}
+
+/* What the process has less than at the beginning. */
+static uint64_t memory_freed(struct pressure *p, enum governor_remedy r)
+{
+    uint64_t now = sampler_memory(p);
+
+    return p->runs[r].before - MIN_OF(p->runs[r].before, now);
+}
+
+/* ---- in the loops ---- */
+
+static void relief_answered(struct parcel *parcel, void *receiver)
+{
+    struct lane_call *call = CONTAINER_OF(parcel, struct lane_call, parcel);
+    struct pressure *p = call->pressure;
+    enum governor_remedy r = call->remedy;
+    uint64_t freed = 0;
+
+    (void)receiver;
+    call->is_out = false;
+    if (--p->reliefs_out > 0)
+        return;
+    for (size_t i = 0; i < p->seams.lane_count; i++)
+        freed += p->reliefs[i].freed;
+    /* What loops gave back to malloc may still be the process's; what the kernel got back counts
+     * where it is more. */
+    done(p, r, MAX_OF(freed, memory_freed(p, r)));
+    run_memory(p);
+}
+
+/* The loop's thread. */
+static void relieve_lane(struct parcel *parcel, void *receiver)
+{
+    struct lane_call *call = CONTAINER_OF(parcel, struct lane_call, parcel);
+    const struct pressure_lane *l = call->lane;
+
+    (void)receiver;
+    call->freed = 0;
+    if (call->remedy == REMEDY_BODIES)
+        call->freed = receiver_relieve(l->receiver);
+    else if (call->remedy == REMEDY_CACHES)
+        call->freed = worker_relieve(l->worker);
+    else
+        worker_flush_dns(l->worker);
+    call->parcel.deliver = relief_answered;
+    mailbox_post(call->pressure->seams.answers, &call->parcel);
+}
+
+static void relieve_lanes(struct pressure *p, enum governor_remedy r)
+{
+    p->runs[r].before = sampler_memory(p);
+    p->reliefs_out = p->seams.lane_count;
+    for (size_t i = 0; i < p->seams.lane_count; i++) {
+        struct lane_call *call = &p->reliefs[i];
+
+        call->is_out = true;
+        call->remedy = r;
+        call->parcel.deliver = relieve_lane;
+        mailbox_post(call->lane->box, &call->parcel);
+    }
+}
+
+/* ---- TRIM ---- */
+
+static void trim_ended(struct parcel *parcel, void *receiver)
+{
+    struct pressure *p = CONTAINER_OF(parcel, struct pressure, trimmed);
+
+    (void)receiver;
+    thread_join(&p->trimmer);
+    done(p, REMEDY_TRIM, memory_freed(p, REMEDY_TRIM));
+    run_memory(p);
+}
+
+static void trim(void *ctx)
+{
+    struct pressure *p = ctx;
+
+    (void)malloc_trim(0); /* what it frees is measured */
+    mailbox_post(p->seams.answers, &p->trimmed);
+}
+
+static void begin_trim(struct pressure *p)
+{
+    p->runs[REMEDY_TRIM].before = sampler_memory(p);
+    p->trimmed.deliver = trim_ended;
+    if (thread_start(&p->trimmer, "trim", trim, p) < 0)
+        done(p, REMEDY_TRIM, 0); /* no thread to be had: at the next chance */
+}
+
+/* ---- one after another ---- */
+
+static void run_memory(struct pressure *p)
+{
+    for (size_t i = 0; i <= MEMORY_LAST; i++)
+        if (p->runs[i].is_running)
+            return;
+    for (size_t i = 0; i <= MEMORY_LAST && !p->stopping; i++) {
+        enum governor_remedy r = (enum governor_remedy)i;
+
+        if (!p->runs[i].is_wanted)
+            continue;
+        begin(p, r);
+        if (r == REMEDY_TRIM)
+            begin_trim(p);
+        else
+            relieve_lanes(p, r);
+        if (p->runs[i].is_running)
+            return;
+    }
+}
+
+/* ---- COMPACT, LOGS, PAUSE ---- */
+
+static void compacted(struct parcel *parcel, void *receiver)
+{
+    struct spool_request *r = CONTAINER_OF(parcel, struct spool_request, parcel);
+    struct pressure *p = CONTAINER_OF(r, struct pressure, relief);
+
+    (void)receiver;
+    done(p, REMEDY_COMPACT, r->freed_bytes); /* 0 after an error */
+}
+
+static void begin_compact(struct pressure *p)
+{
+    p->relief = (struct spool_request){
+        .parcel = {.deliver = compacted}, .op = SPOOL_OP_RELIEVE, .answer_to = p->seams.answers};
+    spool_writer_post(p->seams.writer, &p->relief);
+}
+
+/* Logs on another disk than the one that is full have nothing to give. */
+static bool logs_help(const struct pressure *p, enum governor_resource for_what)
+{
+    return p->config->log.files.directory &&
+           (for_what == GOVERNOR_LOG_DISK || p->sampler.logs_share_disk);
+}
+
+static void begin_logs(struct pressure *p)
+{
+    struct remedy_run *run = &p->runs[REMEDY_LOGS];
+
+    if (!logs_help(p, run->resource)) {
+        done(p, REMEDY_LOGS, 0);
+        return;
+    }
+    run->before = record_freed_bytes();
+    p->logs_wait = LOGS_WAIT;
+    record_relieve(LOGS_SHARE);
+}
+
+static void look_at_logs(struct pressure *p)
+{
+    if (!p->runs[REMEDY_LOGS].is_running || --p->logs_wait > 0)
+        return;
+    done(p, REMEDY_LOGS, record_freed_bytes() - p->runs[REMEDY_LOGS].before);
+}
+
+static void pause_background(struct pressure *p, bool paused)
+{
+    if (p->is_paused == paused)
+        return;
+    p->is_paused = paused;
+    spool_writer_pause_background(p->seams.writer, paused);
+    queue_pause_warnings(p->seams.queue, paused);
+}
+
+/* ---- for pressure.c ---- */
+
+void hands_note(struct pressure *p)
+{
+    for (size_t i = 0; i < p->outcome.remedy_count; i++) {
+        struct remedy_run *run = &p->runs[p->outcome.remedies[i].remedy];
+
+        ASSERT(!run->is_running);
+        run->is_wanted = true;
+        run->resource = p->outcome.remedies[i].resource;
+    }
+}
+
+static bool take_wanted(struct pressure *p, enum governor_remedy r)
+{
+    if (!p->runs[r].is_wanted)
+        return false;
+    begin(p, r);
+    return true;
+}
+
+void hands_run(struct pressure *p)
+{
+    look_at_logs(p);
+    if (p->stopping)
+        return;
+    if (take_wanted(p, REMEDY_COMPACT))
+        begin_compact(p);
+    if (take_wanted(p, REMEDY_LOGS))
+        begin_logs(p);
+    pause_background(p, p->outcome.pause_background);
+    if (take_wanted(p, REMEDY_PAUSE))
+        done(p, REMEDY_PAUSE, NOT_MEASURABLE);
+    run_memory(p);
+}
+
+bool hands_are_idle(const struct pressure *p)
+{
+    for (size_t i = 0; i < GOVERNOR_REMEDIES; i++)
+        if (p->runs[i].is_running && i != REMEDY_LOGS) /* which nobody waits for */
+            return false;
+    return true;
+}
+
+void hands_stop(struct pressure *p)
+{
+    pause_background(p, false);
+}

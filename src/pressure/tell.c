@@ -1,0 +1,204 @@
+/*
+ * pressure/tell.c - what the governor did, as events (R2, R4, R10, R13).
+ *
+ * Transitions carry Exchange's numbers: 15004 up, 15005 down; the start of refusing 15006 for disks
+ * and 15007 for memory. Direction is told in a word and by the event's own name.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "event/event.h"
+#include "pressure/pressure_int.h"
+
+#define ID_INCREASED 15004
+#define ID_DECREASED 15005
+#define ID_REFUSING_DISK 15006
+#define ID_REFUSING_MEMORY 15007
+
+static void add_word(char text[static PRESSURE_TEXT_MAX], const char *word)
+{
+    size_t len = strlen(text);
+
+    (void)snprintf(text + len, PRESSURE_TEXT_MAX - len, "%s%s", len > 0 ? "," : "", word);
+}
+
+/* The classes that get `verdict` now, as "external,internal"; "none". */
+static void classes_with(const struct gate_settings *gate, enum gate_verdict verdict,
+                         char ret[static PRESSURE_TEXT_MAX])
+{
+    ret[0] = '\0';
+    for (size_t i = 0; i < MAIL_CLASSES; i++)
+        if (gate->lines[i].verdict == verdict)
+            add_word(ret, mail_class_name((enum mail_class)i));
+    if (ret[0] == '\0')
+        add_word(ret, "none");
+}
+
+static void remedies_of(const struct governor_outcome *o, char ret[static PRESSURE_TEXT_MAX])
+{
+    ret[0] = '\0';
+    for (size_t i = 0; i < o->remedy_count; i++)
+        add_word(ret, governor_remedy_name(o->remedies[i].remedy));
+    if (ret[0] == '\0')
+        add_word(ret, "none");
+}
+
+/* event() with a type that is known only here. */
+static void tell_transition(const struct pressure *p, const struct governor_transition *t)
+{
+    const struct governor_outcome *o = &p->outcome;
+    bool is_up = t->to > t->from;
+    bool is_server = t->resource == GOVERNOR_RESOURCES;
+    enum event_type type = is_up ? EVENT_PRESSURE_INCREASED : EVENT_PRESSURE_DECREASED;
+    char delayed[PRESSURE_TEXT_MAX], refused[PRESSURE_TEXT_MAX], asked[PRESSURE_TEXT_MAX];
+
+    classes_with(&o->gate, GATE_DELAY, delayed);
+    classes_with(&o->gate, GATE_REFUSE, refused);
+    remedies_of(o, asked);
+    event(type, EVENT_NO_ID, EV_UINT("event_id", is_up ? ID_INCREASED : ID_DECREASED),
+          EV_STR("direction", is_up ? "increased" : "decreased"),
+          EV_STR("of", is_server ? "server" : "resource"),
+          EV_STR("resource", governor_resource_name(t->cause)),
+          EV_STR("from", governor_level_name(t->from)), EV_STR("to", governor_level_name(t->to)),
+          EV_UINT("value", t->value), EV_STR("unit", governor_resource_unit(t->cause)),
+          EV_UINT("threshold", t->threshold), EV_UINT("limit", t->limit),
+          EV_UINT("lasted_ms", t->lasted_ms), EV_BOOL("counts", t->counts),
+          EV_STR("delayed", delayed), EV_STR("refused", refused), EV_STR("remedies", asked));
+}
+
+/* ---- refusing ---- */
+
+static enum event_type refusing_event(enum governor_resource r)
+{
+    switch (r) {
+    case GOVERNOR_SPOOL_DISK:
+    case GOVERNOR_SPOOL_INODES:
+    case GOVERNOR_LOG_DISK:
+        return EVENT_REFUSING_DISK;
+    case GOVERNOR_MEMORY:
+    case GOVERNOR_SYSTEM_MEMORY:
+    case GOVERNOR_MEMORY_STALL:
+        return EVENT_REFUSING_MEMORY;
+    case GOVERNOR_UNCOMMITTED:
+    case GOVERNOR_QUEUE:
+    case GOVERNOR_DESCRIPTORS:
+    case GOVERNOR_CPU_STALL:
+    case GOVERNOR_IO_STALL:
+    case GOVERNOR_RESOURCES:
+    default:
+        return EVENT_REFUSING_MAIL;
+    }
+}
+
+/* How much must go, where, and what of it is not ours. */
+static void tell_refusing_disk(const struct pressure *p, const struct governor_resource_view *v,
+                               const char *refused)
+{
+    uint64_t spool = p->sampler.spool.file_bytes -
+                     MIN_OF(p->sampler.spool.file_bytes, p->sampler.spool.reusable_bytes);
+
+    event(EVENT_REFUSING_DISK, EVENT_NO_ID, EV_UINT("event_id", ID_REFUSING_DISK),
+          EV_STR("resource", governor_resource_name(p->outcome.refusing_for)),
+          EV_STR("on", v->figure.origin), EV_UINT("used", v->figure.used),
+          EV_UINT("limit", v->figure.limit), EV_UINT("to_free", v->to_free),
+          EV_UINT("normal_at", v->effective.medium_to_low), EV_UINT("spool_bytes", spool),
+          EV_UINT("other_bytes", v->figure.used - MIN_OF(v->figure.used, spool)),
+          EV_STR("refused", refused));
+}
+
+static void tell_refusing_other(const struct pressure *p, const struct governor_resource_view *v,
+                                const char *refused)
+{
+    enum governor_resource r = p->outcome.refusing_for;
+
+    if (refusing_event(r) == EVENT_REFUSING_MEMORY)
+        event(EVENT_REFUSING_MEMORY, EVENT_NO_ID, EV_UINT("event_id", ID_REFUSING_MEMORY),
+              EV_STR("resource", governor_resource_name(r)), EV_STR("on", v->figure.origin),
+              EV_UINT("used", v->figure.used), EV_UINT("limit", v->figure.limit),
+              EV_UINT("to_free", v->to_free), EV_UINT("normal_at", v->effective.medium_to_low),
+              EV_STR("refused", refused));
+    else
+        event(EVENT_REFUSING_MAIL, EVENT_NO_ID, EV_STR("resource", governor_resource_name(r)),
+              EV_STR("on", v->figure.origin), EV_UINT("used", v->figure.used),
+              EV_UINT("to_free", v->to_free), EV_UINT("normal_at", v->effective.medium_to_low),
+              EV_STR("unit", governor_resource_unit(r)), EV_STR("refused", refused));
+}
+
+static void tell_refusing(struct pressure *p)
+{
+    const struct governor_resource_view *v;
+    char refused[PRESSURE_TEXT_MAX];
+
+    if (p->outcome.refusing_for >= GOVERNOR_RESOURCES)
+        return;
+    governor_get_view(p->governor, &p->view);
+    v = &p->view.resources[p->outcome.refusing_for];
+    classes_with(&p->outcome.gate, GATE_REFUSE, refused);
+    if (refusing_event(p->outcome.refusing_for) == EVENT_REFUSING_DISK)
+        tell_refusing_disk(p, v, refused);
+    else
+        tell_refusing_other(p, v, refused);
+}
+
+static void tell_reminder(struct pressure *p)
+{
+    const struct governor_view *v = &p->view;
+    const struct governor_resource_view *r;
+
+    governor_get_view(p->governor, &p->view);
+    r = &v->resources[v->cause];
+    event(EVENT_PRESSURE_PERSISTS, EVENT_NO_ID, EV_STR("level", governor_level_name(v->level)),
+          EV_UINT("lasted_ms", v->now_ms - v->since_ms),
+          EV_STR("resource", governor_resource_name(v->cause)), EV_UINT("value", r->figure.used),
+          EV_STR("unit", governor_resource_unit(v->cause)), EV_UINT("to_free", r->to_free));
+}
+
+void tell_outcome(struct pressure *p)
+{
+    const struct governor_outcome *o = &p->outcome;
+
+    for (size_t i = 0; i < o->transition_count; i++)
+        tell_transition(p, &o->transitions[i]);
+    if (o->starts_refusing)
+        tell_refusing(p);
+    if (o->stops_refusing)
+        event(EVENT_REFUSING_ENDS, EVENT_NO_ID,
+              EV_STR("level", governor_level_name(o->gate.level)));
+    if (o->reminder)
+        tell_reminder(p);
+}
+
+/* "38 MiB"; whole units, the largest that leaves two digits. */
+static void format_bytes(uint64_t bytes, char *ret, size_t size)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+
+    while (unit + 1 < ARRAY_SIZE(units) && bytes >= KIB(10)) {
+        bytes >>= 10;
+        unit++;
+    }
+    (void)snprintf(ret, size, "%" PRIu64 " %s", bytes, units[unit]);
+}
+
+void tell_remedy(struct pressure *p, enum governor_remedy r, uint64_t freed, uint64_t took_us)
+{
+    struct remedy_run *run = &p->runs[r];
+    const char *for_what = governor_resource_name(run->resource);
+    bool repeats = freed == 0 && run->freed_nothing;
+    char effect[PRESSURE_TEXT_MAX], bytes[32];
+
+    run->freed_nothing = freed == 0;
+    if (repeats) /* told once; the view counts */
+        return;
+    if (freed == UINT64_MAX) {
+        event(EVENT_REMEDY, EVENT_NO_ID, EV_STR("remedy", governor_remedy_name(r)),
+              EV_STR("for", for_what), EV_STR("effect", governor_remedy_what(r)));
+        return;
+    }
+    format_bytes(freed, bytes, sizeof(bytes));
+    (void)snprintf(effect, sizeof(effect), "freed %s in %" PRIu64 " ms", bytes, took_us / 1000);
+    event(EVENT_REMEDY, EVENT_NO_ID, EV_STR("remedy", governor_remedy_name(r)),
+          EV_STR("for", for_what), EV_UINT("freed_bytes", freed), EV_UINT("us", took_us),
+          EV_STR("effect", effect));
+}
