@@ -11,6 +11,7 @@ static const struct command {
 } commands[] = {
     {"config", cmd_config, "check, show and describe the configuration"},
     {"load", cmd_load, "send test mail, measure and count what is answered"},
+    {"pressure", cmd_pressure, "show why a running server slows or refuses mail, and what to do"},
     {"queue", cmd_queue, "look at the queue of a running server, and act on it"},
     {"sendmail", cmd_sendmail, "submit a message, as programs expect it of sendmail"},
     {"serve", cmd_serve, "run the mail server"},

@@ -15,6 +15,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/format.h"
+#include "cli/json_get.h"
 
 #define PATH_MAX_BYTES KIB(16)
 #define PAGE "1000"
@@ -33,19 +34,6 @@ struct verb {
     int (*run)(const struct verb *v, const struct options *o, struct client *c);
     bool takes_filters, is_action;
 };
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "";
-}
-
-/* 0 for null and for what is missing. */
-static int64_t int_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
 
 static void print_harmless(const char *text)
 {
@@ -95,8 +83,8 @@ static int add_text(struct table *t, const char *text)
 static int add_recipients(struct table *t, const json_t *item)
 {
     const char *first = json_string_value(json_array_get(json_object_get(item, "recipients"), 0));
-    const char *destination = text_of(item, "destination"), *at;
-    int64_t more = int_of(item, "recipient_count") - 1;
+    const char *destination = get_text(item, "destination"), *at;
+    int64_t more = get_int(item, "recipient_count") - 1;
     struct buf cell = BUF_INIT(KIB(8));
     int r;
 
@@ -119,26 +107,26 @@ static int add_row(struct table *t, const json_t *item, int64_t now_ms, bool bri
 {
     char age[FORMAT_TEXT_MAX], size[FORMAT_TEXT_MAX], next[FORMAT_TEXT_MAX], tries[24];
     const char *sender = json_string_value(json_object_get(item, "sender"));
-    const char *state = text_of(item, "state");
+    const char *state = get_text(item, "state");
     bool has_details = sender != NULL;
     int r;
 
-    format_age(now_ms - int_of(item, "arrival_ms"), age);
-    format_bytes((uint64_t)int_of(item, "bytes"), size);
-    format_until(strcmp(state, "deferred") == 0 ? int_of(item, "next_attempt_ms")
+    format_age(now_ms - get_int(item, "arrival_ms"), age);
+    format_bytes((uint64_t)get_int(item, "bytes"), size);
+    format_until(strcmp(state, "deferred") == 0 ? get_int(item, "next_attempt_ms")
                  : strcmp(state, "held") == 0   ? 0
                                                 : now_ms,
                  now_ms, next);
-    (void)snprintf(tries, sizeof(tries), "%" PRId64, int_of(item, "attempts"));
-    r = add_text(t, text_of(item, "id")) | add_text(t, age);
+    (void)snprintf(tries, sizeof(tries), "%" PRId64, get_int(item, "attempts"));
+    r = add_text(t, get_text(item, "id")) | add_text(t, age);
     if (!brief)
         r |= add_text(t, has_details ? size : "?");
     r |= add_text(t, state) | add_text(t, tries) | add_text(t, next);
     if (brief)
-        return r | add_text(t, text_of(item, "destination"));
+        return r | add_text(t, get_text(item, "destination"));
     r |= add_text(t, !has_details ? "?" : *sender ? sender : "<>");
     r |= add_recipients(t, item);
-    return r | add_text(t, text_of(item, "last_text"));
+    return r | add_text(t, get_text(item, "last_text"));
 }
 
 /* The question without cursor and id. */
@@ -175,15 +163,34 @@ struct listing {
     const struct options *o;
     struct client *client;
     struct table table;
+    struct buf pressure; /* a sentence */
     uint64_t printed;
 };
+
+/* A server that refuses has short queues and looks well: so its level is told with them. */
+static void keep_pressure(struct listing *l, const json_t *page)
+{
+    const json_t *pressure = json_object_get(page, "pressure");
+    const json_t *refused = json_object_get(pressure, "refused");
+    char age[FORMAT_TEXT_MAX];
+
+    if (buf_len(&l->pressure) > 0 || !pressure || json_is_null(pressure))
+        return;
+    format_age(get_int(page, "now_ms") - get_int(pressure, "since_ms"), age);
+    (void)buf_addf(&l->pressure,
+                   "Server level %s for %s; MAILs refused: %" PRId64 " in the last minute, %" PRId64
+                   " hour, %" PRId64 " day ('penstock pressure' tells more).",
+                   get_text(pressure, "level"), age, get_int(refused, "minute"),
+                   get_int(refused, "hour"), get_int(refused, "day"));
+}
 
 static int print_page(struct listing *l, const json_t *page)
 {
     const json_t *items = json_object_get(page, "items");
-    int64_t now_ms = int_of(page, "now_ms");
+    int64_t now_ms = get_int(page, "now_ms");
     int r = EXIT_DONE;
 
+    keep_pressure(l, page);
     for (size_t i = 0; i < json_array_size(items) && r == EXIT_DONE; i++) {
         const json_t *item = json_array_get(items, i);
 
@@ -231,7 +238,7 @@ static int list_pages(struct listing *l, const char *id)
 
 static int run_list(const struct verb *v, const struct options *o, struct client *c)
 {
-    struct listing l = {.verb = v, .o = o, .client = c};
+    struct listing l = {.verb = v, .o = o, .client = c, .pressure = BUF_INIT(KIB(4))};
     size_t width = format_terminal_width(stdout);
     int r = EXIT_DONE;
 
@@ -245,6 +252,9 @@ static int run_list(const struct verb *v, const struct options *o, struct client
         r = list_pages(&l, o->ids[i]);
     if (r == EXIT_DONE && !o->json && l.printed == 0)
         puts("Nothing is queued, or nothing that fits the filter.");
+    if (r == EXIT_DONE && !o->json && buf_len(&l.pressure) > 0)
+        puts(buf_cstr(&l.pressure));
+    buf_done(&l.pressure);
     table_done(&l.table);
     return r;
 }
@@ -289,31 +299,31 @@ static int get_destinations(struct client *c, json_t *all)
 static int by_entries(const void *a, const void *b)
 {
     const json_t *const *x = a, *const *y = b;
-    int64_t m = int_of(*x, "entries"), n = int_of(*y, "entries");
+    int64_t m = get_int(*x, "entries"), n = get_int(*y, "entries");
 
     if (m != n)
         return m < n ? 1 : -1;
-    return strcmp(text_of(*x, "destination"), text_of(*y, "destination"));
+    return strcmp(get_text(*x, "destination"), get_text(*y, "destination"));
 }
 
 static int add_count(struct table *t, const json_t *object, const char *key)
 {
     char text[24];
 
-    (void)snprintf(text, sizeof(text), "%" PRId64, int_of(object, key));
+    (void)snprintf(text, sizeof(text), "%" PRId64, get_int(object, key));
     return add_text(t, text);
 }
 
 static int add_destination(struct table *t, const json_t *d, int64_t now_ms)
 {
     char oldest[FORMAT_TEXT_MAX], next[FORMAT_TEXT_MAX];
-    int64_t next_ms = MAX_OF(int_of(d, "next_attempt_ms"), int_of(d, "paused_until_ms"));
+    int64_t next_ms = MAX_OF(get_int(d, "next_attempt_ms"), get_int(d, "paused_until_ms"));
     int r;
 
-    format_age(now_ms - int_of(d, "oldest_arrival_ms"), oldest);
-    format_until(int_of(d, "ready") > 0 && int_of(d, "paused_until_ms") == 0 ? now_ms : next_ms,
+    format_age(now_ms - get_int(d, "oldest_arrival_ms"), oldest);
+    format_until(get_int(d, "ready") > 0 && get_int(d, "paused_until_ms") == 0 ? now_ms : next_ms,
                  now_ms, next);
-    r = add_text(t, text_of(d, "destination")) | add_count(t, d, "entries") |
+    r = add_text(t, get_text(d, "destination")) | add_count(t, d, "entries") |
         add_count(t, d, "deferred") | add_count(t, d, "ready") | add_count(t, d, "active") |
         add_count(t, d, "held") | add_text(t, oldest) | add_text(t, next);
     return r | add_count(t, d, "failures");
@@ -331,7 +341,7 @@ static int print_summary(const json_t *all, uint64_t limit)
         return command_error("queue summary", "out of memory");
     for (size_t i = 0; i < count; i++) {
         sorted[i] = json_array_get(all, i);
-        entries += int_of(sorted[i], "entries");
+        entries += get_int(sorted[i], "entries");
     }
     qsort(sorted, count, sizeof(*sorted), by_entries);
     table_init(&table, summary_columns, ARRAY_SIZE(summary_columns), format_terminal_width(stdout),
@@ -381,23 +391,23 @@ static void print_envelope(const json_t *m)
     const json_t *client = json_object_get(m, "client"), *flags = json_object_get(m, "flags");
     char text[FORMAT_TEXT_MAX];
 
-    printf("Message %s\n  sender      ", text_of(m, "id"));
-    print_harmless(*text_of(m, "sender") ? text_of(m, "sender") : "<>");
-    print_at("\n  arrived     ", int_of(m, "arrival_ms"));
-    format_age(clock_wall_ms() - int_of(m, "arrival_ms"), text);
+    printf("Message %s\n  sender      ", get_text(m, "id"));
+    print_harmless(*get_text(m, "sender") ? get_text(m, "sender") : "<>");
+    print_at("\n  arrived     ", get_int(m, "arrival_ms"));
+    format_age(clock_wall_ms() - get_int(m, "arrival_ms"), text);
     printf(", %s ago", text);
-    if (*text_of(client, "ip")) {
+    if (*get_text(client, "ip")) {
         printf(", from ");
-        print_harmless(text_of(client, "ip"));
+        print_harmless(get_text(client, "ip"));
         printf(" (");
-        print_harmless(text_of(client, "helo"));
+        print_harmless(get_text(client, "helo"));
         printf(")");
     }
-    format_bytes((uint64_t)int_of(m, "bytes"), text);
+    format_bytes((uint64_t)get_int(m, "bytes"), text);
     printf("\n  size        %s", text);
-    if (*text_of(m, "envid")) {
+    if (*get_text(m, "envid")) {
         printf("\n  envid       ");
-        print_harmless(text_of(m, "envid"));
+        print_harmless(get_text(m, "envid"));
     }
     if (json_array_size(flags) > 0)
         printf("\n  flags      ");
@@ -415,10 +425,10 @@ static void print_entries(const json_t *entries)
         char next[FORMAT_TEXT_MAX];
 
         printf("  queued for  ");
-        print_harmless(text_of(e, "destination"));
-        printf(": %s, %" PRId64 " attempts", text_of(e, "state"), int_of(e, "attempts"));
-        if (strcmp(text_of(e, "state"), "deferred") == 0) {
-            format_until(int_of(e, "next_attempt_ms"), now_ms, next);
+        print_harmless(get_text(e, "destination"));
+        printf(": %s, %" PRId64 " attempts", get_text(e, "state"), get_int(e, "attempts"));
+        if (strcmp(get_text(e, "state"), "deferred") == 0) {
+            format_until(get_int(e, "next_attempt_ms"), now_ms, next);
             printf(", next in %s", next);
         }
         printf("\n");
@@ -432,14 +442,14 @@ static void print_recipients(const json_t *recipients)
         const json_t *r = json_array_get(recipients, i);
 
         printf("  ");
-        print_harmless(text_of(r, "address"));
-        printf(": %s, %" PRId64 " attempts", text_of(r, "state"), int_of(r, "attempts"));
-        print_at(", last ", int_of(r, "last_attempt_ms"));
-        print_at(", next ", int_of(r, "next_attempt_ms"));
+        print_harmless(get_text(r, "address"));
+        printf(": %s, %" PRId64 " attempts", get_text(r, "state"), get_int(r, "attempts"));
+        print_at(", last ", get_int(r, "last_attempt_ms"));
+        print_at(", next ", get_int(r, "next_attempt_ms"));
         printf("\n");
-        if (*text_of(r, "last_text")) {
+        if (*get_text(r, "last_text")) {
             printf("      ");
-            print_harmless(text_of(r, "last_text"));
+            print_harmless(get_text(r, "last_text"));
             printf("\n");
         }
     }
@@ -451,12 +461,12 @@ static void print_results(const json_t *results)
         const json_t *result = json_array_get(results, i);
         const json_t *recipients = json_object_get(result, "recipients");
 
-        printf("      %s ", text_of(result, "state"));
+        printf("      %s ", get_text(result, "state"));
         print_harmless(json_string_value(json_array_get(recipients, 0)));
         if (json_array_size(recipients) > 1)
             printf(" and %zu more", json_array_size(recipients) - 1);
         printf(": ");
-        print_harmless(text_of(result, "text"));
+        print_harmless(get_text(result, "text"));
         printf("\n");
     }
 }
@@ -470,8 +480,8 @@ static void print_history(const json_t *m)
     for (size_t i = 0; i < json_array_size(history); i++) {
         const json_t *mark = json_array_get(history, i);
 
-        print_at("  ", int_of(mark, "at_ms"));
-        printf("  %s\n", text_of(mark, "event"));
+        print_at("  ", get_int(mark, "at_ms"));
+        printf("  %s\n", get_text(mark, "event"));
         print_results(json_object_get(mark, "results"));
     }
     if (json_is_true(json_object_get(m, "history_is_cut")))
@@ -568,9 +578,9 @@ static int act_pages(const struct verb *v, const struct options *o, struct clien
         r = client_post(c, "/v1/queue/actions", body, &page);
         if (r != EXIT_DONE)
             break;
-        sums->matched += int_of(page, "matched");
-        sums->done += int_of(page, "done");
-        sums->busy += int_of(page, "busy");
+        sums->matched += get_int(page, "matched");
+        sums->done += get_int(page, "done");
+        sums->busy += get_int(page, "busy");
         cursor = json_object_get(page, "cursor");
         more = json_is_string(cursor) && json_object_set(body, "cursor", cursor) == 0;
         json_decref(page);

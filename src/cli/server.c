@@ -572,6 +572,13 @@ static void add_status(void *ctx, struct json_out *j)
     json_out_bool(j, "stopping", s->stopping);
 }
 
+static bool is_stopping(void *ctx)
+{
+    struct server *s = ctx;
+
+    return s->stopping;
+}
+
 /* ---- start ---- */
 
 /* Makes the folders that lead to `path`, and `path` itself where `whole`. */
@@ -728,7 +735,8 @@ static int open_control(struct server *s, struct buf *why)
                                   .pressure = s->pressure,
                                   .wall_ms = wall_ms,
                                   .reload = reload,
-                                  .add_status = add_status};
+                                  .add_status = add_status,
+                                  .is_stopping = is_stopping};
     int r = make_folders(s->config->server.control_socket, false, why);
 
     if (r == 0)

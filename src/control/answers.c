@@ -9,6 +9,7 @@
 
 #include "base/id.h"
 #include "control/json_out.h"
+#include "control/pressure_int.h"
 #include "deliver/queue.h"
 #include "event/event.h"
 #include "message/envelope.h"
@@ -107,6 +108,7 @@ void answer_status(const struct control_seams *seams, int64_t started_ms, struct
     json_out_int(&j, "started_ms", started_ms);
     if (seams->add_status)
         seams->add_status(seams->ctx, &j);
+    add_pressure_member(&j, seams);
     add_totals(&j, seams->queue);
     add_spool(&j, "spool", seams->queue);
     json_out_object(&j, "counters");
@@ -193,7 +195,8 @@ static bool list_item(void *ctx, const struct queue_item *item)
     return true;
 }
 
-void answer_list(struct queue *q, const struct control_ask *ask, int64_t now_ms, struct buf *to)
+void answer_list(const struct control_seams *seams, const struct control_ask *ask, int64_t now_ms,
+                 struct buf *to)
 {
     struct queue_filter filter = control_ask_filter(ask, now_ms);
     uint32_t at = ask->at;
@@ -203,8 +206,9 @@ void answer_list(struct queue *q, const struct control_ask *ask, int64_t now_ms,
     json_out_init(&j, to);
     json_out_object(&j, NULL);
     json_out_int(&j, "now_ms", now_ms);
+    add_pressure_member(&j, seams);
     json_out_array(&j, "items");
-    more = queue_list(q, &filter, ask->details, ask->limit, &at, list_item, &j);
+    more = queue_list(seams->queue, &filter, ask->details, ask->limit, &at, list_item, &j);
     json_out_array_end(&j);
     add_cursor(&j, ask, more, at);
     json_out_object_end(&j);

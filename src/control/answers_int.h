@@ -18,8 +18,9 @@
 
 void answer_status(const struct control_seams *seams, int64_t started_ms, struct buf *to);
 void answer_spool(struct queue *q, struct buf *to);
-/* One page of entries. */
-void answer_list(struct queue *q, const struct control_ask *ask, int64_t now_ms, struct buf *to);
+/* One page of entries, and the server's level. */
+void answer_list(const struct control_seams *seams, const struct control_ask *ask, int64_t now_ms,
+                 struct buf *to);
 /* One page of destinations. */
 void answer_summary(struct queue *q, const struct control_ask *ask, struct buf *to);
 /* One message, whole. 0, or queue_read_message()'s error and nothing was added. */

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/base.h"
@@ -35,6 +36,8 @@ struct control_seams {
     /* Adds members to the object that GET /v1/status answers with: "version", "listeners", ... May
      * be NULL. */
     void (*add_status)(void *ctx, struct json_out *j);
+    /* The server takes no more mail, since it is stopping. May be NULL. */
+    bool (*is_stopping)(void *ctx);
 };
 
 /*

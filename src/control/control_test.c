@@ -25,6 +25,7 @@
 #include "control/control.h"
 #include "control/filter_int.h"
 #include "control/json_out.h"
+#include "control/pressure_kit.h"
 #include "deliver/queue.h"
 #include "io/loop.h"
 
@@ -257,11 +258,23 @@ static void add_status(void *ctx, struct json_out *j)
     json_out_str(j, "version", "test");
 }
 
+static bool stops;
+
+static bool is_stopping(void *ctx)
+{
+    (void)ctx;
+    return stops;
+}
+
+static struct pressure governed;
+
 static const struct control_seams seams = {.queue = &queue,
+                                           .pressure = &governed,
                                            .wall_ms = wall_ms,
                                            .reload = reload,
                                            .queue_changed = queue_changed,
-                                           .add_status = add_status};
+                                           .add_status = add_status,
+                                           .is_stopping = is_stopping};
 
 /* ---- a client in the same thread ---- */
 
@@ -516,6 +529,152 @@ static void a_reload_tells_what_is_wrong(void **state)
     assert_int_equal(reloads, 2);
 }
 
+/* The element of `list` whose `key` is `value`. */
+static const json_t *find(const json_t *list, const char *key, const char *value)
+{
+    const json_t *e;
+    size_t i;
+
+    json_array_foreach(list, i, e) if (strcmp(text_of(e, key), value) == 0) return e;
+    fail_msg("no %s %s", key, value);
+    return NULL;
+}
+
+static void pressure_is_told_whole(void **state)
+{
+    json_t *view = ask_json("GET", "/v1/pressure", "", 200);
+    const json_t *resources = json_object_get(view, "resources");
+    const json_t *disk = find(resources, "name", "spool_disk");
+    const json_t *stall = find(resources, "name", "cpu_stall");
+    const json_t *classes = json_object_get(json_object_get(view, "admission"), "classes");
+    const json_t *day = json_object_get(json_object_get(view, "sums"), "day");
+    const json_t *bodies = json_array_get(json_object_get(view, "remedies"), 0);
+    const json_t *change = json_array_get(json_object_get(view, "history"), 1);
+
+    (void)state;
+    assert_string_equal(text_of(view, "level"), "medium");
+    assert_int_equal(int_of(view, "since_ms"), KIT_NOW_MS - 1000 - 200000);
+    assert_int_equal(json_array_size(resources), GOVERNOR_RESOURCES);
+    assert_string_equal(text_of(disk, "level"), "medium");
+    assert_string_equal(text_of(disk, "exchange_name"), "DatabaseUsedSpace");
+    assert_int_equal(int_of(disk, "percent"), 90);
+    assert_int_equal(int_of(disk, "to_free"), GIB(6) / 10);
+    assert_int_equal(int_of(disk, "high_in_s"), 410);
+    assert_true(json_is_null(json_object_get(disk, "medium_in_s")));
+    assert_true(json_number_value(json_object_get(disk, "trend_per_s")) > 1e6);
+    assert_true(json_is_false(json_object_get(stall, "known")));
+    assert_non_null(strstr(text_of(stall, "why"), "/proc/pressure/cpu"));
+    assert_string_equal(text_of(find(classes, "class", "external"), "verdict"), "refuse");
+    assert_string_equal(text_of(find(classes, "class", "external"), "token"), "spool-disk");
+    assert_int_equal(int_of(find(classes, "class", "internal"), "delay_ms"), 4000);
+    assert_string_equal(text_of(find(classes, "class", "report"), "verdict"), "open");
+    assert_int_equal(int_of(find(json_object_get(day, "classes"), "class", "external"), "refused"),
+                     3000);
+    assert_int_equal(int_of(json_array_get(json_object_get(day, "clients"), 0), "refused"), 2700);
+    assert_int_equal(int_of(bodies, "last_freed"), MIB(38));
+    assert_string_equal(text_of(change, "direction"), "up");
+    assert_int_equal(int_of(change, "threshold"), GIB(88) / 10);
+    assert_int_equal(
+        int_of(json_object_get(json_object_get(view, "at_level_ms"), "hour"), "medium"), 200000);
+    json_decref(view);
+}
+
+/* The settings that are told have an origin; paths are whole. */
+static void pressure_tells_what_was_set(void **state)
+{
+    json_t *view = ask_json("GET", "/v1/pressure", "", 200);
+    const json_t *settings = json_object_get(view, "configuration");
+
+    (void)state;
+    assert_int_equal(json_array_size(settings), 2);
+    assert_string_equal(text_of(find(settings, "name", "pressure.interval"), "origin"), "p.yaml:1");
+    assert_string_equal(text_of(find(settings, "name", "spool.directory"), "value"), "./s");
+    assert_int_equal(text_of(json_object_get(view, "spool"), "directory")[0], '/');
+    json_decref(view);
+}
+
+static void a_listing_has_the_servers_level(void **state)
+{
+    static const char *const urls[] = {"/v1/queue?limit=1", "/v1/status"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(urls); i++) {
+        json_t *page = ask_json("GET", urls[i], "", 200);
+        const json_t *pressure = json_object_get(page, "pressure");
+
+        assert_string_equal(text_of(pressure, "level"), "medium");
+        assert_int_equal(int_of(json_object_get(pressure, "refused"), "minute"), 11);
+        assert_int_equal(int_of(json_object_get(pressure, "refused"), "hour"), 220);
+        assert_int_equal(int_of(json_object_get(pressure, "refused"), "day"), 3300);
+        assert_int_equal(int_of(json_object_get(pressure, "delayed"), "minute"), 2);
+        json_decref(page);
+    }
+}
+
+static void health_turns_with_the_gate(void **state)
+{
+    static const struct {
+        const char *url, *class, *verdict;
+        int status;
+    } cases[] = {
+        {"/health/ready", "external", "refuse", 503},
+        {"/health/ready?class=external", "external", "refuse", 503},
+        {"/health/ready?class=internal", "internal", "delay", 200},
+        {"/health/ready?class=authenticated", "authenticated", "open", 200},
+        {"/health/ready?class=second_copy", "second_copy", "open", 200},
+    };
+    json_t *answer = ask_json("GET", "/health/live", "", 200);
+
+    (void)state;
+    json_decref(answer);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        bool refuses = cases[i].status == 503;
+
+        answer = ask_json("GET", cases[i].url, "", cases[i].status);
+        assert_string_equal(text_of(answer, "class"), cases[i].class);
+        assert_string_equal(text_of(answer, "verdict"), cases[i].verdict);
+        assert_string_equal(text_of(json_object_get(answer, "pressure"), "level"), "medium");
+        assert_int_equal(json_is_true(json_object_get(answer, "ready")), !refuses);
+        if (refuses)
+            assert_string_equal(text_of(answer, "resource"), "spool_disk");
+        json_decref(answer);
+    }
+    stops = true;
+    answer = ask_json("GET", "/health/ready?class=authenticated", "", 503);
+    assert_true(json_is_true(json_object_get(answer, "stopping")));
+    stops = false;
+    json_decref(answer);
+}
+
+/* Without a governor nothing is refused by it. */
+static void a_server_without_governor_is_ready(void **state)
+{
+    struct control_seams bare = seams;
+    struct buf why = BUF_INIT(1000);
+    struct control *governed_one = control;
+    char old_path[sizeof(path)];
+    json_t *answer;
+
+    (void)state;
+    memcpy(old_path, path, sizeof(path));
+    (void)snprintf(path, sizeof(path), "%s/bare.sock", folder);
+    bare.pressure = NULL;
+    bare.is_stopping = NULL;
+    assert_int_equal(control_open(&control, loop, &bare, path, &why), 0);
+    answer = ask_json("GET", "/health/ready", "", 200);
+    assert_string_equal(text_of(answer, "verdict"), "open");
+    json_decref(answer);
+    answer = ask_json("GET", "/v1/pressure", "", 503);
+    json_decref(answer);
+    answer = ask_json("GET", "/v1/queue?limit=1", "", 200);
+    assert_true(json_is_null(json_object_get(answer, "pressure")));
+    json_decref(answer);
+    control_close(&control);
+    control = governed_one;
+    memcpy(path, old_path, sizeof(path));
+    buf_done(&why);
+}
+
 static void wrong_requests_get_a_sentence(void **state)
 {
     static const struct {
@@ -534,6 +693,10 @@ static void wrong_requests_get_a_sentence(void **state)
         {"POST", "/v1/queue", "", 405},
         {"DELETE", "/v1/queue/2d", "", 405},
         {"GET", "/v1/config/reload", "", 405},
+        {"POST", "/health/ready", "", 405},
+        {"GET", "/health/ready?class=report", "", 400},
+        {"GET", "/health/ready?class=", "", 400},
+        {"GET", "/health", "", 404},
         {"POST", "/v1/queue/actions", "", 400},
         {"POST", "/v1/queue/actions", "{\"action\":\"remove\"}", 400},
         {"POST", "/v1/queue/actions", "{\"action\":\"remove\",\"filter\":{}}", 400},
@@ -661,6 +824,7 @@ static int open_it(void **state)
     (void)snprintf(path, sizeof(path), "%s/control.sock", folder);
     assert_int_equal(loop_new(&loop), 0);
     assert_int_equal(control_open(&control, loop, &seams, path, &why), 0);
+    kit_init(&governed, "pressure.interval: 1s\nspool.directory: ./s\nlog.level: debug\n");
     buf_done(&why);
     return 0;
 }
@@ -672,6 +836,7 @@ static int close_it(void **state)
     assert_int_equal(access(path, F_OK), -1);
     loop_free(&loop);
     assert_int_equal(rmdir(folder), 0);
+    kit_done(&governed);
     return 0;
 }
 
@@ -686,6 +851,11 @@ int main(void)
         cmocka_unit_test(bodies_are_streamed),
         cmocka_unit_test(actions_come_in_pages),
         cmocka_unit_test(a_reload_tells_what_is_wrong),
+        cmocka_unit_test(pressure_is_told_whole),
+        cmocka_unit_test(pressure_tells_what_was_set),
+        cmocka_unit_test(a_listing_has_the_servers_level),
+        cmocka_unit_test(health_turns_with_the_gate),
+        cmocka_unit_test(a_server_without_governor_is_ready),
         cmocka_unit_test(wrong_requests_get_a_sentence),
         cmocka_unit_test(a_long_body_is_refused),
         cmocka_unit_test(strangers_are_refused),

@@ -2,6 +2,7 @@
 #include "control/json_out.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/utf8.h"
 
@@ -123,6 +124,16 @@ void json_out_uint(struct json_out *j, const char *key, uint64_t n)
 {
     begin_value(j, key);
     (void)buf_addf(j->to, "%" PRIu64, n);
+}
+
+void json_out_real(struct json_out *j, const char *key, double n)
+{
+    if (!isfinite(n)) {
+        json_out_null(j, key);
+        return;
+    }
+    begin_value(j, key);
+    (void)buf_addf(j->to, "%.6g", n);
 }
 
 void json_out_bool(struct json_out *j, const char *key, bool value)

@@ -17,6 +17,7 @@
 #include "base/slice.h"
 #include "control/answers_int.h"
 #include "control/control_int.h"
+#include "control/pressure_int.h"
 #include "event/event.h"
 #include "spool/spool.h"
 
@@ -36,6 +37,7 @@ struct asked {
     struct buf *out;               /* gets the JSON */
     struct buf *why;               /* on failure gets the sentence */
     struct MHD_Response *response; /* set by a route that does not answer with JSON */
+    bool is_answered;              /* `out` is the answer, whatever the status */
 };
 
 void control_routes_init(struct control_routes *r, const struct control_seams *seams)
@@ -98,7 +100,7 @@ static unsigned get_queue(struct asked *a)
 
     if (status)
         return status;
-    answer_list(seams->queue, &ask, seams->wall_ms(seams->ctx), a->out);
+    answer_list(seams, &ask, seams->wall_ms(seams->ctx), a->out);
     return MHD_HTTP_OK;
 }
 
@@ -171,6 +173,35 @@ static unsigned get_body(struct asked *a)
     return MHD_HTTP_OK;
 }
 
+static unsigned get_pressure(struct asked *a)
+{
+    if (!a->routes->seams.pressure)
+        return fail(a, MHD_HTTP_SERVICE_UNAVAILABLE, "This server has no governor.");
+    answer_pressure(&a->routes->seams, a->routes->started_ms, a->out);
+    return MHD_HTTP_OK;
+}
+
+/* Who gets an answer knows that the queue's thread runs. */
+static unsigned get_live(struct asked *a)
+{
+    (void)buf_add_str(a->out, "{\"live\":true}");
+    return MHD_HTTP_OK;
+}
+
+static unsigned get_ready(struct asked *a)
+{
+    const char *name = MHD_lookup_connection_value(a->connection, MHD_GET_ARGUMENT_KIND, "class");
+    enum mail_class c = MAIL_EXTERNAL;
+
+    if (name && !read_mail_class(slice_str(name), &c))
+        return fail(a, MHD_HTTP_BAD_REQUEST,
+                    "class: allowed are external, internal, authenticated and second_copy.");
+    if (answer_ready(&a->routes->seams, c, a->out))
+        return MHD_HTTP_OK;
+    a->is_answered = true;
+    return MHD_HTTP_SERVICE_UNAVAILABLE;
+}
+
 static unsigned post_actions(struct asked *a)
 {
     struct control_seams *seams = &a->routes->seams;
@@ -221,6 +252,9 @@ static const struct route {
     {"GET", "/v1/queue/{id}", get_message},
     {"GET", "/v1/queue/{id}/body", get_body},
     {"POST", "/v1/config/reload", post_reload},
+    {"GET", "/v1/pressure", get_pressure},
+    {"GET", "/health/live", get_live},
+    {"GET", "/health/ready", get_ready},
 };
 
 /* ---- finding the route ---- */
@@ -315,8 +349,10 @@ static unsigned answer(struct asked *a, const char *method, const char *url, uid
     if (!route)
         return status;
     status = route->answer(a);
-    if (buf_failed(a->out))
+    if (buf_failed(a->out)) {
+        a->is_answered = false;
         return fail(a, MHD_HTTP_SERVICE_UNAVAILABLE, "The answer is too large for the server.");
+    }
     return status;
 }
 
@@ -350,7 +386,7 @@ static enum MHD_Result answer_request(struct control_routes *routes_of,
         MHD_destroy_response(a.response);
         free_answer(out);
     } else {
-        if (status != MHD_HTTP_OK) {
+        if (status != MHD_HTTP_OK && !a.is_answered) {
             buf_clear(out);
             answer_error(buf_slice(&why), out);
         }

@@ -1,0 +1,273 @@
+/*
+ * cli/pressure.c - `penstock pressure`: why is mail slowed or refused, and what to do?
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/format.h"
+#include "cli/json_get.h"
+#include "cli/pressure_int.h"
+
+#define WATCH_S_DEFAULT 2
+#define WATCH_S_MAX 86400
+
+struct options {
+    const char *socket, *config;
+    bool json, xml, watch;
+    uint64_t watch_s;
+};
+
+static int print_help(void)
+{
+    puts("Usage: penstock pressure [OPTIONS]\n"
+         "\n"
+         "Shows how a running server does: the level, each resource with its thresholds and how\n"
+         "much must be freed, whose mail is slowed and refused, what was done about it, and what\n"
+         "to do. docs/pressure.md explains it.\n"
+         "\n"
+         "      --watch[=SECONDS]  again every 2 (or so many) seconds, until q or Ctrl-C\n"
+         "      --json             the same for programs\n"
+         "      --exchange-xml     in the shape of Exchange's Get-ExchangeDiagnosticInfo\n"
+         "      --socket PATH      the server's control socket\n"
+         "  -c, --config FILE      the server's configuration, which names the socket\n"
+         "  -h, --help             this text");
+    return EXIT_DONE;
+}
+
+static int get_view(struct client *c, json_t **ret)
+{
+    int r = client_get(c, "/v1/pressure", ret);
+
+    if (r == EXIT_DONE)
+        pressure_add_machine(*ret);
+    return r;
+}
+
+static struct pressure_style style_of_stdout(void)
+{
+    const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
+    struct pressure_style style = {.width = format_terminal_width(stdout)};
+
+    style.is_colour =
+        style.width > 0 && !(no_colour && *no_colour) && term && strcmp(term, "dumb") != 0;
+    return style;
+}
+
+static void print_as(const struct options *o, const json_t *view, FILE *to)
+{
+    struct pressure_style style = style_of_stdout();
+
+    if (o->json) {
+        (void)json_dumpf(view, to, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+        fputc('\n', to);
+    } else if (o->xml) {
+        pressure_print_xml(view, to);
+    } else {
+        pressure_print(view, &style, to);
+    }
+}
+
+static int run_once(const struct options *o, struct client *c)
+{
+    json_t *view = NULL;
+    int r = get_view(c, &view);
+
+    if (r == EXIT_DONE)
+        print_as(o, view, stdout);
+    json_decref(view);
+    return r;
+}
+
+/* ---- watching ---- */
+
+static volatile sig_atomic_t is_ended;
+
+static void on_signal(int number)
+{
+    (void)number;
+    is_ended = 1;
+}
+
+struct terminal {
+    struct termios before;
+    bool is_changed;
+};
+
+/* Keys come one by one and are not shown, so that q needs no return. */
+static void terminal_begin(struct terminal *t)
+{
+    struct termios keys;
+
+    t->is_changed = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &t->before) == 0;
+    if (!t->is_changed)
+        return;
+    keys = t->before;
+    keys.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    t->is_changed = tcsetattr(STDIN_FILENO, TCSANOW, &keys) == 0;
+}
+
+static void terminal_end(struct terminal *t)
+{
+    if (t->is_changed)
+        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &t->before);
+}
+
+static size_t terminal_height(void)
+{
+    struct winsize size = {0};
+
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 ? 0 : size.ws_row;
+}
+
+/* Writes over what is on the screen, without a moment in which it is empty. */
+static void redraw(const char *text)
+{
+    size_t rows = terminal_height();
+
+    fputs("\033[H", stdout);
+    for (size_t row = 1; *text && (rows == 0 || row < rows); row++) {
+        size_t len = strcspn(text, "\n");
+
+        printf("%.*s\033[K\n", (int)len, text);
+        text += len + (text[len] == '\n');
+    }
+    fputs("\033[J", stdout);
+}
+
+static void show(const struct options *o, const json_t *view)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to;
+
+    if (!isatty(STDOUT_FILENO)) {
+        print_as(o, view, stdout);
+        puts("");
+        return;
+    }
+    to = open_memstream(&text, &len);
+    if (!to)
+        return;
+    print_as(o, view, to);
+    if (fclose(to) == 0)
+        redraw(text);
+    free(text);
+}
+
+/* True: time is over, or a key asks to end. */
+static void wait_for_key(uint64_t ms, bool has_keys)
+{
+    struct pollfd p = {.fd = has_keys ? STDIN_FILENO : -1, .events = POLLIN};
+    char key;
+
+    if (poll(&p, 1, (int)ms) <= 0)
+        return;
+    if (read(STDIN_FILENO, &key, 1) != 1 || key == 'q' || key == 'Q')
+        is_ended = 1;
+}
+
+static int run_watch(const struct options *o, struct client *c)
+{
+    const struct sigaction action = {.sa_handler = on_signal};
+    struct terminal terminal;
+    int r = EXIT_DONE;
+
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+    terminal_begin(&terminal);
+    if (isatty(STDOUT_FILENO))
+        fputs("\033[2J", stdout);
+    while (r == EXIT_DONE && !is_ended) {
+        json_t *view = NULL;
+
+        r = get_view(c, &view);
+        if (r == EXIT_DONE)
+            show(o, view);
+        json_decref(view);
+        if (fflush(stdout) == EOF)
+            r = EXIT_FAILED;
+        if (r == EXIT_DONE && !is_ended)
+            wait_for_key(o->watch_s * 1000, terminal.is_changed);
+    }
+    terminal_end(&terminal);
+    return r;
+}
+
+/* ---- options ---- */
+
+enum { OPT_SOCKET = 256, OPT_JSON, OPT_XML, OPT_WATCH };
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"help", no_argument, NULL, 'h'},
+    {"socket", required_argument, NULL, OPT_SOCKET},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"exchange-xml", no_argument, NULL, OPT_XML},
+    {"watch", optional_argument, NULL, OPT_WATCH},
+    {NULL, 0, NULL, 0},
+};
+
+static int set_option(struct options *o, int opt)
+{
+    switch (opt) {
+    case 'c':
+        o->config = optarg;
+        return EXIT_DONE;
+    case OPT_SOCKET:
+        o->socket = optarg;
+        return EXIT_DONE;
+    case OPT_JSON:
+        o->json = true;
+        return EXIT_DONE;
+    case OPT_XML:
+        o->xml = true;
+        return EXIT_DONE;
+    case OPT_WATCH:
+    default:
+        o->watch = true;
+        if (optarg &&
+            (slice_to_u64(slice_str(optarg), WATCH_S_MAX, &o->watch_s) < 0 || o->watch_s == 0))
+            return usage_error("pressure", "--watch=%s: say 1 to %d seconds", optarg, WATCH_S_MAX);
+        return EXIT_DONE;
+    }
+}
+
+int cmd_pressure(int argc, char **argv)
+{
+    struct options o = {.watch_s = WATCH_S_DEFAULT};
+    struct client *c = NULL;
+    int opt, r = EXIT_DONE;
+
+    opterr = 0;
+    while (r == EXIT_DONE && (opt = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
+        if (opt == 'h')
+            return print_help();
+        r = opt == '?'
+                ? usage_error("pressure", "'%s': there is no such option, or it lacks its value",
+                              argv[optind - 1])
+                : set_option(&o, opt);
+    }
+    if (r == EXIT_DONE && optind < argc)
+        r = usage_error("pressure", "'%s': it takes options only", argv[optind]);
+    if (r == EXIT_DONE && o.json && o.xml)
+        r = usage_error("pressure", "--json and --exchange-xml together make no sense");
+    if (r == EXIT_DONE)
+        r = client_new(&c, "pressure", o.socket, o.config);
+    if (r == EXIT_DONE)
+        r = o.watch ? run_watch(&o, c) : run_once(&o, c);
+    client_free(&c);
+    if (r == EXIT_DONE && fflush(stdout) == EOF)
+        r = command_error("pressure", "cannot write to standard output");
+    return r;
+}

@@ -1,0 +1,393 @@
+/* cli/pressure_test.c - the screen, the advice and the XML for a server made by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/json_get.h"
+#include "cli/pressure_int.h"
+#include "control/pressure_int.h"
+#include "control/pressure_kit.h"
+#include "deliver/queue.h"
+#include "spool/spool.h"
+
+/* ---- what control/ asks beside the governor ---- */
+
+struct spool *queue_spool(const struct queue *q)
+{
+    (void)q;
+    return NULL;
+}
+
+void spool_get_stat(struct spool *sp, struct spool_stat *ret)
+{
+    (void)sp;
+    *ret = (struct spool_stat){
+        .messages = 42, .live_bytes = GIB(1), .segments = 48, .segment_bytes = MIB(64)};
+}
+
+static int64_t wall_ms(void *ctx)
+{
+    (void)ctx;
+    return KIT_NOW_MS;
+}
+
+static struct pressure governed;
+
+static json_t *view_of(struct pressure *p)
+{
+    const struct control_seams seams = {.pressure = p, .wall_ms = wall_ms};
+    struct buf text = BUF_INIT(MIB(1));
+    json_t *view;
+
+    answer_pressure(&seams, KIT_NOW_MS - 90061001, &text);
+    assert_false(buf_failed(&text));
+    view = json_loadb(buf_cstr(&text), buf_len(&text), JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(view);
+    buf_done(&text);
+    return view;
+}
+
+/* Both on one file system, with room known: what pressure_add_machine() finds. */
+static void add_machine(json_t *view)
+{
+    static const char *const parts[] = {"spool", "log"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        json_t *part = json_object_get(view, parts[i]);
+
+        assert_int_equal(json_object_set_new(part, "mount", json_string("/var")), 0);
+        assert_int_equal(json_object_set_new(part, "device", json_string("/dev/sda2")), 0);
+        assert_int_equal(json_object_set_new(part, "size_bytes", json_integer(GIB(10))), 0);
+        assert_int_equal(json_object_set_new(part, "free_bytes", json_integer(GIB(1))), 0);
+    }
+    assert_int_equal(
+        json_object_set_new(json_object_get(view, "log"), "bytes", json_integer(MIB(250))), 0);
+}
+
+static char *screen_of(const json_t *view, struct pressure_style style)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+
+    assert_non_null(to);
+    pressure_print(view, &style, to);
+    assert_int_equal(fclose(to), 0);
+    return text;
+}
+
+/* The line that begins with `start`; NULL. In a static buffer. */
+static const char *line_of(const char *text, const char *start)
+{
+    static char line[1024];
+
+    for (const char *at = text; *at; at += strcspn(at, "\n") + 1) {
+        size_t len = strcspn(at, "\n");
+
+        if (strncmp(at, start, strlen(start)) == 0 && len < sizeof(line)) {
+            memcpy(line, at, len);
+            line[len] = '\0';
+            return line;
+        }
+        if (!at[len])
+            break;
+    }
+    return NULL;
+}
+
+/* ---- tests ---- */
+
+static void sizes_are_short(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } cases[] = {
+        {0, "0 B"},
+        {1023, "1023 B"},
+        {1024, "1.0 KiB"},
+        {KIB(10) - 1, "10 KiB"},
+        {MIB(1) - 1, "1.0 MiB"},
+        {MIB(38), "38 MiB"},
+        {GIB(6) / 10, "614 MiB"},
+        {UINT64_MAX, "16384 PiB"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char text[PRESSURE_SIZE_MAX];
+
+        pressure_size(cases[i].bytes, text);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
+/* Line by line: what each must say, wherever the columns are. */
+static void the_screen_tells_all(void **state)
+{
+    static const struct {
+        const char *start, *parts[6];
+    } lines[] = {
+        {"Level medium for 3m, since 2026-11-22", {": spool disk"}},
+        {"RESOURCE", {"LEVEL", "VALUE", "MEDIUM", "HIGH", "NORMAL", "FREE"}},
+        {"spool disk ", {"medium", "9.0G", "10G", "90", "614M", "high in 6m, hardened"}},
+        {"system memory ", {"high", "advisory"}},
+        {"queue ", {"12", "9999", "15000", "2000", "observe only, medium in 1d"}},
+        {"cpu stall ", {"not available: /proc/pressure/cpu: No such file or directory"}},
+        {"spool disk: free 614 MiB to be normal again on /var (/dev/sda2, 10 GiB, 1.0 GiB free).",
+         {"The spool has 3.0 GiB there, 1.0 GiB of it mail (42 messages).",
+          "Our logs have 250 MiB there.", "Other files have 5.8 GiB."}},
+        {"system memory: free 1.0 GiB", {"for this alone no mail is refused"}},
+        {"external ", {"refused (spool-disk)", " 11 ", " 220 ", " 3300 ", "300M"}},
+        {"internal ", {"slowed by 4s (spool-disk)", " 2 ", " 40 ", " 600 "}},
+        {"second copy ", {"accepted"}},
+        {"Of the day's refusals 300 too big for now, 0 at the end of DATA", {0}},
+        {"Sessions 250, delayed 12 of at most 500; messages in flight 31, 1.0 GiB.",
+         {"Larger than 25 MiB is too big for now."}},
+        {"192.0.2.7 ", {" 9 ", " 180 ", " 2700 ", "300M"}},
+        {"2001:db8::1 ", {" 2 ", " 40 ", " 600 "}},
+        {"drop bodies ", {"3 runs, the last 2m ago for memory: freed 38 MiB in 12 ms"}},
+        {"compact spool ", {"1 run, the last 2s ago for spool disk: took 0.9 ms"}},
+        {"Largest sender: news@example.org, 59 MiB in 2 messages.", {0}},
+        {"Last hour: normal 56m, medium 3m, high 0s.", {"Last day: normal 23h56m"}},
+        {"2026-11-22 21:10:24  server        rose from normal to medium after 1h56m", {0}},
+        {"2026-11-22 21:10:24  spool disk ", {"at 8.9 GiB (threshold 8.8 GiB)"}},
+        {"2026-11-22 21:08:44  queue ", {"fell from high to normal", "does not count"}},
+        {"pressure.interval = 1s  (p.yaml:1)", {0}},
+    };
+    json_t *view = view_of(&governed);
+    char *text;
+
+    (void)state;
+    add_machine(view);
+    text = screen_of(view, (struct pressure_style){0});
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+        const char *line = line_of(text, lines[i].start);
+
+        if (!line)
+            fail_msg("no line '%s' in:\n%s", lines[i].start, text);
+        for (size_t k = 0; k < ARRAY_SIZE(lines[i].parts) && lines[i].parts[k]; k++)
+            if (line && !strstr(line, lines[i].parts[k]))
+                fail_msg("'%s' has no '%s'", line, lines[i].parts[k]);
+    }
+    assert_null(strchr(text, '\033')); /* the sender's, too */
+    free(text);
+    json_decref(view);
+}
+
+static void lines_are_cut_and_coloured(void **state)
+{
+    json_t *view = view_of(&governed);
+    char *text = screen_of(view, (struct pressure_style){.width = 100, .is_colour = true});
+    size_t lines = 0;
+
+    (void)state;
+    for (const char *at = text; *at; lines++) {
+        size_t len = strcspn(at, "\n"), columns = 0;
+        bool is_advice =
+            strncmp(at, "spool disk: ", 12) == 0 || strncmp(at, "system memory: ", 15) == 0;
+
+        for (size_t i = 0; i < len; i++) {
+            if (at[i] == '\033')
+                i += strcspn(at + i, "m");
+            else
+                columns += ((uint8_t)at[i] & 0xc0) != 0x80;
+        }
+        if (!is_advice && columns > 100)
+            fail_msg("%zu columns: %.*s", columns, (int)len, at);
+        at += len + (at[len] == '\n');
+    }
+    assert_in_range(lines, 30, 60);
+    assert_non_null(strstr(text, "\033[33mspool disk"));
+    assert_non_null(strstr(text, "\033[1;31msystem memory"));
+    free(text);
+    json_decref(view);
+}
+
+/* A calm server: a short screen, and no advice. */
+static void normal_is_quiet(void **state)
+{
+    struct pressure calm;
+    json_t *view;
+    char *text;
+
+    (void)state;
+    kit_init(&calm, "");
+    calm.view.governor.level = PRESSURE_NORMAL;
+    calm.view.governor.history_count = 0;
+    calm.view.holder_count = 0;
+    calm.view.enabled = false;
+    memset(calm.view.governor.remedies, 0, sizeof(calm.view.governor.remedies));
+    memset(calm.view.sums, 0, sizeof(calm.view.sums));
+    for (int i = 0; i < GOVERNOR_RESOURCES; i++)
+        calm.view.governor.resources[i].level = PRESSURE_NORMAL;
+    view = view_of(&calm);
+    text = screen_of(view, (struct pressure_style){0});
+    assert_non_null(strstr(text, "No remedy was needed"));
+    assert_non_null(strstr(text, "All settings are the defaults"));
+    assert_non_null(strstr(text, "pressure.enabled: no, nothing is refused"));
+    assert_null(strstr(text, "WHAT TO DO"));
+    assert_null(strstr(text, "CLIENTS REFUSED"));
+    assert_null(strstr(text, "LAST CHANGES"));
+    free(text);
+    json_decref(view);
+    kit_done(&calm);
+}
+
+/* A server of another version: whatever is missing, the command does not fall. */
+static void missing_members_do_no_harm(void **state)
+{
+    json_t *whole = view_of(&governed);
+    const char *key;
+    json_t *value;
+
+    (void)state;
+    json_object_foreach(whole, key, value)
+    {
+        json_t *part = json_copy(whole);
+        char *text = NULL;
+        size_t len = 0;
+        FILE *to = open_memstream(&text, &len);
+
+        (void)json_object_del(part, key);
+        pressure_print(part, &(struct pressure_style){0}, to);
+        pressure_print_xml(part, to);
+        pressure_add_machine(part);
+        assert_int_equal(fclose(to), 0);
+        assert_true(len > 1000);
+        free(text);
+        json_decref(part);
+    }
+    json_decref(whole);
+}
+
+static void the_xml_has_exchanges_shape(void **state)
+{
+    static const char *const parts[] = {
+        "<Diagnostics>\n  <ProcessInfo>\n    <id>",
+        "<startTime>2026-11-21T20:12:43.9990000Z</startTime>",
+        "<lifetime>1.01:01:01.0010000</lifetime>",
+        "<handleCount>77</handleCount>",
+        "<workingSet>109.8 MB (115,101,696 bytes)</workingSet>",
+        "<ResourceTracker>\n        <AggregateUse>Medium</AggregateUse>\n",
+        "<ResourceMeter Resource=\"SystemMemory\">\n"
+        "          <CurrentResourceUse>High</CurrentResourceUse>\n"
+        "          <PreviousResourceUse>Low</PreviousResourceUse>\n"
+        "          <PressureTransitions>[PressureTransitions: MediumToHigh=94 HighToMedium=89 "
+        "LowToMedium=88 MediumToLow=84]</PressureTransitions>\n"
+        "          <Pressure>40</Pressure>\n"
+        "        </ResourceMeter>\n",
+        "<ResourceMeter Resource=\"DatabaseUsedSpace[/s&lt;&amp;&quot;&gt;]\">",
+        "<ResourceMeter Resource=\"QueueLength[SubmissionQueue]\">",
+        "MediumToHigh=15000 HighToMedium=10000 LowToMedium=9999 MediumToLow=2000]",
+        "<ResourceLevelObserver Name=\"SmtpIn\">\n          <Paused>true</Paused>\n"
+        "          <SubStatus>external mail is refused (spool-disk)</SubStatus>\n",
+        "<ResourceLevelObserver Name=\"RemoteDelivery\">\n          <Paused>false</Paused>",
+        "ResourceThrottlingEnabled=\"true\" SmtpBaseThrottlingDelayInterval=\"PT0S\" "
+        "SmtpMaxThrottlingDelayInterval=\"PT1M30S\" SmtpStepThrottlingDelayInterval=\"PT0.5S\" "
+        "SmtpStartThrottlingDelayInterval=\"PT1S\"",
+        "<Status OverrideCount=\"2\" OverrideableProperties=\"resourcethrottling."
+        "databaseusedspace.mediumtohigh,",
+    };
+    struct pressure odd;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+    json_t *view;
+
+    (void)state;
+    kit_init(&odd, "spool.directory: '/s<&\">'\n"
+                   "pressure.tarpit: {max: 90s, step: 500ms}\n");
+    view = view_of(&odd);
+    assert_int_equal(json_object_set_new(view, "process",
+                                         json_pack("{s:i,s:i,s:i}", "threads", 6, "descriptors", 77,
+                                                   "resident_bytes", 115101696)),
+                     0);
+    pressure_print_xml(view, to);
+    assert_int_equal(fclose(to), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        if (!strstr(text, parts[i]))
+            fail_msg("no '%s' in\n%s", parts[i], text);
+    assert_null(strstr(text, "ProcessorStall\"")); /* not known to this kernel: no meter */
+    free(text);
+    json_decref(view);
+    kit_done(&odd);
+}
+
+/* Exchange's name of each resource, as the XML has it, is one the configuration takes. */
+static void the_names_of_the_xml_can_be_set(void **state)
+{
+    (void)state;
+    for (int i = 0; i < GOVERNOR_RESOURCES; i++) {
+        enum governor_resource r = (enum governor_resource)i;
+        struct buf text = BUF_INIT(1000), why = BUF_INIT(CONFIG_WHY_MAX);
+        struct config *c = NULL;
+        const struct config *dead;
+
+        (void)buf_addf(&text, "pressure.%s.observe_only: yes\n",
+                       governor_resource_exchange_name(r));
+        if (config_load_text("t.yaml", buf_slice(&text), NULL, 0, &c, &why) < 0)
+            fail_msg("%s", buf_cstr(&why));
+        assert_true(c->pressure.rules[i].observe_only);
+        assert_true(strlen(pressure_advice_for(governor_resource_name(r))) > 20);
+        dead = c;
+        config_unref(&dead);
+        buf_done(&text);
+        buf_done(&why);
+    }
+}
+
+static void this_machine_is_found(void **state)
+{
+    json_t *view = json_pack("{s:i,s:{s:s},s:{s:s}}", "pid", (int)getpid(), "spool", "directory",
+                             "/proc", "log", "directory", "/nowhere/at/all");
+    const json_t *spool = json_object_get(view, "spool"), *log = json_object_get(view, "log");
+
+    (void)state;
+    pressure_add_machine(view);
+    assert_string_equal(get_text(spool, "mount"), "/proc");
+    assert_string_equal(get_text(spool, "type"), "proc");
+    assert_true(has_value(spool, "size_bytes"));
+    assert_false(has_value(log, "mount"));
+    assert_false(has_value(log, "bytes"));
+    assert_true(get_uint(json_object_get(view, "process"), "threads") >= 1);
+    assert_true(get_uint(json_object_get(view, "process"), "descriptors") >= 3);
+    assert_true(get_uint(json_object_get(view, "process"), "resident_bytes") > 4096);
+    json_decref(view);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    kit_init(&governed, "pressure.interval: 1s\n");
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    kit_done(&governed);
+    return 0;
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_are_short),
+        cmocka_unit_test(the_screen_tells_all),
+        cmocka_unit_test(lines_are_cut_and_coloured),
+        cmocka_unit_test(normal_is_quiet),
+        cmocka_unit_test(missing_members_do_no_harm),
+        cmocka_unit_test(the_xml_has_exchanges_shape),
+        cmocka_unit_test(the_names_of_the_xml_can_be_set),
+        cmocka_unit_test(this_machine_is_found),
+    };
+
+    return cmocka_run_group_tests(tests, begin, end);
+}

@@ -1,0 +1,738 @@
+/*
+ * cli/pressure_text.c - the screen of `penstock pressure`.
+ *
+ * Everything that the server knows about pressure stands on it, in the order in which a person asks:
+ * how bad is it, which resource, who suffers, what was done, what should I do.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/format.h"
+#include "cli/json_get.h"
+#include "cli/pressure_int.h"
+
+#define CLIENTS_SHOWN 5
+#define HOLDERS_SHOWN 5
+#define CHANGES_SHOWN 6
+#define SETTINGS_SHOWN 6
+#define NOTE_MAX 96
+
+static const char *const spans[] = {"minute", "hour", "day"};
+
+void pressure_name(const char *name, char ret[static PRESSURE_NAME_MAX])
+{
+    (void)snprintf(ret, PRESSURE_NAME_MAX, "%s", name);
+    for (char *c = ret; *c; c++)
+        if (*c == '_')
+            *c = ' ';
+}
+
+void pressure_size(uint64_t bytes, char ret[static PRESSURE_SIZE_MAX])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    double n = (double)bytes;
+    size_t unit = 0;
+
+    while (unit + 1 < ARRAY_SIZE(units) && n >= 1023.5) {
+        n /= 1024;
+        unit++;
+    }
+    (void)snprintf(ret, PRESSURE_SIZE_MAX, "%.*f %s", unit > 0 && n < 9.95 ? 1 : 0, n, units[unit]);
+}
+
+void pressure_amount(uint64_t n, const char *unit, char ret[static PRESSURE_SIZE_MAX])
+{
+    if (strcmp(unit, "bytes") == 0)
+        pressure_size(n, ret);
+    else if (strcmp(unit, "percent") == 0)
+        (void)snprintf(ret, PRESSURE_SIZE_MAX, "%" PRIu64 "%%", n);
+    else
+        (void)snprintf(ret, PRESSURE_SIZE_MAX, "%" PRIu64 " %s", n, unit);
+}
+
+/* ---- colours and lines ---- */
+
+static const char *colour_of(const char *level)
+{
+    if (strcmp(level, "high") == 0)
+        return "\033[1;31m";
+    return strcmp(level, "medium") == 0 ? "\033[33m" : "";
+}
+
+/* One line, cut to the width, in the colour of `level`. */
+static void print_line(const struct pressure_style *style, const char *level, const char *line,
+                       size_t len, FILE *to)
+{
+    const char *colour = style->is_colour ? colour_of(level) : "";
+    size_t columns = 0, bytes = 0;
+
+    while (bytes < len &&
+           (style->width == 0 || columns < style->width || ((uint8_t)line[bytes] & 0xc0) == 0x80))
+        columns += ((uint8_t)line[bytes++] & 0xc0) != 0x80;
+    while (bytes > 0 && line[bytes - 1] == ' ')
+        bytes--;
+    fprintf(to, "%s%.*s%s\n", colour, (int)bytes, line, *colour ? "\033[0m" : "");
+}
+
+static void print_heading(const struct pressure_style *style, const char *text, FILE *to)
+{
+    fputc('\n', to);
+    fprintf(to, style->is_colour ? "\033[1m%s\033[0m\n" : "%s\n", text);
+}
+
+/* What a table printed, line by line; line i > 0 has the colour of levels[i - 1]. */
+static void print_table(const struct pressure_style *style, const char *text,
+                        const char *const *levels, size_t level_count, FILE *to)
+{
+    for (size_t i = 0; *text; i++) {
+        size_t len = strcspn(text, "\n");
+
+        if (i == 0)
+            print_line(&(struct pressure_style){.width = style->width}, "", text, len, to);
+        else
+            print_line(style, i <= level_count ? levels[i - 1] : "", text, len, to);
+        text += len + (text[len] == '\n');
+    }
+}
+
+/* A table that is gathered in memory first. */
+struct sheet {
+    struct table table;
+    FILE *to;
+    char *text;
+    size_t len;
+};
+
+static bool sheet_begin(struct sheet *s, const struct table_column *columns, size_t count)
+{
+    s->text = NULL;
+    s->to = open_memstream(&s->text, &s->len);
+    if (!s->to)
+        return false;
+    table_init(&s->table, columns, count, 0, s->to);
+    return true;
+}
+
+static void sheet_end(struct sheet *s, const struct pressure_style *style,
+                      const char *const *levels, size_t level_count, FILE *to)
+{
+    table_flush(&s->table);
+    table_done(&s->table);
+    if (fclose(s->to) == 0 && s->text)
+        print_table(style, s->text, levels, level_count, to);
+    free(s->text);
+}
+
+static void add_cell(struct sheet *s, const char *text)
+{
+    ignore_result(table_add(&s->table, slice_str(text)));
+}
+
+/* ---- the head ---- */
+
+static const json_t *find_class(const json_t *list, const char *name)
+{
+    const json_t *c;
+    size_t i;
+
+    json_array_foreach(list, i, c) if (strcmp(get_text(c, "class"), name) == 0) return c;
+    return NULL;
+}
+
+/* The names of resources at the server's level, of those that count. */
+static void add_guilty(const json_t *view, struct buf *line)
+{
+    const json_t *r;
+    size_t i, count = 0;
+
+    json_array_foreach(json_object_get(view, "resources"), i, r)
+    {
+        char name[PRESSURE_NAME_MAX];
+
+        if (get_bool(r, "advisory") || get_bool(r, "observe_only") ||
+            strcmp(get_text(r, "level"), get_text(view, "level")) != 0)
+            continue;
+        pressure_name(get_text(r, "name"), name);
+        (void)buf_addf(line, "%s%s", count++ ? ", " : ": ", name);
+    }
+}
+
+static void print_head(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    const char *level = get_text(view, "level");
+    char when[FORMAT_TEXT_MAX], since[FORMAT_TEXT_MAX], age[FORMAT_TEXT_MAX];
+    int64_t now_ms = get_int(view, "now_ms");
+    struct buf line = BUF_INIT(KIB(4));
+
+    format_time(now_ms, when);
+    format_age(now_ms - get_int(view, "taken_ms"), age);
+    (void)buf_addf(&line, "%s  penstock %s  %s UTC  sampled %s ago, every %.3gs",
+                   get_text(view, "hostname"), get_text(view, "version"), when, age,
+                   get_real(view, "interval_ms") / 1000);
+    print_line(style, "", buf_cstr(&line), buf_len(&line), to);
+    buf_clear(&line);
+    format_age(now_ms - get_int(view, "since_ms"), age);
+    format_time(get_int(view, "since_ms"), since);
+    (void)buf_addf(&line, "Level %s for %s, since %s UTC", level, age, since);
+    if (strcmp(level, "normal") != 0)
+        add_guilty(view, &line);
+    if (!get_bool(view, "enabled"))
+        (void)buf_add_str(&line, "  (pressure.enabled: no, nothing is refused)");
+    print_line(style, level, buf_cstr(&line), buf_len(&line), to);
+    buf_done(&line);
+}
+
+/* ---- resources ---- */
+
+static const struct table_column resource_columns[] = {
+    {"RESOURCE", 0, false}, {"LEVEL", 0, false}, {"FOR", 0, true},    {"VALUE", 0, true},
+    {"OF", 0, true},        {"%", 0, true},      {"MEDIUM", 0, true}, {"HIGH", 0, true},
+    {"NORMAL", 0, true},    {"FREE", 0, true},   {"A MIN", 0, true},  {"", 0, false},
+};
+
+/* Short: "2.1G", "12%", "12345". */
+static void format_short(uint64_t n, const char *unit, char ret[static FORMAT_TEXT_MAX])
+{
+    if (strcmp(unit, "bytes") == 0)
+        format_bytes(n, ret);
+    else
+        (void)snprintf(ret, FORMAT_TEXT_MAX, "%" PRIu64 "%s", n,
+                       strcmp(unit, "percent") == 0 ? "%" : "");
+}
+
+static void add_short(struct sheet *s, const json_t *object, const char *key, const char *unit)
+{
+    char text[FORMAT_TEXT_MAX] = "-";
+
+    if (has_value(object, key))
+        format_short(get_uint(object, key), unit, text);
+    add_cell(s, text);
+}
+
+/* The change in a minute, with its sign. */
+static void add_trend(struct sheet *s, const json_t *r)
+{
+    double a_minute = get_real(r, "trend_per_s") * 60;
+    char amount[FORMAT_TEXT_MAX] = "", text[FORMAT_TEXT_MAX + 1] = "-";
+
+    if (fabs(a_minute) >= 1) {
+        format_short((uint64_t)fabs(a_minute), get_text(r, "unit"), amount);
+        (void)snprintf(text, sizeof(text), "%c%s", a_minute < 0 ? '-' : '+', amount);
+    }
+    add_cell(s, text);
+}
+
+static void add_forecast(const json_t *r, const char *key, const char *level, struct buf *note)
+{
+    char age[FORMAT_TEXT_MAX];
+
+    if (!has_value(r, key))
+        return;
+    format_age(get_int(r, key) * 1000, age);
+    (void)buf_addf(note, "%s%s in %s", buf_len(note) ? ", " : "", level, age);
+}
+
+static void add_word(struct buf *note, const char *word)
+{
+    (void)buf_addf(note, "%s%s", buf_len(note) ? ", " : "", word);
+}
+
+static void add_note(struct sheet *s, const json_t *r)
+{
+    const char *level = get_text(r, "level");
+    struct buf note = BUF_INIT(KIB(1));
+
+    if (get_bool(r, "advisory"))
+        add_word(&note, "advisory");
+    if (get_bool(r, "observe_only"))
+        add_word(&note, "observe only");
+    if (strcmp(level, "normal") == 0 && has_value(r, "medium_in_s"))
+        add_forecast(r, "medium_in_s", "medium", &note);
+    else if (strcmp(level, "high") != 0)
+        add_forecast(r, "high_in_s", "high", &note);
+    if (get_bool(r, "hardened"))
+        add_word(&note, "hardened");
+    add_cell(s, buf_cstr(&note));
+    buf_done(&note);
+}
+
+/* What has no figure says why, in a line of its own below the table. */
+static void add_resource(struct sheet *s, const json_t *r, int64_t now_ms)
+{
+    const json_t *effective = json_object_get(r, "effective");
+    const char *unit = get_text(r, "unit");
+    char name[PRESSURE_NAME_MAX], age[FORMAT_TEXT_MAX], percent[FORMAT_TEXT_MAX] = "-";
+    bool is_percentage = strcmp(unit, "percent") == 0;
+
+    pressure_name(get_text(r, "name"), name);
+    format_age(now_ms - get_int(r, "since_ms"), age);
+    if (has_value(r, "percent"))
+        (void)snprintf(percent, sizeof(percent), "%" PRIu64, get_uint(r, "percent"));
+    add_cell(s, name);
+    add_cell(s, get_text(r, "level"));
+    add_cell(s, age);
+    add_short(s, r, "used", unit);
+    add_short(s, is_percentage ? NULL : r, "limit", unit);
+    add_cell(s, is_percentage ? "-" : percent);
+    add_short(s, effective, "low_to_medium", unit);
+    add_short(s, effective, "medium_to_high", unit);
+    add_short(s, effective, "medium_to_low", unit);
+    add_short(s, get_uint(r, "to_free") ? r : NULL, "to_free", unit);
+    add_trend(s, r);
+    add_note(s, r);
+}
+
+static void print_unknown(const json_t *resources, const struct pressure_style *style, FILE *to)
+{
+    const json_t *r;
+    size_t i;
+
+    json_array_foreach(resources, i, r)
+    {
+        char name[PRESSURE_NAME_MAX];
+        struct buf line = BUF_INIT(KIB(4));
+
+        if (get_bool(r, "known"))
+            continue;
+        pressure_name(get_text(r, "name"), name);
+        (void)buf_addf(&line, "%-13s  not available: ", name);
+        (void)format_harmless(&line, slice_str(get_text(r, "why")));
+        print_line(style, "", buf_cstr(&line), buf_len(&line), to);
+        buf_done(&line);
+    }
+}
+
+static void print_resources(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    const json_t *resources = json_object_get(view, "resources"), *r;
+    const char *levels[64];
+    struct sheet s;
+    size_t i, count = 0;
+
+    if (!sheet_begin(&s, resource_columns, ARRAY_SIZE(resource_columns)))
+        return;
+    json_array_foreach(resources, i, r) if (get_bool(r, "known") && count < ARRAY_SIZE(levels))
+    {
+        levels[count++] = get_text(r, "level");
+        add_resource(&s, r, get_int(view, "now_ms"));
+    }
+    fputc('\n', to);
+    sheet_end(&s, style, levels, count, to);
+    print_unknown(resources, style, to);
+}
+
+/* ---- who is let in ---- */
+
+static const struct table_column class_columns[] = {
+    {"MAIL", 0, false}, {"NOW", 0, false},      {"REFUSED/MIN", 0, true}, {"HOUR", 0, true},
+    {"DAY", 0, true},   {"BYTES", 0, true},     {"SLOWED/MIN", 0, true},  {"HOUR", 0, true},
+    {"DAY", 0, true},   {"TAKEN/MIN", 0, true},
+};
+
+static const char *const refusals[] = {"refused", "refused_size", "refused_late", "refused_connect",
+                                       "refused_client"};
+
+static uint64_t count_refusals(const json_t *sums_of_class)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+        n += get_uint(sums_of_class, refusals[i]);
+    return n;
+}
+
+static const json_t *sums_of(const json_t *view, const char *span)
+{
+    return json_object_get(json_object_get(view, "sums"), span);
+}
+
+static const json_t *sums_of_class(const json_t *view, const char *span, const char *class)
+{
+    return find_class(json_object_get(sums_of(view, span), "classes"), class);
+}
+
+static void add_count(struct sheet *s, uint64_t n)
+{
+    char text[FORMAT_TEXT_MAX];
+
+    (void)snprintf(text, sizeof(text), "%" PRIu64, n);
+    add_cell(s, text);
+}
+
+/* "slowed by 4s (memory)" */
+static void add_verdict(struct sheet *s, const json_t *admission)
+{
+    const char *verdict = get_text(admission, "verdict");
+    char text[NOTE_MAX] = "accepted";
+
+    if (strcmp(verdict, "delay") == 0)
+        (void)snprintf(text, sizeof(text), "slowed by %.3gs (%s)",
+                       get_real(admission, "delay_ms") / 1000, get_text(admission, "token"));
+    else if (strcmp(verdict, "refuse") == 0)
+        (void)snprintf(text, sizeof(text), "refused (%s)", get_text(admission, "token"));
+    add_cell(s, text);
+}
+
+static const char *level_of_verdict(const json_t *admission)
+{
+    const char *verdict = get_text(admission, "verdict");
+
+    return strcmp(verdict, "refuse") == 0 ? "high" : strcmp(verdict, "delay") == 0 ? "medium" : "";
+}
+
+static void print_classes(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    const json_t *classes = json_object_get(json_object_get(view, "admission"), "classes"), *c;
+    const char *levels[16];
+    char name[PRESSURE_NAME_MAX], bytes[FORMAT_TEXT_MAX];
+    struct sheet s;
+    size_t i, count = 0;
+
+    if (!sheet_begin(&s, class_columns, ARRAY_SIZE(class_columns)))
+        return;
+    json_array_foreach(classes, i, c)
+    {
+        const char *class = get_text(c, "class");
+
+        if (count < ARRAY_SIZE(levels))
+            levels[count++] = level_of_verdict(c);
+        pressure_name(class, name);
+        add_cell(&s, name);
+        add_verdict(&s, c);
+        for (size_t k = 0; k < ARRAY_SIZE(spans); k++)
+            add_count(&s, count_refusals(sums_of_class(view, spans[k], class)));
+        format_bytes(get_uint(sums_of_class(view, "day", class), "refused_bytes"), bytes);
+        add_cell(&s, bytes);
+        for (size_t k = 0; k < ARRAY_SIZE(spans); k++)
+            add_count(&s, get_uint(sums_of_class(view, spans[k], class), "delayed"));
+        add_count(&s, get_uint(sums_of_class(view, "minute", class), "accepted"));
+    }
+    fputc('\n', to);
+    sheet_end(&s, style, levels, count, to);
+}
+
+/* How often in the last day, over all classes. */
+static uint64_t count_in_day(const json_t *view, const char *what)
+{
+    const json_t *c;
+    uint64_t n = 0;
+    size_t i;
+
+    json_array_foreach(json_object_get(sums_of(view, "day"), "classes"), i, c) n +=
+        get_uint(c, what);
+    return n;
+}
+
+static void print_sessions(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    const json_t *admission = json_object_get(view, "admission");
+    struct buf line = BUF_INIT(KIB(4));
+    char size[PRESSURE_SIZE_MAX];
+
+    (void)buf_addf(&line,
+                   "Of the day's refusals %" PRIu64 " too big for now, %" PRIu64
+                   " at the end of DATA, %" PRIu64 " at connect, %" PRIu64
+                   " over a client's own limit.",
+                   count_in_day(view, "refused_size"), count_in_day(view, "refused_late"),
+                   count_in_day(view, "refused_connect"), count_in_day(view, "refused_client"));
+    print_line(style, "", buf_cstr(&line), buf_len(&line), to);
+    buf_clear(&line);
+    pressure_size(get_uint(view, "bytes_in_flight"), size);
+    (void)buf_addf(&line,
+                   "Sessions %" PRIu64 ", delayed %" PRIu64 " of at most %" PRIu64
+                   "; messages in flight %" PRIu64 ", %s.",
+                   get_uint(view, "sessions"), get_uint(view, "delayed_sessions"),
+                   get_uint(view, "delayed_sessions_max"), get_uint(view, "messages_in_flight"),
+                   size);
+    if (has_value(admission, "size_max")) {
+        pressure_size(get_uint(admission, "size_max"), size);
+        (void)buf_addf(&line, " Larger than %s is too big for now.", size);
+    }
+    if (get_bool(admission, "refuse_at_connect"))
+        (void)buf_add_str(&line, " External clients are refused at connect.");
+    print_line(style, "", buf_cstr(&line), buf_len(&line), to);
+    buf_done(&line);
+}
+
+static const struct table_column client_columns[] = {
+    {"CLIENTS REFUSED", 0, false}, {"MINUTE", 0, true}, {"HOUR", 0, true}, {"DAY", 0, true},
+    {"ANNOUNCED", 0, true},
+};
+
+static const json_t *find_client(const json_t *sums, const char *client)
+{
+    const json_t *c;
+    size_t i;
+
+    json_array_foreach(json_object_get(sums, "clients"), i,
+                       c) if (strcmp(get_text(c, "client"), client) == 0) return c;
+    return NULL;
+}
+
+static void print_clients(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    const json_t *clients = json_object_get(sums_of(view, "day"), "clients"), *c;
+    char bytes[FORMAT_TEXT_MAX];
+    struct sheet s;
+    size_t i;
+
+    if (json_array_size(clients) == 0 ||
+        !sheet_begin(&s, client_columns, ARRAY_SIZE(client_columns)))
+        return;
+    json_array_foreach(clients, i, c)
+    {
+        if (i == CLIENTS_SHOWN)
+            break;
+        add_cell(&s, get_text(c, "client"));
+        for (size_t k = 0; k < ARRAY_SIZE(spans); k++)
+            add_count(&s, get_uint(find_client(sums_of(view, spans[k]), get_text(c, "client")),
+                                   "refused"));
+        format_bytes(get_uint(c, "bytes"), bytes);
+        add_cell(&s, bytes);
+    }
+    fputc('\n', to);
+    sheet_end(&s, style, NULL, 0, to);
+}
+
+/* ---- what was done, and who holds room ---- */
+
+/* "drop bodies: 3 runs, the last 2m ago for memory: freed 38 MiB in 12 ms; 120 MiB in all" */
+static void print_remedy(const json_t *r, int64_t now_ms, const struct pressure_style *style,
+                         FILE *to)
+{
+    char name[PRESSURE_NAME_MAX], for_name[PRESSURE_NAME_MAX], age[FORMAT_TEXT_MAX];
+    char freed[PRESSURE_SIZE_MAX], total[PRESSURE_SIZE_MAX];
+    uint64_t runs = get_uint(r, "runs");
+    struct buf line = BUF_INIT(KIB(1));
+
+    pressure_name(get_text(r, "name"), name);
+    pressure_name(get_text(r, "last_for"), for_name);
+    format_age(now_ms - get_int(r, "last_ms"), age);
+    (void)buf_addf(&line, "%-16s %" PRIu64 " run%s, the last %s ago for %s: ", name, runs,
+                   runs == 1 ? "" : "s", age, for_name);
+    if (get_bool(r, "running")) {
+        (void)buf_add_str(&line, "under way");
+    } else if (has_value(r, "last_freed")) {
+        pressure_size(get_uint(r, "last_freed"), freed);
+        pressure_size(get_uint(r, "total_freed"), total);
+        (void)buf_addf(&line, "freed %s in %.3g ms; %s in all", freed,
+                       get_real(r, "last_took_us") / 1000, total);
+    } else {
+        (void)buf_addf(&line, "took %.3g ms", get_real(r, "last_took_us") / 1000);
+    }
+    print_line(style, "", buf_cstr(&line), buf_len(&line), to);
+    buf_done(&line);
+}
+
+static void print_remedies(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    const json_t *r;
+    bool has_any = false;
+    size_t i;
+
+    json_array_foreach(json_object_get(view, "remedies"), i, r)
+    {
+        if (get_uint(r, "runs") == 0 && !get_bool(r, "running"))
+            continue;
+        if (!has_any)
+            print_heading(style, "REMEDIES", to);
+        has_any = true;
+        print_remedy(r, get_int(view, "now_ms"), style, to);
+    }
+    if (!has_any)
+        fputs("\nNo remedy was needed since the server started.\n", to);
+}
+
+static const struct table_column holder_columns[] = {
+    {"LARGEST IN FLIGHT", 0, true}, {"FOR", 0, true}, {"CLIENT", 0, false}, {"SENDER", 48, false}};
+
+static void print_holders(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    const json_t *h;
+    char bytes[FORMAT_TEXT_MAX], age[FORMAT_TEXT_MAX];
+    struct sheet s;
+    size_t i;
+
+    if (json_array_size(json_object_get(view, "holders")) == 0 ||
+        !sheet_begin(&s, holder_columns, ARRAY_SIZE(holder_columns)))
+        return;
+    json_array_foreach(json_object_get(view, "holders"), i, h)
+    {
+        const char *sender = get_text(h, "sender");
+
+        if (i == HOLDERS_SHOWN)
+            break;
+        format_bytes(get_uint(h, "bytes"), bytes);
+        format_age(get_int(view, "now_ms") - get_int(h, "since_ms"), age);
+        add_cell(&s, bytes);
+        add_cell(&s, age);
+        add_cell(&s, get_text(h, "client"));
+        add_cell(&s, *sender ? sender : "<>");
+    }
+    fputc('\n', to);
+    sheet_end(&s, style, NULL, 0, to);
+}
+
+/* The sender who has most of what is in flight, where it is more than one message. */
+static void print_largest_sender(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    const json_t *holders = json_object_get(view, "holders"), *a, *b;
+    uint64_t best = 0, best_count = 0;
+    const char *sender = "";
+    struct buf line = BUF_INIT(KIB(4));
+    char size[PRESSURE_SIZE_MAX];
+    size_t i, k;
+
+    json_array_foreach(holders, i, a)
+    {
+        uint64_t bytes = 0, count = 0;
+
+        json_array_foreach(holders, k,
+                           b) if (strcmp(get_text(a, "sender"), get_text(b, "sender")) == 0)
+        {
+            bytes += get_uint(b, "bytes");
+            count++;
+        }
+        if (count > 1 && bytes > best) {
+            best = bytes;
+            best_count = count;
+            sender = get_text(a, "sender");
+        }
+    }
+    if (best_count == 0)
+        return;
+    pressure_size(best, size);
+    (void)buf_add_str(&line, "Largest sender: ");
+    (void)format_harmless(&line, slice_str(*sender ? sender : "<>"));
+    (void)buf_addf(&line, ", %s in %" PRIu64 " messages.", size, best_count);
+    print_line(style, "", buf_cstr(&line), buf_len(&line), to);
+    buf_done(&line);
+}
+
+/* ---- times, changes, settings ---- */
+
+static void print_level_times(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    static const char *const levels[] = {"normal", "medium", "high"};
+    const json_t *times = json_object_get(view, "at_level_ms");
+    struct buf line = BUF_INIT(KIB(4));
+
+    for (size_t span = 1; span < ARRAY_SIZE(spans); span++) {
+        (void)buf_addf(&line, "%s%s:", span > 1 ? "  Last " : "Last ", spans[span]);
+        for (size_t l = 0; l < ARRAY_SIZE(levels); l++) {
+            char age[FORMAT_TEXT_MAX];
+
+            format_age(get_int(json_object_get(times, spans[span]), levels[l]), age);
+            (void)buf_addf(&line, " %s %s%s", levels[l], age,
+                           l + 1 < ARRAY_SIZE(levels) ? "," : "");
+        }
+        (void)buf_add_str(&line, ".");
+    }
+    (void)buf_addf(&line, "  Changes %" PRIu64 ", held back by the dwell %" PRIu64 ".",
+                   get_uint(view, "transitions"), get_uint(view, "suppressed"));
+    fputc('\n', to);
+    print_line(style, "", buf_cstr(&line), buf_len(&line), to);
+    buf_done(&line);
+}
+
+static void print_change(const json_t *h, const struct pressure_style *style, FILE *to)
+{
+    bool is_rise = strcmp(get_text(h, "direction"), "up") == 0;
+    char when[FORMAT_TEXT_MAX], lasted[FORMAT_TEXT_MAX], name[PRESSURE_NAME_MAX];
+    struct buf line = BUF_INIT(KIB(1));
+
+    format_time(get_int(h, "at_ms"), when);
+    format_age(get_int(h, "lasted_ms"), lasted);
+    pressure_name(get_text(h, "resource"), name);
+    (void)buf_addf(&line, "%s  %-13s %s from %s to %s", when, name, is_rise ? "rose" : "fell",
+                   get_text(h, "from"), get_text(h, "to"));
+    if (has_value(h, "value")) {
+        char value[PRESSURE_SIZE_MAX], threshold[PRESSURE_SIZE_MAX];
+
+        pressure_amount(get_uint(h, "value"), get_text(h, "unit"), value);
+        pressure_amount(get_uint(h, "threshold"), get_text(h, "unit"), threshold);
+        (void)buf_addf(&line, " at %s (threshold %s)", value, threshold);
+    }
+    (void)buf_addf(&line, " after %s", lasted);
+    if (!get_bool(h, "counts"))
+        (void)buf_add_str(&line, "; does not count");
+    print_line(style, is_rise ? get_text(h, "to") : "", buf_cstr(&line), buf_len(&line), to);
+    buf_done(&line);
+}
+
+static void print_changes(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    const json_t *h;
+    size_t i;
+
+    json_array_foreach(json_object_get(view, "history"), i, h)
+    {
+        if (i == CHANGES_SHOWN)
+            break;
+        if (i == 0)
+            print_heading(style, "LAST CHANGES (UTC)", to);
+        print_change(h, style, to);
+    }
+}
+
+static void print_settings(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    const json_t *settings = json_object_get(view, "configuration"), *item;
+    size_t i, count = json_array_size(settings);
+
+    if (count == 0) {
+        fputs("\nAll settings are the defaults; 'penstock config show' prints them.\n", to);
+        return;
+    }
+    print_heading(style, "SET, AND NOT THE DEFAULT", to);
+    json_array_foreach(settings, i, item)
+    {
+        struct buf line = BUF_INIT(KIB(64));
+
+        if (i == SETTINGS_SHOWN)
+            break;
+        (void)buf_addf(&line, "%s = ", get_text(item, "name"));
+        (void)format_harmless(&line, slice_str(get_text(item, "value")));
+        (void)buf_addf(&line, "  (%s)", get_text(item, "origin"));
+        print_line(style, "", buf_cstr(&line), buf_len(&line), to);
+        buf_done(&line);
+    }
+    if (count > SETTINGS_SHOWN)
+        fprintf(to, "and %zu more; ", count - SETTINGS_SHOWN);
+    fputs("'penstock config show' prints all, with where each was set.\n", to);
+}
+
+static void print_advice(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *advice = open_memstream(&text, &len);
+    size_t count;
+
+    if (!advice)
+        return;
+    count = pressure_print_advice(view, advice);
+    if (fclose(advice) == 0 && count > 0) {
+        print_heading(style, "WHAT TO DO", to);
+        fputs(text, to); /* not cut: this is what the screen is for */
+    }
+    free(text);
+}
+
+void pressure_print(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    print_head(view, style, to);
+    print_resources(view, style, to);
+    print_advice(view, style, to);
+    print_classes(view, style, to);
+    print_sessions(view, style, to);
+    print_clients(view, style, to);
+    print_remedies(view, style, to);
+    print_holders(view, style, to);
+    print_largest_sender(view, style, to);
+    print_level_times(view, style, to);
+    print_changes(view, style, to);
+    print_settings(view, style, to);
+}
