@@ -1,4 +1,4 @@
-/* cli/config.c - penstock config: check, show and describe the configuration. */
+/* cli/config.c - penstock config: check, show and describe the configuration, have it read again. */
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
@@ -8,39 +8,45 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/pressure_int.h"
 #include "config/config.h"
 
 #define OUTPUT_MAX MIB(4)
 
 struct options {
-    const char *file;
+    const char *file, *socket;
     const char **overrides;
     size_t override_count;
-    bool json;
+    bool json, pressure;
 };
 
 static int print_help(void)
 {
     struct buf settings = BUF_INIT(OUTPUT_MAX);
 
-    printf("Usage: penstock config check|show|doc [-c FILE] [--set NAME=VALUE]... [--json]\n\n"
-           "  check   reads the configuration and tells everything that is wrong in it\n"
-           "  show    prints every setting as it is in effect, and where it was set\n"
-           "  doc     prints the manual of all settings (Markdown)\n\n"
-           "  -c, --config FILE     the configuration file; without it, the defaults\n"
-           "  --set NAME=VALUE      a setting that wins over the file\n"
-           "  --json                for programs\n\n"
-           "Settings, their kinds and defaults:\n");
+    printf(
+        "Usage: penstock config check|show|doc|reload [-c FILE] [--set NAME=VALUE]... [--json]\n\n"
+        "  check   reads the configuration and tells everything that is wrong in it\n"
+        "  show    prints every setting as it is in effect, and where it was set\n"
+        "  doc     prints the manual of all settings (Markdown)\n"
+        "  reload  has the running server read its file again; a bad one changes nothing\n\n"
+        "  -c, --config FILE     the configuration file; without it, the defaults\n"
+        "  --set NAME=VALUE      a setting that wins over the file\n"
+        "  --socket PATH         reload: the server's control socket\n"
+        "  --pressure            doc: the tables of docs/pressure.md\n"
+        "  --json                for programs\n\n"
+        "Settings, their kinds and defaults:\n");
     if (config_write_help(&settings) == 0)
         printf("%s", buf_cstr(&settings));
     buf_done(&settings);
     return EXIT_DONE;
 }
 
-static int print_doc(void)
+static int print_doc(const struct options *o)
 {
     struct buf text = BUF_INIT(OUTPUT_MAX);
-    int r = config_write_markdown(&text);
+    int r = o->pressure ? pressure_write_markdown(&text) : config_write_markdown(&text);
 
     if (r == 0)
         (void)fwrite(buf_slice(&text).ptr, 1, buf_len(&text), stdout);
@@ -135,11 +141,29 @@ static int run(const char *verb, const struct options *o)
     return code;
 }
 
+/* The server reads the file it was started with; what is wrong in it comes back. */
+static int reload(const struct options *o)
+{
+    struct client *c = NULL;
+    json_t *answer = NULL;
+    int r = client_new(&c, "config reload", o->socket, o->file);
+
+    if (r == EXIT_DONE)
+        r = client_post(c, "/v1/config/reload", NULL, &answer);
+    if (r == EXIT_DONE)
+        puts(o->json ? "{\"ok\": true}" : "reloaded");
+    json_decref(answer);
+    client_free(&c);
+    return r;
+}
+
 /* 0; 1: help was asked for; negative: wrong usage. */
 static int read_options(int argc, char **argv, struct options *o)
 {
     static const struct option long_options[] = {{"config", required_argument, NULL, 'c'},
                                                  {"set", required_argument, NULL, 's'},
+                                                 {"socket", required_argument, NULL, 'S'},
+                                                 {"pressure", no_argument, NULL, 'p'},
                                                  {"json", no_argument, NULL, 'j'},
                                                  {"help", no_argument, NULL, 'h'},
                                                  {0}};
@@ -152,6 +176,12 @@ static int read_options(int argc, char **argv, struct options *o)
             break;
         case 's':
             o->overrides[o->override_count++] = optarg;
+            break;
+        case 'S':
+            o->socket = optarg;
+            break;
+        case 'p':
+            o->pressure = true;
             break;
         case 'j':
             o->json = true;
@@ -177,11 +207,13 @@ int cmd_config(int argc, char **argv)
     if (r == 1)
         code = print_help();
     else if (strcmp(verb, "doc") == 0)
-        code = print_doc();
+        code = print_doc(&o);
+    else if (strcmp(verb, "reload") == 0)
+        code = reload(&o);
     else if (strcmp(verb, "check") == 0 || strcmp(verb, "show") == 0)
         code = run(verb, &o);
     else
-        code = usage_error("config", "say what to do: check, show or doc");
+        code = usage_error("config", "say what to do: check, show, doc or reload");
     free(o.overrides);
     return code;
 }

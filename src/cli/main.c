@@ -9,7 +9,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
-    {"config", cmd_config, "check, show and describe the configuration"},
+    {"config", cmd_config, "check, show, describe and reload the configuration"},
     {"load", cmd_load, "send test mail, measure and count what is answered"},
     {"pressure", cmd_pressure, "show why a running server slows or refuses mail, and what to do"},
     {"queue", cmd_queue, "look at the queue of a running server, and act on it"},

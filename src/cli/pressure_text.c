@@ -630,9 +630,12 @@ static void print_level_times(const json_t *view, const struct pressure_style *s
         }
         (void)buf_add_str(&line, ".");
     }
-    (void)buf_addf(&line, "  Changes %" PRIu64 ", held back by the dwell %" PRIu64 ".",
-                   get_uint(view, "transitions"), get_uint(view, "suppressed"));
     fputc('\n', to);
+    print_line(style, "", buf_cstr(&line), buf_len(&line), to);
+    buf_clear(&line);
+    (void)buf_addf(
+        &line, "Changes of level %" PRIu64 " since the start, held back by the dwell %" PRIu64 ".",
+        get_uint(view, "transitions"), get_uint(view, "suppressed"));
     print_line(style, "", buf_cstr(&line), buf_len(&line), to);
     buf_done(&line);
 }
@@ -704,6 +707,29 @@ static void print_settings(const json_t *view, const struct pressure_style *styl
     fputs("'penstock config show' prints all, with where each was set.\n", to);
 }
 
+/* Wrapped at spaces, for this is what the screen is for: nothing of it is cut. */
+static void print_wrapped(const char *text, size_t width, FILE *to)
+{
+    size_t column = 0;
+
+    while (*text) {
+        size_t len = strcspn(text, " \n");
+
+        if (width > 0 && column > 0 && column + 1 + len > width) {
+            fputs("\n ", to);
+            column = 1;
+        }
+        column += len + (column > 0);
+        fprintf(to, "%s%.*s", column > len ? " " : "", (int)len, text);
+        text += len;
+        if (*text == '\n') {
+            fputc('\n', to);
+            column = 0;
+        }
+        text += *text != '\0';
+    }
+}
+
 static void print_advice(const json_t *view, const struct pressure_style *style, FILE *to)
 {
     char *text = NULL;
@@ -716,7 +742,7 @@ static void print_advice(const json_t *view, const struct pressure_style *style,
     count = pressure_print_advice(view, advice);
     if (fclose(advice) == 0 && count > 0) {
         print_heading(style, "WHAT TO DO", to);
-        fputs(text, to); /* not cut: this is what the screen is for */
+        print_wrapped(text, style->width, to);
     }
     free(text);
 }

@@ -157,7 +157,7 @@ static uint64_t threshold(const json_t *r, const char *key)
 }
 
 /* "UsedDiskSpace[/var/log/penstock]": the folder behind what is of a folder. */
-static void print_meter_name(const json_t *view, const json_t *r, FILE *to)
+static void print_meter_name(const json_t *view, const char *name, FILE *to)
 {
     static const struct {
         const char *name, *part;
@@ -165,7 +165,6 @@ static void print_meter_name(const json_t *view, const json_t *r, FILE *to)
                    {"UsedInodes", "spool"},
                    {"UsedVersionBuckets", "spool"},
                    {"UsedDiskSpace", "log"}};
-    const char *name = get_text(r, "exchange_name");
 
     print_escaped(name, to);
     for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
@@ -176,10 +175,10 @@ static void print_meter_name(const json_t *view, const json_t *r, FILE *to)
         }
 }
 
-static void print_meter(const json_t *view, const json_t *r, FILE *to)
+static void print_meter(const json_t *view, const json_t *r, const char *name, FILE *to)
 {
     fputs("        <ResourceMeter Resource=\"", to);
-    print_meter_name(view, r, to);
+    print_meter_name(view, name, to);
     fputs("\">\n", to);
     print_element("CurrentResourceUse", level_word(get_text(r, "level")), 5, to);
     print_element("PreviousResourceUse", level_word(get_text(r, "previous")), 5, to);
@@ -193,6 +192,29 @@ static void print_meter(const json_t *view, const json_t *r, FILE *to)
     fputs("        </ResourceMeter>\n", to);
 }
 
+static const json_t *find_resource(const json_t *view, const char *name)
+{
+    const json_t *r;
+    size_t i;
+
+    json_array_foreach(json_object_get(view, "resources"), i,
+                       r) if (strcmp(get_text(r, "name"), name) == 0) return r;
+    return NULL;
+}
+
+/* Logs beside the spool are measured once, with the spool's disk; the meter has both names. */
+static const json_t *stand_in(const json_t *view, const json_t *r)
+{
+    const char *spool = get_text(json_object_get(view, "spool"), "mount");
+    const char *log = get_text(json_object_get(view, "log"), "mount");
+
+    if (get_bool(r, "known"))
+        return r;
+    if (strcmp(get_text(r, "name"), "log_disk") != 0 || !*spool || strcmp(spool, log) != 0)
+        return NULL;
+    return find_resource(view, "spool_disk");
+}
+
 static void print_tracker(const json_t *view, FILE *to)
 {
     const json_t *r;
@@ -200,8 +222,13 @@ static void print_tracker(const json_t *view, FILE *to)
 
     fputs("      <ResourceTracker>\n", to);
     print_element("AggregateUse", level_word(get_text(view, "level")), 4, to);
-    json_array_foreach(json_object_get(view, "resources"), i, r) if (get_bool(r, "known"))
-        print_meter(view, r, to);
+    json_array_foreach(json_object_get(view, "resources"), i, r)
+    {
+        const json_t *measured = stand_in(view, r);
+
+        if (measured)
+            print_meter(view, measured, get_text(r, "exchange_name"), to);
+    }
     fputs("      </ResourceTracker>\n", to);
 }
 

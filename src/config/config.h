@@ -324,6 +324,8 @@ struct config_item {
 /* Calls fn for each setting in the order of the table. */
 void config_each(const struct config *c, void (*fn)(void *ctx, const struct config_item *item),
                  void *ctx);
+/* The manual's sentence about the setting `name`; NULL: there is none of that name. */
+const char *config_what(const char *name);
 /* Adds docs/configuration.md to `ret`. 0, -E2BIG or -ENOMEM. */
 MUST_CHECK int config_write_markdown(struct buf *ret);
 /* Adds a short list of all settings (name, unit, default) for --help. 0, -E2BIG or -ENOMEM. */

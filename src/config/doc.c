@@ -133,6 +133,13 @@ static const char introduction[] =
     "  `memory.history`; [pressure.md](pressure.md#names-in-exchange) has them all.\n"
     "- YAML anchors, aliases and tags are not used; a key may be given once.\n";
 
+const char *config_what(const char *name)
+{
+    const struct setting *s = settings_find(&settings_main, slice_str(name));
+
+    return s ? s->what : NULL;
+}
+
 int config_write_markdown(struct buf *ret)
 {
     (void)buf_add_str(ret, introduction);
