@@ -1,10 +1,10 @@
 /*
  * event/log.c - the log thread: takes lines out of all rings and writes them in batches.
  *
- * It may be held up by whoever reads the log; the rings then fill and lines are dropped and
- * counted, and no other thread waits. A descriptor that is not a file is polled first and given at
- * most PIPE_BUF bytes of whole lines at a time, which a pipe then takes without blocking and
- * without mixing them with another process's; so the thread can always be told to stop.
+ * A descriptor that is not a file is polled first and given at most PIPE_BUF bytes of whole lines at a
+ * time, which a pipe then takes without blocking and without mixing them with another process's. When
+ * its reader hangs, lines stay in the batch, further ones are dropped and counted, and the log files
+ * go on: no other thread waits, and neither do they.
  */
 #include <errno.h>
 #include <limits.h>
@@ -20,7 +20,7 @@
 #include "io/thread.h"
 
 #define BATCH_BYTES KIB(64)
-#define NAP_NS (2 * NS_PER_MS) /* after waking, so that more lines join the batch */
+#define NAP_NS (2 * NS_PER_MS) /* between batches, so that more lines join the next */
 #define GIVE_BACK_BYTES KIB(64)
 #define POLL_MS 100
 #define STOP_WAIT_MS 2000 /* how long a reader that does not read can hold up the end */
@@ -37,7 +37,7 @@ static struct {
     /* The log thread's own. */
     uint64_t flush_done;
     uint64_t dropped_told;
-    uint64_t stop_by_ms; /* 0: not stopping yet */
+    bool is_stuck; /* the descriptor's reader does not read */
     size_t used;
     char line[EVENT_LINE_MAX];
     uint8_t batch[BATCH_BYTES];
@@ -49,29 +49,15 @@ void event_log_wake(void)
         (void)sem_post(&logger.wake);
 }
 
-/* Is the time over in which a reader that does not read is waited for? */
-static bool gave_up(void)
-{
-    if (!atomic_load_explicit(&logger.stops, memory_order_relaxed))
-        return false;
-    if (logger.stop_by_ms == 0)
-        logger.stop_by_ms = clock_mono_ms() + STOP_WAIT_MS;
-    return clock_mono_ms() >= logger.stop_by_ms;
-}
-
-/* True when `fd` takes bytes; false when it is not worth waiting any longer. */
-static bool wait_writable(int fd)
+/* Does `fd` take bytes, until `by_ms` at the latest? Also true when it is broken: writing tells. */
+static bool wait_writable(int fd, uint64_t by_ms)
 {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
+    uint64_t now_ms = clock_mono_ms();
+    int r = poll(&p, 1, (int)(by_ms - MIN_OF(now_ms, by_ms)));
 
-    for (;;) {
-        int r = poll(&p, 1, POLL_MS);
-
-        if (r > 0)
-            return (p.revents & POLLOUT) != 0;
-        if ((r < 0 && errno != EINTR) || gave_up())
-            return false;
-    }
+    logger.is_stuck = r == 0 || (r < 0 && errno == EINTR);
+    return !logger.is_stuck;
 }
 
 /* How much of `left` goes into one write: whole lines, at most PIPE_BUF; at least one line, which
@@ -84,24 +70,6 @@ static size_t piece_of(struct slice left)
     return (size_t)slice_rfind(slice_sub(left, 0, PIPE_BUF), '\n') + 1;
 }
 
-static bool write_piece(int fd, struct slice piece, bool is_file)
-{
-    while (piece.len) {
-        ssize_t n;
-
-        if (!is_file && !wait_writable(fd))
-            return false;
-        n = write(fd, piece.ptr, piece.len);
-        if (n < 0 && errno != EINTR && errno != EAGAIN)
-            return false;
-        if (n > 0)
-            piece = slice_from(piece, (size_t)n);
-        else if (n < 0 && errno == EAGAIN && gave_up())
-            return false;
-    }
-    return true;
-}
-
 static uint64_t count_lines(struct slice s)
 {
     uint64_t n = 0;
@@ -111,25 +79,47 @@ static uint64_t count_lines(struct slice s)
     return n;
 }
 
+/* What the descriptor does not take stays in the batch. Its reader is waited for a moment, and not at
+ * all when that was in vain: a reader that hangs must not hold up the files. */
 static void write_batch(void)
 {
     int fd = atomic_load_explicit(&event_settings.fd, memory_order_relaxed);
     struct slice left = slice_make(logger.batch, logger.used);
+    uint64_t by_ms = clock_mono_ms() + (logger.is_stuck ? 0 : POLL_MS);
     struct stat st;
     bool is_file;
 
     if (left.len == 0)
         return;
     is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    while (left.len) {
-        size_t n = is_file ? left.len : piece_of(left);
+    while (left.len && (is_file || wait_writable(fd, by_ms))) {
+        ssize_t n = write(fd, left.ptr, is_file ? left.len : piece_of(left));
 
-        if (!write_piece(fd, slice_sub(left, 0, n), is_file)) {
+        if (n < 0 && errno != EINTR && errno != EAGAIN) {
             counter_add(COUNTER_LOG_DROPPED, count_lines(left));
+            left.len = 0;
+        } else if (n > 0) {
+            left = slice_from(left, (size_t)n);
+        } else if (n < 0 && errno == EAGAIN) {
+            logger.is_stuck = true;
             break;
         }
-        left = slice_from(left, n);
     }
+    if (left.len)
+        memmove(logger.batch, left.ptr, left.len);
+    logger.used = left.len;
+}
+
+/* The last chance of what is left in the batch. */
+static void write_the_rest(void)
+{
+    uint64_t by_ms = clock_mono_ms() + STOP_WAIT_MS;
+
+    do {
+        logger.is_stuck = false;
+        write_batch();
+    } while (logger.used && clock_mono_ms() < by_ms);
+    counter_add(COUNTER_LOG_DROPPED, count_lines(slice_make(logger.batch, logger.used)));
     logger.used = 0;
 }
 
@@ -142,13 +132,17 @@ static void ring_copy_out(const uint8_t *ring, uint64_t at, void *to, size_t len
     memcpy((uint8_t *)to + first, ring, len - first);
 }
 
-/* Where `len` bytes of a line for the log's descriptor go. */
+/* Where `len` bytes of a line for the log's descriptor go; NULL: the line is dropped. */
 static uint8_t *batch_room(size_t len)
 {
     uint8_t *room;
 
-    if (BATCH_BYTES - logger.used < len)
+    if (BATCH_BYTES - logger.used < len && !logger.is_stuck)
         write_batch();
+    if (BATCH_BYTES - logger.used < len) {
+        counter_add(COUNTER_LOG_DROPPED, 1);
+        return NULL;
+    }
     room = logger.batch + logger.used;
     logger.used += len;
     return room;
@@ -168,17 +162,19 @@ static void to_journal(enum event_level level, const char *line, size_t len)
 static void take_record(struct event_record record, const uint8_t *ring, uint64_t at)
 {
     enum event_level level = (enum event_level)record.level;
+    uint8_t *room;
 
     if (level < EVENT_NOTHING && goes_to_journal()) {
         ASSERT(record.bytes <= sizeof(logger.line));
         ring_copy_out(ring, at, logger.line, record.bytes);
         to_journal(level, logger.line, record.bytes);
     } else if (level < EVENT_NOTHING) {
-        ring_copy_out(ring, at, batch_room(record.bytes), record.bytes);
+        room = batch_room(record.bytes);
+        if (room)
+            ring_copy_out(ring, at, room, record.bytes);
     }
     if (record.kind < RECORD_KINDS) {
-        uint8_t *room = event_files_room((enum record_kind)record.kind, record.bytes);
-
+        room = event_files_room((enum record_kind)record.kind, record.bytes);
         if (room)
             ring_copy_out(ring, at, room, record.bytes);
     }
@@ -225,18 +221,19 @@ void event_log_tell(enum event_type type, const struct event_field *fields, size
     enum event_level level = event_level_of(type);
     int64_t now_ms = clock_wall_ms();
     enum event_format format;
+    uint8_t *room;
     size_t len;
 
     if (event_log_wants(level, &format)) {
         len = event_format_line(format, now_ms, type, EVENT_NO_ID, fields, count, logger.line);
+        room = goes_to_journal() ? NULL : batch_room(len);
         if (goes_to_journal())
             to_journal(level, logger.line, len);
-        else
-            memcpy(batch_room(len), logger.line, len);
+        else if (room)
+            memcpy(room, logger.line, len);
     }
     if (event_file_wants(level)) {
         char line[EVENT_LINE_MAX];
-        uint8_t *room;
 
         len = event_format_line(EVENT_JSON, now_ms, type, EVENT_NO_ID, fields, count, line);
         room = event_files_room(RECORD_EVENTS, len);
@@ -314,7 +311,8 @@ static void run(void *ctx)
         bool took = drain_all();
         uint32_t tick_ms;
 
-        tell_dropped();
+        if (!logger.is_stuck)
+            tell_dropped();
         tick_ms = event_files_tick();
         event_files_write();
         write_batch();
@@ -325,10 +323,10 @@ static void run(void *ctx)
         if (took)
             nap();
         else
-            sleep_until_woken(tick_ms);
+            sleep_until_woken(logger.used ? POLL_MS : tick_ms);
     }
     event_files_end();
-    write_batch();
+    write_the_rest();
 }
 
 void event_set_threshold(void)
@@ -356,7 +354,7 @@ int event_start(const struct event_config *config)
     if (sem_init(&logger.wake, 0, 0) < 0 || sem_init(&logger.flushed, 0, 0) < 0)
         return -errno;
     atomic_store(&logger.stops, false);
-    logger.stop_by_ms = 0;
+    logger.is_stuck = false;
     logger.dropped_told = counter_get(COUNTER_LOG_DROPPED);
     event_files_begin();
     r = thread_start(&logger.thread, "log", run, NULL);

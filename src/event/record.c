@@ -84,6 +84,8 @@ static void write_cut(enum record_kind kind, struct slice line)
 void record_write(enum record_kind kind, struct slice line)
 {
     ASSERT(kind < RECORD_KINDS && line.len > 0 && line.ptr[line.len - 1] == '\n');
+    if (!record_is_on(kind))
+        return;
     if (line.len > RECORD_LINE_MAX)
         write_cut(kind, line);
     else
@@ -280,14 +282,21 @@ static uint64_t count_lines(struct slice s)
     return n;
 }
 
-/* Nothing more fits: what a disk did not take for so long is given up. */
-static void drop_batch(struct kind *k)
+static uint64_t forget_batch(struct kind *k)
 {
     uint64_t n = count_lines(slice_make(k->batch, k->used));
 
     k->used = 0;
     files.files_dropped += n;
     counter_add(COUNTER_RECORDS_DROPPED, n);
+    return n;
+}
+
+/* Nothing more fits: what a disk did not take for so long is given up. */
+static void drop_batch(struct kind *k)
+{
+    uint64_t n = forget_batch(k);
+
     if (loss_add(&k->loss, n))
         tell_loss(k, &k->loss, "begins", k->folder.why);
 }
@@ -425,9 +434,10 @@ void event_files_end(void)
             drop_batch(k);
         if (k->loss.is_on)
             tell_loss(k, &k->loss, "ends", "the server stops");
+        else
+            write_kind(k); /* that its loss ended with the last write */
+        (void)forget_batch(k);
         k->loss = (struct loss){0};
-        write_kind(k);
-        k->used = 0;
         folder_done(&k->folder);
     }
     files.ring_loss = (struct loss){0};

@@ -61,7 +61,7 @@ static inline bool record_is_on(enum record_kind kind)
 {
     return (atomic_load_explicit(&record_kinds_on, memory_order_acquire) >> kind & 1) != 0;
 }
-/* One whole line, its end included; copied. */
+/* One whole line, its end included; copied. Nothing where the kind is off. */
 void record_write(enum record_kind kind, struct slice line);
 
 /* The remedy: ends the present files and removes the oldest until every folder holds at most
