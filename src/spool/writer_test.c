@@ -234,11 +234,179 @@ static void test_failed_sync(void **state)
     fs_free(&world.fs);
 }
 
+/* ---- relief, and what is not yet durable ---- */
+
+#define HALF_DEAD 1500 /* messages, of which every other one is removed */
+
+struct asked {
+    struct spool_request request;
+    unsigned order; /* of the answer, from 1; 0: none yet */
+    struct spool_extent extent;
+};
+
+struct asker {
+    struct world world;
+    struct mailbox *box;
+    unsigned answers;
+    struct asked relief, second, commit, append, sync;
+    uint64_t uncommitted; /* when all was posted and nothing served */
+};
+
+static void on_asked(struct parcel *p, void *receiver)
+{
+    struct asker *a = receiver;
+
+    CONTAINER_OF(p, struct asked, request.parcel)->order = ++a->answers;
+}
+
+static void post(struct asker *a, struct asked *what, enum spool_op op)
+{
+    what->request.op = op;
+    what->request.parcel.deliver = on_asked;
+    what->request.answer_to = a->box;
+    what->order = 0;
+    spool_writer_post(a->world.w, &what->request);
+}
+
+static void wait_answer(struct asker *a, const struct asked *what)
+{
+    while (what->order == 0)
+        (void)mailbox_receive(a->box, UINT64_MAX);
+}
+
+static void asker_open(struct asker *a)
+{
+    static const uint8_t body[3000];
+
+    *a = (struct asker){.world.fs = fs_sim_new(11, MIB(64))};
+    world_open(&a->world);
+    assert_int_equal(mailbox_new_blocking(&a->box, a), 0);
+    for (unsigned i = 0; i < HALF_DEAD; i++) {
+        uint64_t id = spool_new_id(a->world.sp);
+
+        a->commit.request = (struct spool_request){.id = id,
+                                                   .data = slice_make(body, sizeof(body)),
+                                                   .envelope = SLICE_LIT("envelope"),
+                                                   .extents = &a->commit.extent};
+        assert_int_equal(spool_reserve(a->world.sp, sizeof(body) + 8), 0);
+        post(a, &a->commit, SPOOL_OP_COMMIT);
+        wait_answer(a, &a->commit);
+        assert_int_equal(a->commit.request.result, 0);
+        if (i % 2 == 0)
+            continue;
+        a->second.request = (struct spool_request){.id = id};
+        post(a, &a->second, SPOOL_OP_REMOVE);
+        wait_answer(a, &a->second);
+    }
+    a->answers = 0;
+}
+
+static void asker_close(struct asker *a)
+{
+    if (a->world.w)
+        spool_writer_stop(&a->world.w);
+    while (mailbox_receive(a->box, 0) > 0)
+        ;
+    spool_close(&a->world.sp);
+    mailbox_free(&a->box);
+    fs_free(&a->world.fs);
+}
+
+/* In the writer's thread: so all is posted before anything of it is served. */
+static void post_relief_and_more(void *ctx, struct spool *sp)
+{
+    struct asker *a = ctx;
+
+    a->commit.request = (struct spool_request){.id = spool_new_id(sp),
+                                               .data = SLICE_LIT("body"),
+                                               .envelope = SLICE_LIT("envelope"),
+                                               .extents = &a->commit.extent};
+    post(a, &a->relief, SPOOL_OP_RELIEVE);
+    post(a, &a->second, SPOOL_OP_RELIEVE);
+    post(a, &a->commit, SPOOL_OP_COMMIT);
+    a->uncommitted = spool_writer_uncommitted_bytes(a->world.w);
+}
+
+/* Half of each segment is dead: relief frees a good part of it, and lets a commit go first. */
+static void test_relief(void **state)
+{
+    struct spool_stat before, after;
+    struct asker a;
+
+    (void)state;
+    asker_open(&a);
+    spool_writer_pause_background(a.world.w, true);
+    spool_get_stat(a.world.sp, &before);
+    assert_true(before.dead_bytes > MIB(1));
+    spool_writer_call(a.world.w, post_relief_and_more, &a);
+    assert_int_equal(a.uncommitted, 4 + 8);
+    wait_answer(&a, &a.relief);
+    assert_int_equal(a.second.order, 1);
+    assert_int_equal(a.second.request.result, -EBUSY);
+    assert_int_equal(a.commit.order, 2);
+    assert_int_equal(a.commit.request.result, 0);
+    assert_int_equal(a.relief.order, 3);
+    assert_int_equal(a.relief.request.result, 0);
+    assert_true(a.relief.request.freed_bytes > MIB(1) / 2);
+    spool_get_stat(a.world.sp, &after);
+    assert_true(after.compacted_bytes > before.compacted_bytes);
+    assert_true(after.dead_bytes < before.dead_bytes / 2);
+    assert_int_equal(after.messages, HALF_DEAD / 2 + 1);
+    assert_int_equal(spool_writer_uncommitted_bytes(a.world.w), 0);
+    asker_close(&a);
+}
+
+/* Whoever asked hears of it when the writer stops, be it done or not. */
+static void test_relief_and_stop(void **state)
+{
+    struct asker a;
+
+    (void)state;
+    asker_open(&a);
+    post(&a, &a.relief, SPOOL_OP_RELIEVE);
+    spool_writer_stop(&a.world.w);
+    wait_answer(&a, &a.relief);
+    assert_true(a.relief.request.result == 0 || a.relief.request.result == -ECANCELED);
+    asker_close(&a);
+}
+
+static void test_uncommitted(void **state)
+{
+    static const uint8_t zeros[SPOOL_EXTENT_MAX];
+    struct asker a;
+    uint64_t id;
+
+    (void)state;
+    asker_open(&a);
+    id = spool_new_id(a.world.sp);
+    assert_int_equal(spool_writer_uncommitted_bytes(a.world.w), 0);
+    spool_writer_message_begins(a.world.w);
+    a.append.request = (struct spool_request){.id = id, .data = slice_make(zeros, sizeof(zeros))};
+    post(&a, &a.append, SPOOL_OP_APPEND);
+    wait_answer(&a, &a.append);
+    post(&a, &a.sync, SPOOL_OP_SYNC);
+    wait_answer(&a, &a.sync);
+    assert_int_equal(spool_writer_uncommitted_bytes(a.world.w), 0);
+    /* What fails is not waited for either. */
+    fs_sim_fail_at(a.world.fs, fs_sim_operations(a.world.fs) + 1, 1, -EIO);
+    a.commit.request = (struct spool_request){.id = id,
+                                              .envelope = SLICE_LIT("envelope"),
+                                              .extents = &a.append.request.extent,
+                                              .extent_count = 1};
+    spool_writer_message_ends(a.world.w);
+    post(&a, &a.commit, SPOOL_OP_COMMIT);
+    wait_answer(&a, &a.commit);
+    assert_int_equal(a.commit.request.result, -EIO);
+    assert_int_equal(spool_writer_uncommitted_bytes(a.world.w), 0);
+    asker_close(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many_senders),
-        cmocka_unit_test(test_failed_sync),
+        cmocka_unit_test(test_many_senders), cmocka_unit_test(test_failed_sync),
+        cmocka_unit_test(test_relief),       cmocka_unit_test(test_relief_and_stop),
+        cmocka_unit_test(test_uncommitted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,12 +143,15 @@ def full_disk(folder):
         filler.unlink()
 
 
-def test_full_load_refuses_then_drains_and_takes_again(make_relay, come_up):
-    server = make_relay().start()
+@pytest.mark.parametrize("internal", ["127.0.0.0/8", "192.0.2.0/24"], ids=["internal", "external"])
+def test_full_load_refuses_then_drains_and_takes_again(make_relay, come_up, internal):
+    server = make_relay(pressure={"internal_networks": [internal]}).start()
     load = Load(server)
     load.wait_refused()
     at_refusal = len(load.accepted)
     assert at_refusal * BODY_BYTES > DISK_MIB * 2**20 // 3, "the disk was refused half empty"
+    server.wait_log(r"event_id=15004 .*of=server resource=spool_disk from=normal to=(medium|high)")
+    server.wait_log(r"event_id=15006 .*resource=spool_disk")
     remote = come_up(server)
     load.wait_taken_again()  # by itself, while it drains
     load.stop()
@@ -156,7 +159,15 @@ def test_full_load_refuses_then_drains_and_takes_again(make_relay, come_up):
     server.tool("queue", "retry", "--all", check=0)
     wait_delivered(remote, load.accepted)
     server.wait_queue_length(0)
+    wait_normal(server)
     server.stop()
+
+
+def wait_normal(server):
+    """The level falls where its event says it does: at the recovery threshold or below."""
+    found = server.wait_log(r"event_id=15005 .*of=server resource=spool_disk from=[a-z]+ to=normal "
+                            r"value=(\d+) unit=bytes threshold=(\d+)")
+    assert int(found.group(1)) <= int(found.group(2))
 
 
 def test_another_file_fills_the_disk_and_goes(make_relay, come_up):
@@ -170,6 +181,7 @@ def test_another_file_fills_the_disk_and_goes(make_relay, come_up):
             load.wait_refused()
         load.wait_taken_again()
     load.stop()
+    wait_normal(server)
     wait_delivered(remote, load.accepted)
     server.wait_queue_length(0)
     server.stop()
