@@ -10,66 +10,15 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "governor/governor.h"
+#include "governor/governor_bench.h"
 
-#define INTERVAL_MS 2000
-
-struct bench {
-    struct governor *governor;
-    struct governor_settings settings;
-    struct governor_sample sample;
-    struct governor_outcome outcome;
-    struct governor_view view;
-    uint64_t now_ms;
-};
-
-static const struct governor_thresholds buckets = {999, 1500, 1000, 800};
 static const struct governor_thresholds system_memory = {88, 94, 89, 84};
 
-/* Every resource with thresholds that an idle server is far below, no dwell, no history. */
-static void bench_init(struct bench *b)
+static uint64_t delay(const struct bench *b)
 {
-    memset(b, 0, sizeof(*b));
-    b->settings = (struct governor_settings){.enabled = true,
-                                             .reminder_ms = 3 * 3600 * 1000,
-                                             .disk_counted_max = GIB(200),
-                                             .disk_gap = MIB(1),
-                                             .message_share = 0.25,
-                                             .tarpit = {1000, 1000, 5000},
-                                             .remedy_interval_ms = 10000};
-    b->sample.message_size_max = MIB(100);
-    for (size_t i = 0; i < GOVERNOR_RESOURCES; i++) {
-        b->settings.rules[i] = (struct governor_rule){.thresholds = buckets};
-        b->sample.figures[i] = (struct governor_figure){.is_known = true};
-    }
-    b->settings.rules[GOVERNOR_SPOOL_DISK] =
-        (struct governor_rule){.thresholds = {96, 99, 97, 94}, .is_percent = true};
-    b->sample.figures[GOVERNOR_SPOOL_DISK].limit = GIB(10);
-}
+    const struct gate_line *l = &b->outcome.gate.lines[MAIL_EXTERNAL];
 
-static void bench_start(struct bench *b)
-{
-    assert_int_equal(governor_new(&b->governor, &b->settings, b->now_ms), 0);
-}
-
-static void bench_done(struct bench *b)
-{
-    governor_free(&b->governor);
-    assert_null(b->governor);
-}
-
-static void tick(struct bench *b)
-{
-    b->now_ms += INTERVAL_MS;
-    governor_tick(b->governor, &b->sample, b->now_ms, &b->outcome);
-    governor_get_view(b->governor, &b->view);
-}
-
-static enum pressure_level level_with(struct bench *b, enum governor_resource r, uint64_t used)
-{
-    b->sample.figures[r].used = used;
-    tick(b);
-    return b->view.resources[r].level;
+    return l->verdict == GATE_DELAY ? l->delay_ms : 0;
 }
 
 static void samples_make_levels(void **state)
@@ -109,28 +58,6 @@ static void samples_make_levels(void **state)
     }
 }
 
-static void use(struct bench *b, enum governor_resource r, uint64_t used)
-{
-    b->sample.figures[r].used = used;
-}
-
-/* A letter a class: 'o'pen, 'd'elayed, 'r'efused. */
-static const char *verdicts(const struct bench *b)
-{
-    static char text[MAIL_CLASSES + 1];
-
-    for (size_t c = 0; c < MAIL_CLASSES; c++)
-        text[c] = "odr"[b->outcome.gate.lines[c].verdict];
-    return text;
-}
-
-static uint64_t delay(const struct bench *b)
-{
-    const struct gate_line *l = &b->outcome.gate.lines[MAIL_EXTERNAL];
-
-    return l->verdict == GATE_DELAY ? l->delay_ms : 0;
-}
-
 static void a_fall_waits_for_the_dwell(void **state)
 {
     struct bench b;
@@ -155,6 +82,35 @@ static void a_fall_waits_for_the_dwell(void **state)
         assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 1), PRESSURE_MEDIUM);
     assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 1), PRESSURE_NORMAL);
     assert_int_equal(b.view.level, PRESSURE_NORMAL);
+    bench_done(&b);
+}
+
+/* The server is at medium since 16 s, however long the resource that keeps it there has been. */
+static void the_server_has_a_dwell_of_its_own(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    b.settings.dwell_ms = 10000;
+    b.settings.rules[GOVERNOR_QUEUE].history = 100;
+    bench_start(&b);
+    (void)level_with(&b, GOVERNOR_QUEUE, 1000); /* 2 s */
+    tick(&b);
+    (void)level_with(&b, GOVERNOR_MEMORY, 1500); /* 6 s */
+    for (int i = 0; i < 5; i++)
+        (void)level_with(&b, GOVERNOR_MEMORY, 0);
+    assert_int_equal(b.view.since_ms, 16000);
+    assert_int_equal(b.view.suppressed, 1);
+    assert_int_equal(level_with(&b, GOVERNOR_QUEUE, 0), PRESSURE_NORMAL); /* 18 s */
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(b.view.level, PRESSURE_MEDIUM);
+        assert_int_equal(b.view.suppressed, 2);
+        assert_int_equal(verdicts(&b)[0], 'd');
+        assert_int_equal(b.outcome.gate.lines[0].resource, GOVERNOR_QUEUE);
+        tick(&b);
+    }
+    assert_int_equal(b.view.level, PRESSURE_NORMAL); /* 26 s */
     bench_done(&b);
 }
 
@@ -371,6 +327,12 @@ static void high_refuses_second_copies_last(void **state)
     disk->need = disk->limit;
     tick(&b);
     assert_string_equal(verdicts(&b), "rrrro");
+    /* Of such a need half the disk counts. */
+    disk->used = disk->limit / 2 - 1;
+    use(&b, GOVERNOR_MEMORY, 1500);
+    tick(&b);
+    assert_string_equal(verdicts(&b), "rrroo");
+    use(&b, GOVERNOR_MEMORY, 0);
     disk->used = 0;
     tick(&b);
     assert_string_equal(verdicts(&b), "ooooo");
@@ -385,6 +347,24 @@ static void high_refuses_second_copies_last(void **state)
     assert_string_equal(verdicts(&b), "rrroo");
     assert_false(b.outcome.gate.refuse_at_connect);
     assert_int_equal(b.outcome.gate.size_max, UINT64_MAX);
+    bench_done(&b);
+}
+
+static void sessions_save_memory_when_any_of_it_is_short(void **state)
+{
+    static const enum governor_resource memory[] = {GOVERNOR_MEMORY, GOVERNOR_SYSTEM_MEMORY,
+                                                    GOVERNOR_MEMORY_STALL};
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    bench_start(&b);
+    for (size_t i = 0; i < ARRAY_SIZE(memory); i++) {
+        (void)level_with(&b, memory[i], 1000);
+        assert_true(b.outcome.gate.is_memory_short);
+        (void)level_with(&b, memory[i], 0);
+        assert_false(b.outcome.gate.is_memory_short);
+    }
     bench_done(&b);
 }
 
@@ -490,154 +470,6 @@ static void switched_off_it_looks_and_does_nothing(void **state)
     assert_string_equal(verdicts(&b), "ooooo");
     assert_true(b.outcome.stops_refusing);
     assert_false(b.outcome.pause_background);
-    bench_done(&b);
-}
-
-/* A letter a remedy that the last outcome asks for. */
-static const char *asked(const struct bench *b)
-{
-    static char text[GOVERNOR_REMEDIES + 1];
-    size_t n = 0;
-
-    for (size_t i = 0; i < b->outcome.remedy_count; i++)
-        text[n++] = "BCDTKLP"[b->outcome.remedies[i].remedy];
-    text[n] = '\0';
-    return text;
-}
-
-static void relief_comes_before_refusal(void **state)
-{
-    static const char *const wanted[GOVERNOR_RESOURCES] = {
-        [GOVERNOR_SPOOL_DISK] = "KL", [GOVERNOR_SPOOL_INODES] = "KL",
-        [GOVERNOR_LOG_DISK] = "KL",   [GOVERNOR_UNCOMMITTED] = "P",
-        [GOVERNOR_MEMORY] = "BCDT",   [GOVERNOR_SYSTEM_MEMORY] = "BCDT",
-        [GOVERNOR_QUEUE] = "P",       [GOVERNOR_DESCRIPTORS] = "C",
-        [GOVERNOR_CPU_STALL] = "P",   [GOVERNOR_MEMORY_STALL] = "BCDT",
-        [GOVERNOR_IO_STALL] = "P",
-    };
-
-    (void)state;
-    for (size_t i = 0; i < GOVERNOR_RESOURCES; i++) {
-        enum governor_resource r = (enum governor_resource)i;
-        struct bench b;
-
-        bench_init(&b);
-        bench_start(&b);
-        tick(&b);
-        use(&b, r, b.view.resources[i].effective.medium_to_low);
-        tick(&b);
-        assert_string_equal(asked(&b), "");
-        b.sample.figures[i].used++;
-        tick(&b);
-        assert_string_equal(asked(&b), wanted[i]);
-        assert_int_equal(b.outcome.pause_background, wanted[i][0] == 'P');
-        assert_int_equal(b.view.resources[i].level, PRESSURE_NORMAL);
-        assert_string_equal(verdicts(&b), "ooooo");
-        for (size_t j = 0; j < b.outcome.remedy_count; j++) {
-            assert_int_equal(b.outcome.remedies[j].resource, r);
-            assert_true(governor_remedy_helps(b.outcome.remedies[j].remedy, r));
-        }
-        for (size_t j = 0; j < GOVERNOR_REMEDIES; j++)
-            assert_int_equal(governor_remedy_helps((enum governor_remedy)j, r),
-                             strchr(wanted[i], "BCDTKLP"[j]) != NULL);
-        bench_done(&b);
-    }
-    assert_false(governor_remedy_helps(REMEDY_BODIES, GOVERNOR_RESOURCES));
-}
-
-/* Ticks until the remedy for descriptors is asked for; the time that took. */
-static uint64_t until_asked(struct bench *b)
-{
-    uint64_t from_ms = b->now_ms;
-
-    do {
-        tick(b);
-        assert_true(b->now_ms - from_ms < 600 * 1000);
-    } while (b->outcome.remedy_count == 0);
-    assert_string_equal(asked(b), "C");
-    assert_true(b->view.remedies[REMEDY_CACHES].is_running);
-    return b->now_ms - from_ms;
-}
-
-static void a_remedy_without_effect_is_tried_more_rarely(void **state)
-{
-    static const struct {
-        uint64_t freed, next_after_ms;
-    } runs[] = {
-        {100, 10000}, {0, 20000},  {0, 40000},           {UINT64_MAX, 40000}, {0, 80000},
-        {0, 160000},  {0, 160000}, {UINT64_MAX, 160000}, {1, 10000},          {0, 20000},
-    };
-    uint64_t total = 0;
-    struct bench b;
-    const struct governor_remedy_view *v = &b.view.remedies[REMEDY_CACHES];
-
-    (void)state;
-    bench_init(&b);
-    bench_start(&b);
-    use(&b, GOVERNOR_DESCRIPTORS, 900);
-    assert_int_equal(until_asked(&b), INTERVAL_MS);
-    /* While it runs it is not asked for again. */
-    for (int i = 0; i < 1000; i++) {
-        tick(&b);
-        assert_int_equal(b.outcome.remedy_count, 0);
-    }
-    governor_remedy_done(b.governor, REMEDY_CACHES, 1, 5, b.now_ms);
-    assert_int_equal(until_asked(&b), INTERVAL_MS);
-    for (size_t i = 0; i < ARRAY_SIZE(runs); i++) {
-        governor_remedy_done(b.governor, REMEDY_CACHES, runs[i].freed, 1234, b.now_ms + 1);
-        governor_get_view(b.governor, &b.view);
-        total += runs[i].freed == UINT64_MAX ? 0 : runs[i].freed;
-        assert_false(v->is_running);
-        assert_int_equal(v->runs, i + 2);
-        assert_int_equal(v->last_at_ms, b.now_ms + 1);
-        assert_int_equal(v->last_took_us, 1234);
-        assert_int_equal(v->total_freed, total + 1);
-        assert_int_equal(v->is_measured, runs[i].freed != UINT64_MAX);
-        assert_int_equal(v->last_freed, v->is_measured ? runs[i].freed : 0);
-        assert_int_equal(v->last_for, GOVERNOR_DESCRIPTORS);
-        assert_int_equal(until_asked(&b), runs[i].next_after_ms);
-    }
-    bench_done(&b);
-}
-
-static void a_pause_lasts_as_long_as_it_is_wanted(void **state)
-{
-    static const struct {
-        uint64_t queue;
-        const char *asked;
-        bool is_paused;
-    } steps[] = {
-        {800, "", false},
-        {801, "P", true},
-        {2000, "", true},
-        {801, "", true},
-        {801, "", true},
-        {801, "", true},
-        {801, "", true},
-        {800, "", false},
-        {801, "P", true},
-        /* At least as long as its interval, whatever the figure does. */
-        {800, "", true},
-        {801, "", true},
-        {0, "", true},
-        {0, "", true},
-        {0, "", false},
-    };
-    struct bench b;
-
-    (void)state;
-    bench_init(&b);
-    bench_start(&b);
-    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-        use(&b, GOVERNOR_QUEUE, steps[i].queue);
-        tick(&b);
-        assert_string_equal(asked(&b), steps[i].asked);
-        assert_int_equal(b.outcome.pause_background, steps[i].is_paused);
-        assert_int_equal(b.view.remedies[REMEDY_PAUSE].is_running, steps[i].is_paused);
-        if (b.outcome.remedy_count > 0)
-            governor_remedy_done(b.governor, REMEDY_PAUSE, UINT64_MAX, 0, b.now_ms);
-    }
-    assert_int_equal(b.view.remedies[REMEDY_PAUSE].runs, 2);
     bench_done(&b);
 }
 
@@ -880,70 +712,40 @@ static void the_view_says_what_to_free_and_when_it_is_full(void **state)
     assert_int_equal(v->to_free, 41);
     assert_int_equal(v->medium_in_s, 0); /* it is medium, though under low_to_medium */
     assert_int_equal(v->high_in_s, INT64_MAX);
+    assert_int_equal(level_with(&b, GOVERNOR_MEMORY, 1500), PRESSURE_HIGH);
+    assert_int_equal(level_with(&b, GOVERNOR_MEMORY, 1001), PRESSURE_HIGH);
+    assert_int_equal(b.view.resources[GOVERNOR_MEMORY].high_in_s, 0); /* it is, likewise */
     assert_int_equal(b.view.at_level_ms[0][PRESSURE_NORMAL], 11 * INTERVAL_MS);
-    assert_int_equal(b.view.at_level_ms[1][PRESSURE_MEDIUM], 60 * INTERVAL_MS);
-    assert_int_equal(b.view.samples, 71);
+    assert_int_equal(b.view.at_level_ms[1][PRESSURE_MEDIUM], 61 * INTERVAL_MS);
+    assert_int_equal(b.view.at_level_ms[1][PRESSURE_HIGH], INTERVAL_MS);
+    assert_int_equal(b.view.samples, 73);
     bench_done(&b);
 }
 
-static void everything_has_a_name(void **state)
+/* What was before a long gap says nothing of now. */
+static void a_trend_begins_anew_after_a_gap(void **state)
 {
-    (void)state;
-    for (size_t i = 0; i < GOVERNOR_RESOURCES; i++) {
-        enum governor_resource r = (enum governor_resource)i;
-
-        assert_true(*governor_resource_name(r) && *governor_resource_exchange_name(r) &&
-                    *governor_resource_unit(r) && *gate_token((uint8_t)r));
-    }
-    for (size_t i = 0; i < GOVERNOR_REMEDIES; i++)
-        assert_true(*governor_remedy_name((enum governor_remedy)i) &&
-                    *governor_remedy_what((enum governor_remedy)i));
-    for (size_t i = 0; i < PRESSURE_LEVELS; i++)
-        assert_true(*governor_level_name((enum pressure_level)i));
-    assert_string_equal(governor_resource_name(GOVERNOR_RESOURCES), "");
-    assert_string_equal(governor_resource_exchange_name(GOVERNOR_RESOURCES), "");
-    assert_string_equal(governor_resource_unit(GOVERNOR_RESOURCES), "");
-    assert_string_equal(governor_remedy_name(GOVERNOR_REMEDIES), "");
-    assert_string_equal(governor_remedy_what(GOVERNOR_REMEDIES), "");
-    assert_string_equal(governor_level_name(PRESSURE_LEVELS), "");
-}
-
-/* What is set is what is asked. */
-static void the_gate_says_what_it_was_told(void **state)
-{
-    struct gate gate;
-    struct gate_settings s = {.level = PRESSURE_HIGH, .size_max = 12345, .refuse_at_connect = true};
+    struct bench b;
+    const struct governor_resource_view *v = &b.view.resources[GOVERNOR_QUEUE];
 
     (void)state;
-    gate_init(&gate);
-    for (size_t c = 0; c < MAIL_CLASSES; c++)
-        assert_int_equal(gate_ask(&gate, (enum mail_class)c).verdict, GATE_OPEN);
-    assert_int_equal(gate_size_max(&gate), UINT64_MAX);
-    for (size_t c = 0; c < MAIL_CLASSES; c++)
-        s.lines[c] = (struct gate_line){.verdict = (enum gate_verdict)(c % 3),
-                                        .delay_ms = UINT32_MAX - (uint32_t)c,
-                                        .resource = (uint8_t)(GOVERNOR_RESOURCES - 1 - c)};
-    for (int is_short = 0; is_short < 2; is_short++) {
-        s.is_memory_short = is_short;
-        s.refuse_at_connect = !is_short;
-        gate_set(&gate, &s);
-        for (size_t c = 0; c < MAIL_CLASSES; c++) {
-            struct gate_line l = gate_ask(&gate, (enum mail_class)c);
-
-            assert_int_equal(l.verdict, s.lines[c].verdict);
-            assert_int_equal(l.delay_ms, s.lines[c].delay_ms);
-            assert_int_equal(l.resource, s.lines[c].resource);
-        }
-        assert_int_equal(gate_size_max(&gate), 12345);
-        assert_int_equal(gate_level(&gate), PRESSURE_HIGH);
-        assert_int_equal(gate_is_memory_short(&gate), is_short);
-        assert_int_equal(gate_refuses_at_connect(&gate), !is_short);
+    bench_init(&b);
+    bench_start(&b);
+    for (uint64_t i = 0; i < 30; i++)
+        (void)level_with(&b, GOVERNOR_QUEUE, 20 * i);
+    assert_true(v->trend > 9.99);
+    b.sample.figures[GOVERNOR_QUEUE].is_known = false;
+    for (int i = 0; i < 4; i++) {
+        tick(&b);
+        assert_true(v->trend < 0.01);
+        assert_int_equal(v->high_in_s, INT64_MAX);
     }
-    assert_string_equal(gate_token(GATE_RESOURCE_SIZE), "size");
-    assert_string_equal(gate_token(GATE_RESOURCE_SESSIONS), "sessions");
-    assert_string_equal(gate_token(GOVERNOR_SPOOL_INODES), "spool-disk");
-    assert_string_equal(gate_token(GOVERNOR_RESOURCES), "");
-    assert_string_equal(mail_class_name(MAIL_SECOND_COPY), "second_copy");
+    b.sample.figures[GOVERNOR_QUEUE].is_known = true;
+    for (int i = 0; i < 9; i++) {
+        (void)level_with(&b, GOVERNOR_QUEUE, 600);
+        assert_true(v->trend < 0.01);
+    }
+    bench_done(&b);
 }
 
 int main(void)
@@ -951,18 +753,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_make_levels),
         cmocka_unit_test(a_fall_waits_for_the_dwell),
+        cmocka_unit_test(the_server_has_a_dwell_of_its_own),
         cmocka_unit_test(a_flapping_figure_makes_one_pair_a_dwell),
         cmocka_unit_test(time_that_does_not_pass_changes_no_level),
         cmocka_unit_test(history_turns_delay_into_refusal),
         cmocka_unit_test(a_refusal_names_what_has_hardened),
         cmocka_unit_test(the_delay_grows_and_runs_down),
         cmocka_unit_test(high_refuses_second_copies_last),
+        cmocka_unit_test(sessions_save_memory_when_any_of_it_is_short),
         cmocka_unit_test(a_message_takes_a_part_of_the_room),
         cmocka_unit_test(what_does_not_count_refuses_nobody),
         cmocka_unit_test(switched_off_it_looks_and_does_nothing),
-        cmocka_unit_test(relief_comes_before_refusal),
-        cmocka_unit_test(a_remedy_without_effect_is_tried_more_rarely),
-        cmocka_unit_test(a_pause_lasts_as_long_as_it_is_wanted),
         cmocka_unit_test(a_figure_that_is_not_known_keeps_the_level_for_a_while),
         cmocka_unit_test(a_limit_that_goes_down_must_stay_down),
         cmocka_unit_test(a_transition_says_what_crossed_what),
@@ -971,8 +772,7 @@ int main(void)
         cmocka_unit_test(long_pressure_is_told_once_more),
         cmocka_unit_test(a_reload_judges_by_the_new_thresholds),
         cmocka_unit_test(the_view_says_what_to_free_and_when_it_is_full),
-        cmocka_unit_test(everything_has_a_name),
-        cmocka_unit_test(the_gate_says_what_it_was_told),
+        cmocka_unit_test(a_trend_begins_anew_after_a_gap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,22 @@ static void steps_between_disk_thresholds_are_a_gap_at_least(void **state)
     }
 }
 
+/* Wanted: 97 % free at high and a gap more each, which is more than there is. */
+static void where_a_disk_has_not_so_much_it_is_to_be_empty(void **state)
+{
+    struct governor_settings s = {.disk_counted_max = GIB(200), .disk_gap = MIB(100)};
+    struct governor_thresholds t;
+
+    (void)state;
+    s.rules[GOVERNOR_SPOOL_DISK] =
+        (struct governor_rule){.thresholds = {1, 3, 2, 0}, .is_percent = true};
+    thresholds_effective(&t, &s, GOVERNOR_SPOOL_DISK, MIB(1000), /* need= */ 0);
+    assert_int_equal(t.medium_to_high, MIB(30));
+    assert_int_equal(t.high_to_medium, 1);
+    assert_int_equal(t.low_to_medium, 1);
+    assert_int_equal(t.medium_to_low, 0);
+}
+
 static void the_order_holds_whatever_comes_in(void **state)
 {
     struct rand chance;
@@ -257,6 +273,7 @@ int main(void)
         cmocka_unit_test(amounts_are_as_they_are),
         cmocka_unit_test(disks_are_as_large_as_their_need),
         cmocka_unit_test(steps_between_disk_thresholds_are_a_gap_at_least),
+        cmocka_unit_test(where_a_disk_has_not_so_much_it_is_to_be_empty),
         cmocka_unit_test(the_order_holds_whatever_comes_in),
         cmocka_unit_test(an_empty_disk_is_normal),
         cmocka_unit_test(without_a_limit_no_percentage_is_reached),

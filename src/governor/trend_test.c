@@ -162,6 +162,26 @@ static void time_at_levels_is_what_the_sum_says(void **state)
     }
 }
 
+/* Where nothing was added since, too. */
+static void time_at_levels_is_forgotten_after_the_span(void **state)
+{
+    static const uint64_t spans_ms[] = {UINT64_C(3600000), UINT64_C(86400000)};
+
+    (void)state;
+    for (size_t span = 0; span < LEVEL_SPANS; span++) {
+        uint64_t got[LEVEL_SPANS][PRESSURE_LEVELS];
+        uint64_t begin_ms = 7 * spans_ms[span];
+        struct level_time t;
+
+        memset(&t, 0, sizeof(t));
+        level_time_add(&t, PRESSURE_HIGH, begin_ms, begin_ms + 10);
+        level_time_get(&t, begin_ms + spans_ms[span] - 1, got);
+        assert_int_equal(got[span][PRESSURE_HIGH], 10);
+        level_time_get(&t, begin_ms + spans_ms[span], got);
+        assert_int_equal(got[span][PRESSURE_HIGH], 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +191,7 @@ int main(void)
         cmocka_unit_test(two_samples_of_one_moment_are_one),
         cmocka_unit_test(a_forecast_is_in_whole_seconds),
         cmocka_unit_test(time_at_levels_is_what_the_sum_says),
+        cmocka_unit_test(time_at_levels_is_forgotten_after_the_span),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
