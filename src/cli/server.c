@@ -826,6 +826,7 @@ int server_new(struct server **ret, const struct server_options *options, struct
     s->options = *options;
     gate_init(&s->gate);
     s->shared.gate = &s->gate;
+    rlimit_save_address_space();
     ignore_result(rlimit_raise_files(&files)); /* fewer files mean fewer sessions, not none */
     s->shared.connections_max = (MAX_OF(files, 2 * FILES_OF_OUR_OWN) - FILES_OF_OUR_OWN) / 2;
     rand_init(&s->rand, clock_mono_ns() ^ ((uint64_t)getpid() << 32));

@@ -1,6 +1,7 @@
 #include "io/rlimit.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <sys/resource.h>
 
@@ -23,4 +24,12 @@ int rlimit_raise_files(uint64_t *ret_now)
     if (ret_now)
         *ret_now = limit.rlim_cur;
     return r;
+}
+
+void rlimit_save_address_space(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        (void)mallopt(M_ARENA_MAX, 1); /* with more it goes on as it can */
 }

@@ -63,7 +63,7 @@ static void relief_answered(struct parcel *parcel, void *receiver)
     struct lane_call *call = CONTAINER_OF(parcel, struct lane_call, parcel);
     struct pressure *p = call->pressure;
     enum governor_remedy r = call->remedy;
-    uint64_t freed = 0;
+    uint64_t freed = 0, returned;
 
     (void)receiver;
     call->is_out = false;
@@ -73,7 +73,8 @@ static void relief_answered(struct parcel *parcel, void *receiver)
         freed += p->reliefs[i].freed;
     /* What loops gave back to malloc may still be the process's; what the kernel got back counts
      * where it is more. */
-    done(p, r, MAX_OF(freed, memory_freed(p, r)));
+    returned = memory_freed(p, r);
+    done(p, r, MAX_OF(freed, returned));
     run_memory(p);
 }
 
@@ -99,6 +100,8 @@ static void relieve_lanes(struct pressure *p, enum governor_remedy r)
 {
     p->runs[r].before = sampler_memory(p);
     p->reliefs_out = p->seams.lane_count;
+    if (p->reliefs_out == 0)
+        done(p, r, 0);
     for (size_t i = 0; i < p->seams.lane_count; i++) {
         struct lane_call *call = &p->reliefs[i];
 

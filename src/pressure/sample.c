@@ -98,6 +98,20 @@ static void take_lower(struct memory_limit *l, struct figure f, const char *orig
         *l = (struct memory_limit){.bytes = f.value, .origin = origin};
 }
 
+/*
+ * RLIMIT_AS counts address space: code, stacks and what malloc has set aside, too. What anonymous
+ * memory may have of it is what it has and what is not mapped yet.
+ */
+static struct figure bound_by_address_space(const struct figures_sample *k)
+{
+    struct figure max = k->address_space_max;
+
+    if (!max.is_known || max.value == FIGURES_NO_LIMIT || !k->address_space.is_known)
+        return (struct figure){.is_known = false};
+    max.value = k->process.value + max.value - MIN_OF(max.value, k->address_space.value);
+    return max;
+}
+
 struct memory_limit figure_memory_limit(const struct figures_sample *k, uint64_t configured)
 {
     struct memory_limit l = {.origin = ""};
@@ -106,23 +120,8 @@ struct memory_limit figure_memory_limit(const struct figures_sample *k, uint64_t
         return (struct memory_limit){.bytes = configured, .origin = "pressure.memory_limit"};
     take_lower(&l, k->total, "MemTotal");
     take_lower(&l, k->group_max, "cgroup memory limit");
+    take_lower(&l, bound_by_address_space(k), "RLIMIT_AS, less what else is mapped");
     return l;
-}
-
-/*
- * RLIMIT_AS counts address space: code, stacks and what malloc has set aside, too. What anonymous
- * memory may have of it is what it has and what is not mapped yet.
- */
-static void bound_by_address_space(const struct figures_sample *k, struct memory_limit *l)
-{
-    struct figure f = {.is_known = k->address_space_max.is_known && k->address_space.is_known &&
-                                   k->address_space_max.value != FIGURES_NO_LIMIT};
-
-    if (!f.is_known)
-        return;
-    f.value = k->process.value + k->address_space_max.value -
-              MIN_OF(k->address_space_max.value, k->address_space.value);
-    take_lower(l, f, "RLIMIT_AS, less what else is mapped");
 }
 
 static void sample_memory(const struct figures_sample *k, const struct config *config,
@@ -135,8 +134,6 @@ static void sample_memory(const struct figures_sample *k, const struct config *c
         return;
     }
     l = figure_memory_limit(k, config->pressure.memory_limit_bytes);
-    if (config->pressure.memory_limit_bytes == 0)
-        bound_by_address_space(k, &l);
     *ret = known(k->process.value, l.bytes, l.origin);
     if (l.bytes == 0)
         *ret = unknown(k->total.why);

@@ -8,12 +8,15 @@
 #include <stdio.h>
 
 #include "event/event.h"
+#include "event/resource_text.h"
 #include "pressure/pressure_int.h"
 
+#define ID_PERSISTS 15002
 #define ID_INCREASED 15004
 #define ID_DECREASED 15005
 #define ID_REFUSING_DISK 15006
 #define ID_REFUSING_MEMORY 15007
+#define RESOURCES_TEXT_MAX KIB(3)
 
 static void add_word(char text[static PRESSURE_TEXT_MAX], const char *word)
 {
@@ -22,7 +25,7 @@ static void add_word(char text[static PRESSURE_TEXT_MAX], const char *word)
     (void)snprintf(text + len, PRESSURE_TEXT_MAX - len, "%s%s", len > 0 ? "," : "", word);
 }
 
-/* The classes that get `verdict` now, as "external,internal"; "none". */
+/* The classes that get `verdict` now, as "external,internal". */
 static void classes_with(const struct gate_settings *gate, enum gate_verdict verdict,
                          char ret[static PRESSURE_TEXT_MAX])
 {
@@ -30,8 +33,6 @@ static void classes_with(const struct gate_settings *gate, enum gate_verdict ver
     for (size_t i = 0; i < MAIL_CLASSES; i++)
         if (gate->lines[i].verdict == verdict)
             add_word(ret, mail_class_name((enum mail_class)i));
-    if (ret[0] == '\0')
-        add_word(ret, "none");
 }
 
 static void remedies_of(const struct governor_outcome *o, char ret[static PRESSURE_TEXT_MAX])
@@ -39,31 +40,69 @@ static void remedies_of(const struct governor_outcome *o, char ret[static PRESSU
     ret[0] = '\0';
     for (size_t i = 0; i < o->remedy_count; i++)
         add_word(ret, governor_remedy_name(o->remedies[i].remedy));
-    if (ret[0] == '\0')
-        add_word(ret, "none");
 }
 
-/* event() with a type that is known only here. */
-static void tell_transition(const struct pressure *p, const struct governor_transition *t)
+/* A value as the operator's rule has it: in percent of the limit, or in the resource's unit. */
+static uint64_t as_ruled(const struct governor_resource_view *v, uint64_t value)
+{
+    return v->rule.is_percent && v->figure.limit > 0
+               ? (uint64_t)(100 * (double)value / (double)v->figure.limit)
+               : value;
+}
+
+static const char *path_of(const struct pressure *p, enum governor_resource r)
+{
+    if (r == GOVERNOR_SPOOL_DISK || r == GOVERNOR_SPOOL_INODES)
+        return p->config->spool.directory;
+    return r == GOVERNOR_LOG_DISK ? p->config->log.files.directory : NULL;
+}
+
+/* How all resources stand. What does not fit, or there is no memory for, is left out. */
+static void describe_resources(const struct pressure *p, struct buf *ret)
+{
+    for (size_t i = 0; i < GOVERNOR_RESOURCES; i++) {
+        enum governor_resource r = (enum governor_resource)i;
+        const struct governor_resource_view *v = &p->view.resources[r];
+        struct resource_text text = {.name = slice_str(governor_resource_name(r)),
+                                     .path = slice_str(path_of(p, r)),
+                                     .level = slice_str(governor_level_name(v->level)),
+                                     .value = as_ruled(v, v->figure.used),
+                                     .normal = as_ruled(v, v->effective.medium_to_low),
+                                     .medium = as_ruled(v, v->effective.high_to_medium),
+                                     .high = as_ruled(v, v->effective.medium_to_high),
+                                     .is_percent = v->rule.is_percent};
+
+        if (v->figure.is_known && resource_text_add(ret, &text) < 0)
+            return;
+    }
+}
+
+/* p->view is of this sample. */
+static void tell_transition(struct pressure *p, const struct governor_transition *t)
 {
     const struct governor_outcome *o = &p->outcome;
     bool is_up = t->to > t->from;
     bool is_server = t->resource == GOVERNOR_RESOURCES;
     enum event_type type = is_up ? EVENT_PRESSURE_INCREASED : EVENT_PRESSURE_DECREASED;
     char delayed[PRESSURE_TEXT_MAX], refused[PRESSURE_TEXT_MAX], asked[PRESSURE_TEXT_MAX];
+    struct buf all = BUF_INIT(RESOURCES_TEXT_MAX);
 
     classes_with(&o->gate, GATE_DELAY, delayed);
     classes_with(&o->gate, GATE_REFUSE, refused);
     remedies_of(o, asked);
+    if (is_server)
+        describe_resources(p, &all);
     event(type, EVENT_NO_ID, EV_UINT("event_id", is_up ? ID_INCREASED : ID_DECREASED),
           EV_STR("direction", is_up ? "increased" : "decreased"),
-          EV_STR("of", is_server ? "server" : "resource"),
-          EV_STR("resource", governor_resource_name(t->cause)),
+          EV_STR("resource", is_server ? "server" : governor_resource_name(t->resource)),
+          EV_STR("cause", governor_resource_name(t->cause)),
           EV_STR("from", governor_level_name(t->from)), EV_STR("to", governor_level_name(t->to)),
           EV_UINT("value", t->value), EV_STR("unit", governor_resource_unit(t->cause)),
           EV_UINT("threshold", t->threshold), EV_UINT("limit", t->limit),
           EV_UINT("lasted_ms", t->lasted_ms), EV_BOOL("counts", t->counts),
-          EV_STR("delayed", delayed), EV_STR("refused", refused), EV_STR("remedies", asked));
+          EV_STR("delayed", delayed), EV_STR("refused", refused), EV_STR("remedies", asked),
+          EV_SLICE("resources", buf_slice(&all)));
+    buf_done(&all);
 }
 
 /* ---- refusing ---- */
@@ -98,8 +137,9 @@ static void tell_refusing_disk(const struct pressure *p, const struct governor_r
                      MIN_OF(p->sampler.spool.file_bytes, p->sampler.spool.reusable_bytes);
 
     event(EVENT_REFUSING_DISK, EVENT_NO_ID, EV_UINT("event_id", ID_REFUSING_DISK),
+          EV_STR("direction", "refusing"),
           EV_STR("resource", governor_resource_name(p->outcome.refusing_for)),
-          EV_STR("on", v->figure.origin), EV_UINT("used", v->figure.used),
+          EV_STR("on", v->figure.origin), EV_UINT("value", v->figure.used),
           EV_UINT("limit", v->figure.limit), EV_UINT("to_free", v->to_free),
           EV_UINT("normal_at", v->effective.medium_to_low), EV_UINT("spool_bytes", spool),
           EV_UINT("other_bytes", v->figure.used - MIN_OF(v->figure.used, spool)),
@@ -113,14 +153,15 @@ static void tell_refusing_other(const struct pressure *p, const struct governor_
 
     if (refusing_event(r) == EVENT_REFUSING_MEMORY)
         event(EVENT_REFUSING_MEMORY, EVENT_NO_ID, EV_UINT("event_id", ID_REFUSING_MEMORY),
-              EV_STR("resource", governor_resource_name(r)), EV_STR("on", v->figure.origin),
-              EV_UINT("used", v->figure.used), EV_UINT("limit", v->figure.limit),
-              EV_UINT("to_free", v->to_free), EV_UINT("normal_at", v->effective.medium_to_low),
-              EV_STR("refused", refused));
+              EV_STR("direction", "refusing"), EV_STR("resource", governor_resource_name(r)),
+              EV_STR("on", v->figure.origin), EV_UINT("value", v->figure.used),
+              EV_UINT("limit", v->figure.limit), EV_UINT("to_free", v->to_free),
+              EV_UINT("normal_at", v->effective.medium_to_low), EV_STR("refused", refused));
     else
-        event(EVENT_REFUSING_MAIL, EVENT_NO_ID, EV_STR("resource", governor_resource_name(r)),
-              EV_STR("on", v->figure.origin), EV_UINT("used", v->figure.used),
-              EV_UINT("to_free", v->to_free), EV_UINT("normal_at", v->effective.medium_to_low),
+        event(EVENT_REFUSING_MAIL, EVENT_NO_ID, EV_STR("direction", "refusing"),
+              EV_STR("resource", governor_resource_name(r)), EV_STR("on", v->figure.origin),
+              EV_UINT("value", v->figure.used), EV_UINT("to_free", v->to_free),
+              EV_UINT("normal_at", v->effective.medium_to_low),
               EV_STR("unit", governor_resource_unit(r)), EV_STR("refused", refused));
 }
 
@@ -131,7 +172,6 @@ static void tell_refusing(struct pressure *p)
 
     if (p->outcome.refusing_for >= GOVERNOR_RESOURCES)
         return;
-    governor_get_view(p->governor, &p->view);
     v = &p->view.resources[p->outcome.refusing_for];
     classes_with(&p->outcome.gate, GATE_REFUSE, refused);
     if (refusing_event(p->outcome.refusing_for) == EVENT_REFUSING_DISK)
@@ -144,19 +184,30 @@ static void tell_reminder(struct pressure *p)
 {
     const struct governor_view *v = &p->view;
     const struct governor_resource_view *r;
+    char refused[PRESSURE_TEXT_MAX];
+    struct buf all = BUF_INIT(RESOURCES_TEXT_MAX);
 
-    governor_get_view(p->governor, &p->view);
     r = &v->resources[v->cause];
-    event(EVENT_PRESSURE_PERSISTS, EVENT_NO_ID, EV_STR("level", governor_level_name(v->level)),
-          EV_UINT("lasted_ms", v->now_ms - v->since_ms),
-          EV_STR("resource", governor_resource_name(v->cause)), EV_UINT("value", r->figure.used),
-          EV_STR("unit", governor_resource_unit(v->cause)), EV_UINT("to_free", r->to_free));
+    describe_resources(p, &all);
+    classes_with(&p->outcome.gate, GATE_REFUSE, refused);
+    event(EVENT_PRESSURE_PERSISTS, EVENT_NO_ID, EV_UINT("event_id", ID_PERSISTS),
+          EV_STR("direction", "unchanged"), EV_STR("resource", "server"),
+          EV_STR("cause", governor_resource_name(v->cause)),
+          EV_STR("from", governor_level_name(v->level)),
+          EV_STR("to", governor_level_name(v->level)),
+          EV_UINT("lasted_ms", v->now_ms - v->since_ms), EV_UINT("value", r->figure.used),
+          EV_STR("unit", governor_resource_unit(v->cause)), EV_UINT("limit", r->figure.limit),
+          EV_UINT("to_free", r->to_free), EV_STR("refused", refused),
+          EV_SLICE("resources", buf_slice(&all)));
+    buf_done(&all);
 }
 
 void tell_outcome(struct pressure *p)
 {
     const struct governor_outcome *o = &p->outcome;
 
+    if (o->transition_count > 0 || o->starts_refusing || o->reminder)
+        governor_get_view(p->governor, &p->view);
     for (size_t i = 0; i < o->transition_count; i++)
         tell_transition(p, &o->transitions[i]);
     if (o->starts_refusing)
