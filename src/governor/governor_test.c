@@ -542,6 +542,27 @@ static void a_limit_that_goes_down_must_stay_down(void **state)
     bench_done(&b);
 }
 
+/* The bound of the spool is lower than that of the file system, and its figures take over. */
+static void a_disk_that_shrinks_is_fuller_at_once(void **state)
+{
+    struct bench b;
+    struct governor_figure *disk = &b.sample.figures[GOVERNOR_SPOOL_DISK];
+
+    (void)state;
+    bench_init(&b);
+    bench_start(&b);
+    disk->limit = GIB(100);
+    disk->used = GIB(90);
+    tick(&b);
+    assert_int_equal(b.view.level, PRESSURE_NORMAL);
+    disk->limit = GIB(10);
+    disk->used = GIB(10) - MIB(1);
+    tick(&b);
+    assert_int_equal(b.view.level, PRESSURE_HIGH);
+    assert_int_equal(b.view.resources[GOVERNOR_SPOOL_DISK].figure.limit, GIB(10));
+    bench_done(&b);
+}
+
 static void a_transition_says_what_crossed_what(void **state)
 {
     struct bench b;
@@ -766,6 +787,7 @@ int main(void)
         cmocka_unit_test(switched_off_it_looks_and_does_nothing),
         cmocka_unit_test(a_figure_that_is_not_known_keeps_the_level_for_a_while),
         cmocka_unit_test(a_limit_that_goes_down_must_stay_down),
+        cmocka_unit_test(a_disk_that_shrinks_is_fuller_at_once),
         cmocka_unit_test(a_transition_says_what_crossed_what),
         cmocka_unit_test(the_history_for_people_is_bounded),
         cmocka_unit_test(refusing_begins_and_ends_once),

@@ -15,9 +15,10 @@ static uint64_t as_number(uint64_t limit)
     return limit ? limit : UINT64_MAX;
 }
 
-static uint64_t limit_that_counts(struct resource *r, uint64_t limit)
+static uint64_t limit_that_counts(struct resource *r, enum governor_resource which, uint64_t limit)
 {
-    if (r->has_figure && as_number(limit) < as_number(r->figure.limit)) {
+    if (r->has_figure && !thresholds_are_of_disk(which) &&
+        as_number(limit) < as_number(r->figure.limit)) {
         r->shrunk_highest = MAX_OF(r->shrunk_highest, limit);
         if (++r->shrunk < RESOURCE_SHRINK_SAMPLES)
             return r->figure.limit;
@@ -28,9 +29,10 @@ static uint64_t limit_that_counts(struct resource *r, uint64_t limit)
     return limit;
 }
 
-static void take_figure(struct resource *r, const struct governor_figure *f, uint64_t now_ms)
+static void take_figure(struct resource *r, enum governor_resource which,
+                        const struct governor_figure *f, uint64_t now_ms)
 {
-    uint64_t limit = limit_that_counts(r, f->limit);
+    uint64_t limit = limit_that_counts(r, which, f->limit);
 
     r->figure = *f;
     r->figure.limit = limit;
@@ -58,7 +60,7 @@ enum level_step resource_sample(struct resource *r, const struct governor_settin
     enum level_step step;
 
     if (f->is_known)
-        take_figure(r, f, now_ms);
+        take_figure(r, which, f, now_ms);
     else
         miss_figure(r, f);
     thresholds_effective(&r->effective, s, which, r->figure.limit, r->figure.need);

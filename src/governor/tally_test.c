@@ -197,6 +197,7 @@ static void what_is_old_is_forgotten_and_time_does_not_go_back(void **state)
         assert_int_equal(sums.refused.count, 1);
         assert_string_equal(sums.refused.clients[0].client, "192.0.2.1");
         tally_get(t, (enum tally_span)span, 1000000 + length_ms - part_ms[span], &sums);
+        assert_int_equal(sums.counts[MAIL_INTERNAL][TALLY_REFUSED_LATE], 2);
         assert_int_equal(sums.refused.count, 1);
         tally_get(t, (enum tally_span)span, 1000000 + length_ms, &sums);
         assert_int_equal(sums.counts[MAIL_INTERNAL][TALLY_REFUSED_LATE], 0);

@@ -91,7 +91,7 @@ void thresholds_effective(struct governor_thresholds *ret, const struct governor
     const struct governor_rule *rule = &s->rules[which];
     const struct governor_thresholds *t = &rule->thresholds;
 
-    if (limit > 0 && (which == GOVERNOR_SPOOL_DISK || which == GOVERNOR_LOG_DISK))
+    if (limit > 0 && thresholds_are_of_disk(which))
         of_disk(ret, s, rule, limit, need);
     else if (!rule->is_percent)
         *ret = *t;

@@ -17,9 +17,16 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "governor/governor.h"
+
+/* Reckoned in free space? */
+static inline bool thresholds_are_of_disk(enum governor_resource which)
+{
+    return which == GOVERNOR_SPOOL_DISK || which == GOVERNOR_LOG_DISK;
+}
 
 void thresholds_effective(struct governor_thresholds *ret, const struct governor_settings *s,
                           enum governor_resource which, uint64_t limit, uint64_t need);

@@ -64,6 +64,16 @@ static void a_few_outliers_turn_nothing(void **state)
     assert_true(slope > 45 && slope < 60);
 }
 
+static void of_two_slopes_in_the_middle_it_is_the_mean(void **state)
+{
+    struct trend t = {.count = 0};
+
+    (void)state;
+    for (uint64_t n = 0; n < 20; n++)
+        trend_add(&t, n * 1000, n < 10 ? 0 : n < 15 ? 100 : 200); /* in 10 s */
+    assert_true(is_near(trend_slope(&t), 15));
+}
+
 /* Time that does not pass gives no slope of its own: the later figure stands. */
 static void two_samples_of_one_moment_are_one(void **state)
 {
@@ -188,6 +198,7 @@ int main(void)
         cmocka_unit_test(a_line_has_its_slope),
         cmocka_unit_test(samples_may_come_at_any_pace),
         cmocka_unit_test(a_few_outliers_turn_nothing),
+        cmocka_unit_test(of_two_slopes_in_the_middle_it_is_the_mean),
         cmocka_unit_test(two_samples_of_one_moment_are_one),
         cmocka_unit_test(a_forecast_is_in_whole_seconds),
         cmocka_unit_test(time_at_levels_is_what_the_sum_says),
