@@ -68,7 +68,7 @@ static void print_as(const struct options *o, const json_t *view, FILE *to)
     struct pressure_style style = style_of_stdout();
 
     if (o->json) {
-        (void)json_dumpf(view, to, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+        (void)json_dumpf(view, to, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
         fputc('\n', to);
     } else if (o->xml) {
         pressure_print_xml(view, to);

@@ -194,7 +194,10 @@ size_t pressure_print_advice(const json_t *view, FILE *to)
         if (!a || !get_bool(r, "known") || strcmp(get_text(r, "level"), "normal") == 0)
             continue;
         pressure_name(get_text(r, "name"), name);
-        (void)buf_addf(&line, "%s: ", name);
+        (void)buf_addf(&line, "%s%s: ", name,
+                       get_bool(r, "observe_only") ? " (observed only)"
+                       : get_bool(r, "advisory")   ? " (advisory)"
+                                                   : "");
         a->figures(&c);
         fprintf(to, "%s %s\n", buf_cstr(&line), a->what);
         buf_done(&line);

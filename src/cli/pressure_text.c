@@ -18,6 +18,8 @@
 #define CHANGES_SHOWN 6
 #define SETTINGS_SHOWN 6
 #define NOTE_MAX 96
+#define YEAR_LEN 5           /* "2026-" */
+#define FORECAST_S_MAX 86400 /* what is further off is noise; --json has it */
 
 static const char *const spans[] = {"minute", "hour", "day"};
 
@@ -228,7 +230,7 @@ static void add_forecast(const json_t *r, const char *key, const char *level, st
 {
     char age[FORMAT_TEXT_MAX];
 
-    if (!has_value(r, key))
+    if (!has_value(r, key) || get_int(r, key) > FORECAST_S_MAX)
         return;
     format_age(get_int(r, key) * 1000, age);
     (void)buf_addf(note, "%s%s in %s", buf_len(note) ? ", " : "", level, age);
@@ -252,7 +254,7 @@ static void add_note(struct sheet *s, const json_t *r)
         add_forecast(r, "medium_in_s", "medium", &note);
     else if (strcmp(level, "high") != 0)
         add_forecast(r, "high_in_s", "high", &note);
-    if (get_bool(r, "hardened"))
+    if (get_bool(r, "hardened") && !get_bool(r, "advisory") && !get_bool(r, "observe_only"))
         add_word(&note, "hardened");
     add_cell(s, buf_cstr(&note));
     buf_done(&note);
@@ -432,26 +434,26 @@ static void print_sessions(const json_t *view, const struct pressure_style *styl
     char size[PRESSURE_SIZE_MAX];
 
     (void)buf_addf(&line,
-                   "Of the day's refusals %" PRIu64 " too big for now, %" PRIu64
-                   " at the end of DATA, %" PRIu64 " at connect, %" PRIu64
-                   " over a client's own limit.",
+                   "Of the day's refusals: %" PRIu64 " too big for now, %" PRIu64
+                   " at end of DATA, %" PRIu64 " at connect, %" PRIu64 " over a client's limit.",
                    count_in_day(view, "refused_size"), count_in_day(view, "refused_late"),
                    count_in_day(view, "refused_connect"), count_in_day(view, "refused_client"));
     print_line(style, "", buf_cstr(&line), buf_len(&line), to);
     buf_clear(&line);
     pressure_size(get_uint(view, "bytes_in_flight"), size);
     (void)buf_addf(&line,
-                   "Sessions %" PRIu64 ", delayed %" PRIu64 " of at most %" PRIu64
-                   "; messages in flight %" PRIu64 ", %s.",
+                   "Sessions %" PRIu64 ", delayed %" PRIu64 " of %" PRIu64
+                   "; messages in flight %" PRIu64 ", %s",
                    get_uint(view, "sessions"), get_uint(view, "delayed_sessions"),
                    get_uint(view, "delayed_sessions_max"), get_uint(view, "messages_in_flight"),
                    size);
     if (has_value(admission, "size_max")) {
         pressure_size(get_uint(admission, "size_max"), size);
-        (void)buf_addf(&line, " Larger than %s is too big for now.", size);
+        (void)buf_addf(&line, "; over %s is too big for now", size);
     }
     if (get_bool(admission, "refuse_at_connect"))
-        (void)buf_add_str(&line, " External clients are refused at connect.");
+        (void)buf_add_str(&line, "; refused at connect");
+    (void)buf_push(&line, '.');
     print_line(style, "", buf_cstr(&line), buf_len(&line), to);
     buf_done(&line);
 }
@@ -498,18 +500,32 @@ static void print_clients(const json_t *view, const struct pressure_style *style
 
 /* ---- what was done, and who holds room ---- */
 
+/* "0.09 ms", "12 ms", "4 s" */
+static void format_took(double us, char ret[static FORMAT_TEXT_MAX])
+{
+    bool is_long = us >= 1e6;
+    double n = us / (is_long ? 1e6 : 1e3);
+
+    (void)snprintf(ret, FORMAT_TEXT_MAX, "%.*f %s",
+                   n < 1    ? 2
+                   : n < 10 ? 1
+                            : 0,
+                   n, is_long ? "s" : "ms");
+}
+
 /* "drop bodies: 3 runs, the last 2m ago for memory: freed 38 MiB in 12 ms; 120 MiB in all" */
 static void print_remedy(const json_t *r, int64_t now_ms, const struct pressure_style *style,
                          FILE *to)
 {
     char name[PRESSURE_NAME_MAX], for_name[PRESSURE_NAME_MAX], age[FORMAT_TEXT_MAX];
-    char freed[PRESSURE_SIZE_MAX], total[PRESSURE_SIZE_MAX];
+    char freed[PRESSURE_SIZE_MAX], total[PRESSURE_SIZE_MAX], took[FORMAT_TEXT_MAX];
     uint64_t runs = get_uint(r, "runs");
     struct buf line = BUF_INIT(KIB(1));
 
     pressure_name(get_text(r, "name"), name);
     pressure_name(get_text(r, "last_for"), for_name);
     format_age(now_ms - get_int(r, "last_ms"), age);
+    format_took(get_real(r, "last_took_us"), took);
     (void)buf_addf(&line, "%-16s %" PRIu64 " run%s, the last %s ago for %s: ", name, runs,
                    runs == 1 ? "" : "s", age, for_name);
     if (get_bool(r, "running")) {
@@ -517,10 +533,9 @@ static void print_remedy(const json_t *r, int64_t now_ms, const struct pressure_
     } else if (has_value(r, "last_freed")) {
         pressure_size(get_uint(r, "last_freed"), freed);
         pressure_size(get_uint(r, "total_freed"), total);
-        (void)buf_addf(&line, "freed %s in %.3g ms; %s in all", freed,
-                       get_real(r, "last_took_us") / 1000, total);
+        (void)buf_addf(&line, "freed %s in %s; %s in all", freed, took, total);
     } else {
-        (void)buf_addf(&line, "took %.3g ms", get_real(r, "last_took_us") / 1000);
+        (void)buf_addf(&line, "took %s", took);
     }
     print_line(style, "", buf_cstr(&line), buf_len(&line), to);
     buf_done(&line);
@@ -649,8 +664,8 @@ static void print_change(const json_t *h, const struct pressure_style *style, FI
     format_time(get_int(h, "at_ms"), when);
     format_age(get_int(h, "lasted_ms"), lasted);
     pressure_name(get_text(h, "resource"), name);
-    (void)buf_addf(&line, "%s  %-13s %s from %s to %s", when, name, is_rise ? "rose" : "fell",
-                   get_text(h, "from"), get_text(h, "to"));
+    (void)buf_addf(&line, "%s  %-13s %s from %s to %s", when + YEAR_LEN, name,
+                   is_rise ? "rose" : "fell", get_text(h, "from"), get_text(h, "to"));
     if (has_value(h, "value")) {
         char value[PRESSURE_SIZE_MAX], threshold[PRESSURE_SIZE_MAX];
 
@@ -660,7 +675,7 @@ static void print_change(const json_t *h, const struct pressure_style *style, FI
     }
     (void)buf_addf(&line, " after %s", lasted);
     if (!get_bool(h, "counts"))
-        (void)buf_add_str(&line, "; does not count");
+        (void)buf_add_str(&line, "; not counted");
     print_line(style, is_rise ? get_text(h, "to") : "", buf_cstr(&line), buf_len(&line), to);
     buf_done(&line);
 }

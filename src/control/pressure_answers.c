@@ -133,7 +133,8 @@ static void add_verdict(struct json_out *j, const struct gate_line *l)
     json_out_str(j, "verdict", verdict_names[l->verdict]);
     if (l->verdict == GATE_OPEN)
         return;
-    json_out_uint(j, "delay_ms", l->delay_ms);
+    if (l->verdict == GATE_DELAY)
+        json_out_uint(j, "delay_ms", l->delay_ms);
     if (l->resource < GOVERNOR_RESOURCES)
         json_out_str(j, "resource", governor_resource_name((enum governor_resource)l->resource));
     json_out_str(j, "token", gate_token(l->resource));
