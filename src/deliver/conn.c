@@ -21,7 +21,8 @@
 #define WRITE_LIMIT KIB(512)
 #define OUT_MAX KIB(256)
 #define BODY_AHEAD KIB(128) /* unsent bytes over which we wait for the peer */
-#define IDLE_MAX 256        /* idle connections of one loop; the longest idle makes room */
+#define CLOSED_BY_ERROR "Remote(SocketError)"
+#define IDLE_MAX 256 /* idle connections of one loop; the longest idle makes room */
 
 /* Off the list it is on. */
 static void unshelve(struct conn *c)
@@ -36,6 +37,7 @@ static void conn_free(struct conn *c)
     unshelve(c);
     c->worker->conn_count--;
     loop_timer_stop(&c->timer);
+    conn_log_close(c);
     stream_close(&c->stream);
     smtp_client_done(&c->smtp);
     buf_done(&c->out);
@@ -152,6 +154,7 @@ static bool flush(struct conn *c)
     buf_clear(&c->out);
     if (r >= 0)
         return true;
+    c->record.closed_by = CLOSED_BY_ERROR;
     smtp_client_eof(&c->smtp, r);
     return false;
 }
@@ -271,6 +274,7 @@ static void on_result(void *ctx, size_t recipient, const struct smtp_result *res
 {
     struct conn *c = ctx;
 
+    conn_log_result(c, result);
     if (result->code == 0 && result->phase <= SMTP_PHASE_MAIL && c->messages > 1 &&
         result->err != -EOPNOTSUPP && result->err != -EMSGSIZE && !c->run->retried_batch)
         c->was_stale = true;
@@ -282,11 +286,27 @@ static void on_done(void *ctx)
 {
     struct conn *c = ctx;
 
+    conn_log_sent(c);
     c->batch_is_over = true; /* drive() goes on from there */
     c->batch_was_lost = smtp_client_wants(&c->smtp) == SMTP_CLIENT_CLOSE;
 }
 
-static const struct smtp_client_handler smtp_handler = {.on_result = on_result, .on_done = on_done};
+static void on_command(void *ctx, struct slice line)
+{
+    struct conn *c = ctx;
+
+    protocol_log_command(&c->record.log, '>', line);
+}
+
+static void on_reply(void *ctx, const struct smtp_reply *reply)
+{
+    struct conn *c = ctx;
+
+    protocol_log_reply_text(&c->record.log, '<', reply->code, reply->text);
+}
+
+static const struct smtp_client_handler smtp_handler = {
+    .on_result = on_result, .on_done = on_done, .on_command = on_command, .on_reply = on_reply};
 
 void conn_break(struct conn *c, int err)
 {
@@ -301,10 +321,12 @@ static void on_connect(void *ctx, int err)
     struct conn *c = ctx;
 
     if (err < 0) {
+        conn_log_not_connected(c, err);
         conn_break(c, err);
         return;
     }
     c->is_up = true;
+    conn_log_connected(c);
     event(EVENT_REMOTE_CONNECTED, EVENT_NO_ID, EV_STR("host", c->host),
           EV_ADDR("address", &c->peer), EV_STR("destination", c->name));
     restart_timer(c);
@@ -332,19 +354,25 @@ static void on_tls(void *ctx, int err)
     if (err < 0) {
         event(EVENT_TLS_FAILED, EVENT_NO_ID, EV_STR("host", c->host), EV_ADDR("address", &c->peer),
               EV_STR("why", stream_tls_error(c->stream)));
+        protocol_log_tls(&c->record.log, NULL, NULL, stream_tls_error(c->stream));
         conn_break(c, err);
         return;
     }
     event(EVENT_TLS_STARTED, EVENT_NO_ID, EV_STR("host", c->host),
           EV_STR("version", stream_tls_version(c->stream)),
           EV_STR("cipher", stream_tls_cipher(c->stream)));
+    protocol_log_tls(&c->record.log, stream_tls_version(c->stream), stream_tls_cipher(c->stream),
+                     NULL);
     smtp_client_tls_started(&c->smtp);
     drive(c);
 }
 
 static void on_end(void *ctx, int err)
 {
-    conn_break(ctx, err);
+    struct conn *c = ctx;
+
+    c->record.closed_by = err < 0 ? CLOSED_BY_ERROR : "Remote";
+    conn_break(c, err);
 }
 
 static const struct stream_handler stream_handler = {
@@ -426,10 +454,14 @@ int conn_open(struct run *run, const struct addr *peer, const char *host, bool u
     loop_timer_init(&c->timer, w->seams.loop, on_timer);
     configure(c, use_tls, lmtp);
     smtp_client_init(&c->smtp, &c->smtp_config, &smtp_handler, c, &c->out);
+    conn_log_open(c, run->session);
     w->conn_count++;
     r = stream_connect(w->seams.loop, peer, source_for(c->config, peer),
                        c->config->delivery.time_outs.connect_ms, &options, &stream_handler, c,
                        &c->stream);
+    if (r < 0)
+        conn_log_not_connected(c, r);
+    run->session = 0; /* the connection has it, and ends it */
     if (r < 0) {
         conn_free(c);
         return r;
@@ -449,6 +481,7 @@ bool conn_send(struct conn *c, struct transaction *t)
     c->messages++;
     c->batch_is_over = c->batch_was_lost = false;
     transaction_set_host(t, c->host, &c->peer, smtp_client_extensions(&c->smtp) & SMTP_EXT_DSN);
+    conn_log_sending(c, t);
     c->in_machine = true;
     smtp_client_begin(&c->smtp, &t->smtp);
     c->in_machine = false;

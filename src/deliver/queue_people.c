@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "deliver/queue_int.h"
+#include "deliver/track.h"
 #include "event/event.h"
 
 static int decode_message(struct queue_message *m)
@@ -260,6 +261,8 @@ static int end_by_operator(struct acting *a, const struct schedule_entry *e,
     for (size_t i = 0; r == 0 && i < m.envelope.recipient_count; i++)
         if (queue_is_of_entry(q, &m.envelope.recipients[i], e->destination))
             attempt_add(s->details, (uint32_t)i, state, 0, slice_str(text));
+    if (r == 0)
+        track_end(q->settings.config, TRACKING_REMOVE, e->id, &m.envelope, s->details);
     queue_message_done(&m);
     if (r < 0)
         settlement_free(s);

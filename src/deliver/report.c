@@ -17,6 +17,7 @@
 #include "base/id.h"
 #include "config/config.h"
 #include "deliver/queue_int.h"
+#include "deliver/track.h"
 #include "event/event.h"
 #include "message/dsn.h"
 #include "smtp/reply.h"
@@ -35,6 +36,7 @@ struct report {
     uint64_t id;
     enum dsn_kind kind;
     struct buf body, envelope;
+    struct header_text original_message_id; /* for the tracking log */
     size_t appended;
     uint64_t reserved;
     struct spool_extent *extents; /* room for all of the body */
@@ -108,6 +110,8 @@ static void report_ended(struct report *rep, int result)
               EV_STR("kind", rep->kind == DSN_FAILURE   ? "failure"
                              : rep->kind == DSN_SUCCESS ? "success"
                                                         : "delay"));
+        track_report(q->settings.config, rep->id, buf_slice(&rep->envelope), buf_slice(&rep->body),
+                     header_text_slice(&rep->original_message_id));
         queue_committed(q, rep->id, buf_slice(&rep->envelope));
         report_free(rep);
     }
@@ -183,6 +187,17 @@ static void split_reply(struct slice text, struct dsn_recipient *r)
         r->remote_mta.len = (size_t)bracket;
 }
 
+static void look_at_original(struct report *rep, struct slice beginning)
+{
+    struct header_scan scan;
+
+    if (!record_is_on(RECORD_TRACKING))
+        return;
+    header_scan_init(&scan);
+    header_scan_feed(&scan, beginning);
+    rep->original_message_id = scan.message_id;
+}
+
 /* The body of the report around as much of the original as it may carry. */
 static int compose(struct report *rep, const struct dsn *d, struct queue *q, uint64_t original)
 {
@@ -191,6 +206,7 @@ static int compose(struct report *rep, const struct dsn *d, struct queue *q, uin
     struct spool_reader reader;
     int r = spool_read(q->spool, original, false, &reader, NULL, NULL);
     int more = 0;
+    bool has_looked = false;
     ptrdiff_t n;
 
     if (r < 0)
@@ -200,6 +216,9 @@ static int compose(struct report *rep, const struct dsn *d, struct queue *q, uin
            (n = spool_read_body(&reader, false, chunk, sizeof(chunk))) != 0) {
         if (n < 0) /* the report goes out without the rest of a damaged original */
             break;
+        if (!has_looked)
+            look_at_original(rep, slice_make(chunk, (size_t)n));
+        has_looked = true;
         more = dsn_add_original(&w, slice_make(chunk, (size_t)n), &rep->body);
         r = MIN_OF(more, 0);
     }
@@ -287,6 +306,7 @@ static void expire(struct settlement *s, struct envelope *e)
             d->results[i].state = RECIPIENT_FAILED;
     event(EVENT_MESSAGE_EXPIRED, s->id, EV_INT("age_s", (s->now_ms - e->arrival_ms) / 1000),
           EV_SLICE("sender", e->sender));
+    track_end(s->queue->settings.config, TRACKING_EXPIRE, s->id, e, d);
 }
 
 /* What the attempt said of each recipient, folded into the envelope for the report's text. */

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "deliver/destination.h"
+#include "deliver/track.h"
 #include "deliver/worker_int.h"
 #include "event/event.h"
 
@@ -17,6 +18,7 @@
 #define SCRATCH_KEPT KIB(64) /* larger buffers are given back after their message */
 /* Of one batch's recipients as commands: with a chunk of body they fit a connection's buffer. */
 #define BATCH_BYTES_MAX KIB(96)
+#define LOOK_STEP 1024   /* header sections are short: what follows need not be scanned */
 #define RCPT_OVERHEAD 64 /* RCPT TO:<> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT= and the line's end */
 
 void transaction_init(struct transaction *t, struct worker *w)
@@ -176,6 +178,10 @@ int transaction_open(struct transaction *t, struct job *job, struct job_entry *e
     t->delivered = t->deferred = t->failed = 0;
     t->is_damaged = false;
     t->host_made_dsn = false;
+    t->is_settled_here = t->has_looked = t->has_ahead = false;
+    t->scan.message_id.len = t->scan.subject.len = 0;
+    t->via.session = 0;
+    t->via.local_ip[0] = t->via.peer_ip[0] = t->via.host[0] = '\0';
     t->host[0] = t->last_text[0] = '\0';
     t->last_code = 0;
     counter_add(COUNTER_ATTEMPTS, 1);
@@ -201,6 +207,7 @@ void transaction_next_batch(struct transaction *t, size_t max)
     t->batch_count = count;
     t->smtp.recipients = t->to + t->batch_from;
     t->smtp.recipient_count = count;
+    t->has_ahead = false;
     spool_read_rewind(&t->reader);
 }
 
@@ -295,16 +302,39 @@ void transaction_fail_all(struct transaction *t, enum smtp_outcome outcome, uint
     t->batch_count = 0;
 }
 
+static ptrdiff_t read_chunk(struct transaction *t)
+{
+    if (!t->chunk)
+        t->chunk = malloc(SPOOL_EXTENT_MAX);
+    if (!t->chunk)
+        return -ENOMEM;
+    return spool_read_body(&t->reader, false, t->chunk, SPOOL_EXTENT_MAX);
+}
+
+/* What is read here, transaction_body() need not read again. Where the body is under way already it
+ * is too late, and the names stay unknown. */
+void transaction_look(struct transaction *t)
+{
+    size_t at = 0;
+
+    if (t->has_looked)
+        return;
+    t->has_looked = t->has_ahead = true;
+    t->ahead = read_chunk(t);
+    header_scan_init(&t->scan);
+    while (t->ahead > 0 && at < (size_t)t->ahead && !t->scan.ended) {
+        header_scan_feed(&t->scan,
+                         slice_make(t->chunk + at, MIN_OF(LOOK_STEP, (size_t)t->ahead - at)));
+        at += LOOK_STEP;
+    }
+}
+
 ptrdiff_t transaction_body(struct transaction *t, uint64_t left, struct slice *ret)
 {
-    ptrdiff_t n;
+    ptrdiff_t n = t->has_ahead ? t->ahead : read_chunk(t);
 
-    if (!t->chunk) {
-        t->chunk = malloc(SPOOL_EXTENT_MAX);
-        if (!t->chunk)
-            return -ENOMEM;
-    }
-    n = spool_read_body(&t->reader, false, t->chunk, SPOOL_EXTENT_MAX);
+    t->has_ahead = false;
+    t->has_looked = true;
     if (n >= 0 && ((uint64_t)n > left || (n == 0 && left > 0)))
         n = -ERR_DAMAGED;
     t->is_damaged |= n == -ERR_DAMAGED;
@@ -375,6 +405,7 @@ void transaction_close(struct transaction *t)
 {
     ASSERT(t->is_open && t->delivered + t->deferred + t->failed == t->to_count);
     log_results(t);
+    track_attempt(t);
     leave(t, outcome_now(t));
 }
 

@@ -174,6 +174,7 @@ static void run_destination_failed(struct run *run, uint16_t code, const char *w
 
     event(EVENT_DESTINATION_FAILED, EVENT_NO_ID, EV_STR("destination", run->job->name),
           EV_UINT("code", code), EV_STR("why", why));
+    run_log_end(run, "Retry", why);
     run->job->destination_failed = true;
     if (t->is_open || transaction_open(t, run->job, &run->job->entries[run->at]) == 0) {
         transaction_fail_all(t, SMTP_DEFERRED, code, slice_str(why));
@@ -188,6 +189,7 @@ static void run_destination_failed(struct run *run, uint16_t code, const char *w
 /* The server stops: what was not begun goes back as it came. */
 static void run_give_up(struct run *run)
 {
+    run_log_end(run, NULL, NULL);
     if (run->transaction.is_open) {
         run->at++;
         transaction_abandon(&run->transaction);
@@ -207,6 +209,8 @@ static void run_settle_all(struct run *run, enum smtp_outcome outcome, uint16_t 
         struct job_entry *entry = &run->job->entries[run->at++];
 
         if (t->is_open || transaction_open(t, run->job, entry) == 0) {
+            t->is_settled_here = true;
+            t->settled = outcome;
             transaction_fail_all(t, outcome, code, text);
             transaction_close(t);
         }
@@ -220,6 +224,7 @@ static void run_fail_all(struct run *run, const struct mx_verdict *v)
     char text[MX_WHY_MAX + 32];
 
     (void)snprintf(text, sizeof(text), "%u %s %s", v->code, v->status, v->why);
+    run_log_end(run, "Failed", text);
     run_settle_all(run, SMTP_FAILED, v->code, slice_str(text));
 }
 
@@ -287,6 +292,7 @@ static void resolved(void *ctx, const struct dns_answer *answer)
     struct run *run = l->run;
 
     l->query = NULL;
+    run_log_dns(run, l->type, answer);
     if (answer->err == -ERR_DNS_TEMP)
         event(EVENT_DNS_FAILED, EVENT_NO_ID, EV_STR("destination", run->job->name),
               EV_STR("why", answer->why));
@@ -321,7 +327,7 @@ static void ask(struct run *run, const struct mx_step *step)
         if (!run->lookups[i].query)
             l = &run->lookups[i];
     if (l && resolver) {
-        *l = (struct lookup){.run = run, .number = step->lookup};
+        *l = (struct lookup){.run = run, .number = step->lookup, .type = step->type};
         r = resolver_query(resolver, step->name, step->type, resolved, l, &l->query);
     }
     if (r < 0) {
@@ -335,7 +341,10 @@ static void try_host(struct run *run)
     const struct config *c = run->job->config;
     bool use_tls = c->delivery.tls != CONFIG_CLIENT_TLS_OFF && !run->plain_only &&
                    run->step.addr.u.any.sa_family != AF_UNIX;
-    int r = conn_open(run, &run->step.addr, run->step.name, use_tls, run->is_lmtp, &run->conn);
+    int r;
+
+    run_log_begin(run);
+    r = conn_open(run, &run->step.addr, run->step.name, use_tls, run->is_lmtp, &run->conn);
 
     if (r < 0) {
         char text[ADDR_TEXT_MAX + 300], at[ADDR_TEXT_MAX];
@@ -478,6 +487,7 @@ static void run_connect(struct run *run)
         connect_unix(run, t);
         return;
     }
+    run_log_begin(run);
     run->mx = calloc(1, sizeof(*run->mx));
     if (!run->mx) {
         run_destination_failed(run, 0, "out of memory");

@@ -11,10 +11,12 @@
 #include "deliver/mx.h"
 #include "deliver/queue.h"
 #include "deliver/worker.h"
+#include "event/exchange_log.h"
 #include "io/addr.h"
 #include "io/loop.h"
 #include "io/resolver.h"
 #include "io/stream.h"
+#include "message/header.h"
 #include "smtp/client.h"
 
 struct conn;
@@ -59,6 +61,16 @@ struct transaction {
     struct attempt_details *details;
     size_t delivered, deferred, failed;
     bool all_pending_are_ours, host_made_dsn, is_damaged;
+    bool is_settled_here; /* no host was asked: DNS says no, or a route discards */
+    enum smtp_outcome settled;
+
+    bool has_looked, has_ahead;
+    ptrdiff_t ahead;         /* bytes of `chunk` that the machine did not have yet, or an error */
+    struct header_scan scan; /* of the body's beginning, once it was looked at */
+    struct {                 /* the last connection, for the tracking log */
+        uint64_t session;
+        char local_ip[ADDR_TEXT_MAX], peer_ip[ADDR_TEXT_MAX], host[DNS_NAME_MAX + 3];
+    } via;
     char host[320]; /* "mx.example.org[192.0.2.1]", for texts and logs */
     uint16_t last_code;
     char last_text[256];
@@ -89,6 +101,9 @@ void transaction_fail_all(struct transaction *t, enum smtp_outcome outcome, uint
 /* Body bytes for the machine, which wants `left` more: >0, 0 at the end, negative: the spool cannot
  * give them (-ERR_DAMAGED also when they are not as many as the envelope says). */
 MUST_CHECK ptrdiff_t transaction_body(struct transaction *t, uint64_t left, struct slice *ret);
+/* Reads the body's beginning, where that was not done, for Message-ID and Subject in `scan`; they
+ * stay empty where it cannot be read. */
+void transaction_look(struct transaction *t);
 /* Every recipient has its result: posts the entry back to the queue. `t` may be opened again. */
 void transaction_close(struct transaction *t);
 /* The server stops: posts it back as not tried, or with what is known so far. */
@@ -121,6 +136,14 @@ struct conn {
         uint32_t replies;
         uint64_t body_left;
     } timed;
+    struct { /* conn_log.c */
+        struct protocol_log log;
+        const char *closed_by;
+        uint64_t messages, bytes; /* that the host took */
+        size_t delivered_before;
+        char connector[EXCHANGE_CONNECTOR_MAX];
+        char last_error[256];
+    } record;
 };
 
 /* Starts to connect; run_connected() or run_connect_failed() follows. 0 or the error. */
@@ -164,10 +187,28 @@ struct run {
         struct run *run;
         struct query *query;
         uint32_t number;
+        uint16_t type;
     } lookups[RUN_LOOKUPS_MAX];
     char last_error[512];
     uint16_t last_code;
+    uint64_t session; /* of the connectivity log, until a connection has it; 0: none has begun */
 };
+
+/* ---- conn_log.c: the protocol log and the connectivity log; called at the events they name ---- */
+
+void run_log_begin(struct run *run); /* a host is looked for, or tried; once a session */
+void run_log_dns(struct run *run, uint16_t type, const struct dns_answer *answer);
+/* Where no connection took the session over. `status` NULL: nothing is wrong. */
+void run_log_end(struct run *run, const char *status, const char *why);
+void conn_log_open(struct conn *c, uint64_t session);
+void conn_log_connected(struct conn *c);
+void conn_log_not_connected(struct conn *c, int err);
+void conn_log_sending(struct conn *c, struct transaction *t);
+void conn_log_result(struct conn *c, const struct smtp_result *r);
+void conn_log_sent(struct conn *c); /* the transaction's results are in */
+void conn_log_close(struct conn *c);
+
+/* ---- worker.c again ---- */
 
 void run_connected(struct run *run); /* ready for a transaction */
 void run_connect_failed(struct run *run, const char *why, uint16_t code, bool in_tls);

@@ -86,12 +86,12 @@ void protocol_log_set_endpoints(struct protocol_log *p, const struct addr *local
     p->endpoints_len = (uint8_t)len;
 }
 
-void protocol_log_open(struct protocol_log *p, enum record_kind kind, struct slice connector,
-                       const struct addr *local, const struct addr *remote)
+void protocol_log_open(struct protocol_log *p, enum record_kind kind, uint64_t session,
+                       struct slice connector, const struct addr *local, const struct addr *remote)
 {
     ASSERT(kind == RECORD_RECEIVE || kind == RECORD_SEND);
     p->connector = connector;
-    p->session = exchange_session_id();
+    p->session = session ? session : exchange_session_id();
     p->sequence = 0;
     p->kind = (uint8_t)kind;
     p->endpoints_len = 0;
@@ -240,6 +240,18 @@ size_t protocol_log_source_context(const struct protocol_log *p, uint32_t number
     at = add_number(add_str(at, ";"), number, 1);
     memcpy(ret, scratch, at);
     return at;
+}
+
+void protocol_log_sending(struct protocol_log *p, uint64_t id, struct slice message_id)
+{
+    size_t at;
+
+    if (!p->is_on)
+        return;
+    at = add_number(add_str(0, "sending message with RecordId "), id, 1);
+    if (message_id.len)
+        at = add(add_str(at, " and InternetMessageId "), message_id);
+    protocol_log_write(p, '*', (struct slice){0}, slice_make(scratch, at));
 }
 
 void protocol_log_received(struct protocol_log *p, uint64_t bytes)

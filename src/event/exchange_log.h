@@ -174,17 +174,22 @@ struct protocol_log { /* fields are private */
 uint64_t exchange_session_id(void);
 
 /*
- * Begins a session; writes nothing. `kind` is RECORD_RECEIVE or RECORD_SEND. Whether that log is on
- * is looked up now and holds for the whole session. `connector` was made by exchange_connector() and
+ * Begins a session; writes nothing. `kind` is RECORD_RECEIVE or RECORD_SEND, `session` its id, or 0
+ * for a new one. Whether that log is on is looked up now and holds for the whole session. `connector` was made by exchange_connector() and
  * is borrowed for as long. `local` may be NULL: not yet known.
  */
-void protocol_log_open(struct protocol_log *p, enum record_kind kind, struct slice connector,
-                       const struct addr *local, const struct addr *remote);
+void protocol_log_open(struct protocol_log *p, enum record_kind kind, uint64_t session,
+                       struct slice connector, const struct addr *local, const struct addr *remote);
 void protocol_log_set_endpoints(struct protocol_log *p, const struct addr *local,
                                 const struct addr *remote);
 static inline bool protocol_log_is_on(const struct protocol_log *p)
 {
     return p->is_on;
+}
+/* Has an id with the log off, too. */
+static inline uint64_t protocol_log_session(const struct protocol_log *p)
+{
+    return p->session;
 }
 
 /* A line of any event; nothing where the log is off. In a session of a server '+' is the first: where
@@ -206,6 +211,9 @@ void protocol_log_tarpit(struct protocol_log *p, uint64_t delay_ms, struct slice
 #define EXCHANGE_SOURCE_CONTEXT_LEN (16 + 1 + EXCHANGE_TIME_LEN + 1 + 10)
 size_t protocol_log_source_context(const struct protocol_log *p, uint32_t number,
                                    char ret[static EXCHANGE_SOURCE_CONTEXT_LEN]);
+/* "*,,sending message with RecordId 1795393025234927 and InternetMessageId <a@b>": the queue id, as
+ * the tracking log has it, and the field's value where it is known. */
+void protocol_log_sending(struct protocol_log *p, uint64_t id, struct slice message_id);
 /* "*,48211 bytes,message received". */
 void protocol_log_received(struct protocol_log *p, uint64_t bytes);
 /* "*,TLSv1.3 with cipher TLS_AES_256_GCM_SHA384,TLS negotiation succeeded"; where it failed `why`

@@ -935,7 +935,7 @@ void session_open(struct receiver *r, struct policy *policy, struct stream *stre
     list_add_tail(&r->sessions, &s->node);
     r->session_count++;
     s->closed_by = "Local";
-    protocol_log_open(&s->log, RECORD_RECEIVE, policy_connector(policy),
+    protocol_log_open(&s->log, RECORD_RECEIVE, /* session= */ 0, policy_connector(policy),
                       record_is_on(RECORD_RECEIVE) ? stream_local(stream) : NULL,
                       stream_peer(stream));
     smtp_server_init(&s->smtp, &policy->smtp, &smtp_handler, s, &s->out);
