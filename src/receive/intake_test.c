@@ -498,6 +498,75 @@ static void test_errors_of_a_session(void **state)
     teardown(&f);
 }
 
+/* ---- the log ---- */
+
+/* What is in the log so far. */
+static size_t read_log(int fd, char *to, size_t size)
+{
+    ssize_t n;
+
+    event_flush();
+    n = pread(fd, to, size - 1, 0);
+    assert_true(n >= 0);
+    to[n] = '\0';
+    return (size_t)n;
+}
+
+static unsigned occurrences(const char *text, const char *of)
+{
+    unsigned n = 0;
+
+    for (const char *p = text; (p = strstr(p, of)); p++)
+        n++;
+    return n;
+}
+
+/* A flood of refusals is a few lines, and one with the number of the others. */
+static void test_refusals_are_told_in_measure(void **state)
+{
+    char path[] = "/tmp/penstock-intake-XXXXXX", text[8192];
+    int log = mkstemp(path), fd;
+    struct event_config ec = {.target = EVENT_TO_FD, .fd = log, .level = EVENT_INFO};
+    struct receive_report report;
+    struct fixture f;
+
+    (void)state;
+    assert_true(log >= 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(event_start(&ec), 0);
+    setup(&f, "pressure: {internal_networks: [], refusals_logged_max: 2, interval: 100ms}\n", 0);
+    fd = greeted(&f);
+    set_line(&f, MAIL_EXTERNAL, GATE_REFUSE, 0, GOVERNOR_SPOOL_DISK);
+    say(fd, MAIL MAIL MAIL MAIL MAIL MAIL MAIL MAIL MAIL MAIL); /* one read, one moment */
+    for (int i = 0; i < 10; i++)
+        hear(fd, "452 4.3.1");
+    for (int i = 0; i < PATIENCE_S * 1000 / BOX_MS; i++) {
+        (void)read_log(log, text, sizeof(text));
+        if (strstr(text, "refusals_not_told"))
+            break;
+        (void)mailbox_receive(f.queue, BOX_MS * UINT64_C(1000000));
+    }
+    assert_int_equal(occurrences(text, "refusals_not_told"), 1);
+    assert_non_null(strstr(text, "count=8"));
+    assert_int_equal(occurrences(text, "message_refused"), 2);
+    assert_non_null(strstr(text, "resource=spool-disk"));
+    assert_non_null(strstr(text, "class=external"));
+    assert_non_null(strstr(text, "from=a@b.example"));
+    report = take_report(&f); /* all are counted */
+    assert_int_equal(report.tally.counts[MAIL_EXTERNAL][TALLY_REFUSED], 10);
+    assert_int_equal(report.tally.refused.count, 1);
+    assert_string_equal(report.tally.refused.clients[0].client, "127.0.0.1");
+    assert_int_equal(report.tally.refused.clients[0].count, 10);
+    say(fd, MAIL); /* a new interval: told again */
+    hear(fd, "452 4.3.1");
+    quit(fd);
+    (void)read_log(log, text, sizeof(text));
+    assert_int_equal(occurrences(text, "message_refused"), 3);
+    teardown(&f);
+    event_stop();
+    (void)close(log);
+}
+
 /* ---- reports ---- */
 
 static void test_report(void **state)
@@ -590,6 +659,7 @@ int main(void)
         cmocka_unit_test(test_messages_a_minute),
         cmocka_unit_test(test_errors_a_minute),
         cmocka_unit_test(test_errors_of_a_session),
+        cmocka_unit_test(test_refusals_are_told_in_measure),
         cmocka_unit_test(test_report),
         cmocka_unit_test(test_many_holders),
     };

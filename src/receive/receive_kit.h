@@ -64,7 +64,7 @@ struct order {
     enum order_kind kind;
     size_t busy;
     struct receive_report report;
-    uint64_t freed;
+    uint64_t freed, accounted; /* and by how much shared.body_memory fell */
     bool is_done;
 };
 
@@ -84,6 +84,14 @@ static inline void order_answered(struct parcel *p, void *receiver)
     CONTAINER_OF(p, struct order, parcel)->is_done = true;
 }
 
+static inline void relieve_now(struct fixture *f, struct order *o)
+{
+    uint64_t before = atomic_load(&f->shared.body_memory);
+
+    o->freed = receiver_relieve(f->receiver);
+    o->accounted = before - atomic_load(&f->shared.body_memory);
+}
+
 static inline void on_order(struct parcel *p, void *receiver)
 {
     struct order *o = CONTAINER_OF(p, struct order, parcel);
@@ -96,7 +104,7 @@ static inline void on_order(struct parcel *p, void *receiver)
     else if (o->kind == ORDER_REPORT)
         receiver_take_report(f->receiver, &o->report);
     else if (o->kind == ORDER_RELIEVE)
-        o->freed = receiver_relieve(f->receiver);
+        relieve_now(f, o);
     o->busy = receiver_busy(f->receiver);
     p->deliver = order_answered;
     mailbox_post(f->queue, p);
@@ -360,4 +368,35 @@ static inline void quit(int fd)
     say(fd, "QUIT\r\n");
     hear(fd, "221");
     hear_end(fd);
+}
+
+/* The stored body behind our Received field. */
+static inline size_t read_body(struct fixture *f, uint64_t id, uint8_t *to, size_t size)
+{
+    struct spool_reader r;
+    struct buf envelope = BUF_INIT(SPOOL_ENVELOPE_MAX);
+    struct envelope e;
+    struct recipient recipients[4];
+    struct slice text;
+    size_t len = 0, at = 0;
+    ptrdiff_t n;
+
+    assert_int_equal(spool_read(f->sp, id, false, &r, &envelope, NULL), 0);
+    while ((n = spool_read_body(&r, false, to + len, size - len)) > 0)
+        len += (size_t)n;
+    assert_int_equal(n, 0);
+    spool_read_done(&r);
+    assert_int_equal(envelope_decode(buf_slice(&envelope), recipients, 4, &e), 0);
+    assert_int_equal(e.body_bytes, len);
+    assert_true(slice_eq(e.client_name, SLICE_LIT("main")));
+    assert_true(slice_eq(e.client_ip, SLICE_LIT("127.0.0.1")));
+    assert_true(slice_eq(e.client_helo, SLICE_LIT("client.example")));
+    buf_done(&envelope);
+    text = slice_make(to, len);
+    assert_true(slice_has_prefix(text, SLICE_LIT("Received: from client.example ")));
+    do {
+        at += (size_t)slice_find(slice_from(text, at), '\n') + 1;
+    } while (at < len && (to[at] == ' ' || to[at] == '\t'));
+    memmove(to, to + at, len - at);
+    return len - at;
 }

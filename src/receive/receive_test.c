@@ -1,37 +1,6 @@
 /* receive/receive_test.c - sessions over loopback sockets into a real spool with its writer. */
 #include "receive/receive_kit.h"
 
-/* The stored body behind our Received field. */
-static size_t read_body(struct fixture *f, uint64_t id, uint8_t *to, size_t size)
-{
-    struct spool_reader r;
-    struct buf envelope = BUF_INIT(SPOOL_ENVELOPE_MAX);
-    struct envelope e;
-    struct recipient recipients[4];
-    struct slice text;
-    size_t len = 0, at = 0;
-    ptrdiff_t n;
-
-    assert_int_equal(spool_read(f->sp, id, false, &r, &envelope, NULL), 0);
-    while ((n = spool_read_body(&r, false, to + len, size - len)) > 0)
-        len += (size_t)n;
-    assert_int_equal(n, 0);
-    spool_read_done(&r);
-    assert_int_equal(envelope_decode(buf_slice(&envelope), recipients, 4, &e), 0);
-    assert_int_equal(e.body_bytes, len);
-    assert_true(slice_eq(e.client_name, SLICE_LIT("main")));
-    assert_true(slice_eq(e.client_ip, SLICE_LIT("127.0.0.1")));
-    assert_true(slice_eq(e.client_helo, SLICE_LIT("client.example")));
-    buf_done(&envelope);
-    text = slice_make(to, len);
-    assert_true(slice_has_prefix(text, SLICE_LIT("Received: from client.example ")));
-    do {
-        at += (size_t)slice_find(slice_from(text, at), '\n') + 1;
-    } while (at < len && (to[at] == ' ' || to[at] == '\t'));
-    memmove(to, to + at, len - at);
-    return len - at;
-}
-
 /* ---- tests ---- */
 
 static void test_message(void **state)

@@ -14,6 +14,7 @@
 #define EHLO "EHLO c\r\n"
 #define OPEN EHLO "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
 #define OPEN_LOG "EHLO c\nmail a@b\nrcpt c@d\n"
+#define PIPELINE_REFUSED "MAIL FROM:<no-a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@d>\r\nDATA\r\n"
 #define OPEN_SAID "220 250 250/2.1.0 250/2.1.5 "
 
 struct session_case {
@@ -221,6 +222,11 @@ static void set_errors(struct kit *k)
     k->config.errors_max = 2;
     k->config.idle_max = 3;
 }
+static void set_few_recipients(struct kit *k)
+{
+    k->config.recipients_max = 2;
+    k->config.errors_max = 1;
+}
 static void set_plain(struct kit *k)
 {
     k->config.extensions = 0;
@@ -278,6 +284,27 @@ static void settings_make_a_difference(void **state)
         {set_errors, {"A\n\n\n\n\n", "220 500/5.5.2 500/5.5.2 421/4.7.0", ""}},
         {set_errors,
          {"NOOP\r\nRSET\r\nNOOP\r\nNOOP\r\n", "220 250/2.0.0 250/2.0.0 250/2.0.0 421/4.7.0", ""}},
+        /* a pipeline behind a refused MAIL is no error, however often it comes */
+        {set_errors,
+         {EHLO PIPELINE_REFUSED PIPELINE_REFUSED PIPELINE_REFUSED "NOOP\r\n",
+          "220 250 550/5.1.1 503/5.5.1 503/5.5.1 503/5.5.1 550/5.1.1 503/5.5.1 503/5.5.1 503/5.5.1 "
+          "550/5.1.1 503/5.5.1 503/5.5.1 503/5.5.1 250/2.0.0",
+          NULL}},
+        {set_errors,
+         {EHLO "MAIL FROM:<a@b> SIZE=1001\r\nRCPT TO:<c@d>\r\nDATA\r\nBDAT 6 LAST\r\nQUIT\r\n"
+               "NOOP\r\n",
+          "220 250 552/5.3.4 503/5.5.1 503/5.5.1 503/5.5.1 250/2.0.0", "EHLO c\n"}},
+        /* but no pipeline has more recipients than a message, and RSET ends it */
+        {set_few_recipients,
+         {EHLO PIPELINE_REFUSED "RCPT TO:<c@d>\r\nRCPT TO:<c@d>\r\nNOOP\r\n",
+          "220 250 550/5.1.1 503/5.5.1 503/5.5.1 503/5.5.1 503/5.5.1 421/4.7.0", NULL}},
+        {set_few_recipients,
+         {EHLO "MAIL FROM:<no-a@b>\r\nRSET\r\nRCPT TO:<c@d>\r\nRCPT TO:<c@d>\r\n",
+          "220 250 550/5.1.1 250/2.0.0 503/5.5.1 421/4.7.0", NULL}},
+        /* recipients that are refused for good are errors */
+        {set_errors,
+         {OPEN "RCPT TO:<no-a@d>\r\nRCPT TO:<no-b@d>\r\nRCPT TO:<no-c@d>\r\nNOOP\r\n",
+          OPEN_SAID "550/5.1.1 550/5.1.1 421/4.7.0", NULL}},
         {set_plain,
          {"EHLO c\r\nMAIL FROM:<a@b> SIZE=1\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d> NOTIFY=NEVER\r\n"
           "MAIL FROM:<a@b>\r\n",
