@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -446,6 +447,29 @@ static void the_real_kernel_answers(void **state)
     figures_free(&f);
 }
 
+static void a_sample_needs_no_descriptor(void **state)
+{
+    struct figures *f;
+    struct figures_sample before, after;
+    struct rlimit was, none;
+
+    (void)state;
+    assert_int_equal(figures_new(&f, ""), 0);
+    figures_take(f, &before);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = was.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(dup(0), -1);
+    figures_take(f, &after);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_true(after.process.is_known && after.available.is_known);
+    assert_int_equal(after.group_used.is_known, before.group_used.is_known);
+    assert_int_equal(after.full[FIGURES_IO].is_known, before.full[FIGURES_IO].is_known);
+    assert_int_equal(after.descriptors.value, before.descriptors.value);
+    assert_int_equal(after.descriptors_max.value, 0);
+    figures_free(&f);
+}
+
 static void disks_have_a_device(void **state)
 {
     struct figures_disk a, b;
@@ -474,6 +498,7 @@ int main(void)
         cmocka_unit_test(stalls_are_our_own_where_there_are_such),
         cmocka_unit_test(what_is_not_there_is_told),
         cmocka_unit_test(the_real_kernel_answers),
+        cmocka_unit_test(a_sample_needs_no_descriptor),
         cmocka_unit_test(disks_have_a_device),
     };
 

@@ -131,7 +131,7 @@ static enum event_type refusing_event(enum governor_resource r)
 
 /* How much must go, where, and what of it is not ours. */
 static void tell_refusing_disk(const struct pressure *p, const struct governor_resource_view *v,
-                               const char *refused)
+                               const char *refused, struct slice resources)
 {
     uint64_t spool = p->sampler.spool.file_bytes -
                      MIN_OF(p->sampler.spool.file_bytes, p->sampler.spool.reusable_bytes);
@@ -143,11 +143,12 @@ static void tell_refusing_disk(const struct pressure *p, const struct governor_r
           EV_UINT("limit", v->figure.limit), EV_UINT("to_free", v->to_free),
           EV_UINT("normal_at", v->effective.medium_to_low), EV_UINT("spool_bytes", spool),
           EV_UINT("other_bytes", v->figure.used - MIN_OF(v->figure.used, spool)),
-          EV_STR("refused", refused));
+          EV_STR("unit", governor_resource_unit(p->outcome.refusing_for)),
+          EV_STR("refused", refused), EV_SLICE("resources", resources));
 }
 
 static void tell_refusing_other(const struct pressure *p, const struct governor_resource_view *v,
-                                const char *refused)
+                                const char *refused, struct slice resources)
 {
     enum governor_resource r = p->outcome.refusing_for;
 
@@ -156,28 +157,34 @@ static void tell_refusing_other(const struct pressure *p, const struct governor_
               EV_STR("direction", "refusing"), EV_STR("resource", governor_resource_name(r)),
               EV_STR("on", v->figure.origin), EV_UINT("value", v->figure.used),
               EV_UINT("limit", v->figure.limit), EV_UINT("to_free", v->to_free),
-              EV_UINT("normal_at", v->effective.medium_to_low), EV_STR("refused", refused));
+              EV_UINT("normal_at", v->effective.medium_to_low),
+              EV_STR("unit", governor_resource_unit(r)), EV_STR("refused", refused),
+              EV_SLICE("resources", resources));
     else
         event(EVENT_REFUSING_MAIL, EVENT_NO_ID, EV_STR("direction", "refusing"),
               EV_STR("resource", governor_resource_name(r)), EV_STR("on", v->figure.origin),
               EV_UINT("value", v->figure.used), EV_UINT("to_free", v->to_free),
               EV_UINT("normal_at", v->effective.medium_to_low),
-              EV_STR("unit", governor_resource_unit(r)), EV_STR("refused", refused));
+              EV_STR("unit", governor_resource_unit(r)), EV_STR("refused", refused),
+              EV_SLICE("resources", resources));
 }
 
 static void tell_refusing(struct pressure *p)
 {
     const struct governor_resource_view *v;
     char refused[PRESSURE_TEXT_MAX];
+    struct buf all = BUF_INIT(RESOURCES_TEXT_MAX);
 
     if (p->outcome.refusing_for >= GOVERNOR_RESOURCES)
         return;
+    describe_resources(p, &all);
     v = &p->view.resources[p->outcome.refusing_for];
     classes_with(&p->outcome.gate, GATE_REFUSE, refused);
     if (refusing_event(p->outcome.refusing_for) == EVENT_REFUSING_DISK)
-        tell_refusing_disk(p, v, refused);
+        tell_refusing_disk(p, v, refused, buf_slice(&all));
     else
-        tell_refusing_other(p, v, refused);
+        tell_refusing_other(p, v, refused, buf_slice(&all));
+    buf_done(&all);
 }
 
 static void tell_reminder(struct pressure *p)
@@ -213,8 +220,7 @@ void tell_outcome(struct pressure *p)
     if (o->starts_refusing)
         tell_refusing(p);
     if (o->stops_refusing)
-        event(EVENT_REFUSING_ENDS, EVENT_NO_ID,
-              EV_STR("level", governor_level_name(o->gate.level)));
+        event(EVENT_REFUSING_ENDS, EVENT_NO_ID, EV_STR("to", governor_level_name(o->gate.level)));
     if (o->reminder)
         tell_reminder(p);
 }
