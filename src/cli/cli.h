@@ -22,4 +22,5 @@ int cmd_load(int argc, char **argv);
 int cmd_sink(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_config(int argc, char **argv);
+int cmd_events(int argc, char **argv);
 int cmd_spool(int argc, char **argv);

@@ -10,6 +10,7 @@ static const struct command {
     const char *summary;
 } commands[] = {
     {"config", cmd_config, "check, show, describe and reload the configuration"},
+    {"events", cmd_events, "tell what happened, from the event log"},
     {"load", cmd_load, "send test mail, measure and count what is answered"},
     {"pressure", cmd_pressure, "show why a running server slows or refuses mail, and what to do"},
     {"queue", cmd_queue, "look at the queue of a running server, and act on it"},

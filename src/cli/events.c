@@ -1,0 +1,477 @@
+/*
+ * cli/events.c - penstock events: what happened, from the files of the event log; the server may be
+ * down.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "cli/cli.h"
+#include "cli/event_files.h"
+#include "cli/event_text.h"
+#include "cli/format.h"
+#include "config/config.h"
+
+#define POLL_MS 200
+#define FOLLOW_COUNT 10 /* shown first when following, unless told otherwise */
+#define COUNT_MAX 1000000
+#define ID_MAX 65535
+#define PAGE_ROWS 500
+#define TEXT_MAX KIB(64)
+
+static const char *const level_names[] = {"notice", "warning", "error", NULL};
+
+struct options {
+    const char *config, *directory;
+    const char **overrides;
+    size_t override_count;
+    uint64_t id, count; /* 0: any */
+    int64_t since_ms, until_ms;
+    int level; /* the lowest, of level_names */
+    bool has_since, follow, json, exchange_text, help;
+};
+
+struct run {
+    const struct options *o;
+    struct event_files files;
+    struct table table;
+    size_t rows; /* in the table, not printed yet */
+    uint64_t printed, unreadable;
+    char **last; /* a ring of o->count lines, NULL where all are printed at once */
+    uint64_t last_count;
+};
+
+static const struct table_column columns[] = {
+    {"TIME", 0, false}, {"LEVEL", 0, false}, {"EVENT", 0, false}, {"WHAT", 0, false}};
+
+static int print_help(void)
+{
+    printf(
+        "Usage: penstock events [--since WHEN] [--until WHEN] [--id N] [--level LEVEL] [-n COUNT]\n"
+        "                       [--follow] [--json | --exchange-text] [-c FILE | --directory "
+        "DIR]\n\n"
+        "Prints the event log, oldest first, also when the server is down. Times are those of "
+        "this\n"
+        "place.\n\n"
+        "  --since WHEN          events from then on: an age (90s, 30m, 24h, 7d) or a time\n"
+        "                        (2026-11-22, '2026-11-22 20:30', 2026-11-22T19:30Z)\n"
+        "  --until WHEN          events until then\n"
+        "  --id N                events with that number only: 15004 pressure increased,\n"
+        "                        15005 pressure decreased, 15006 refusing mail for lack of disk,\n"
+        "                        15007 refusing mail for lack of memory\n"
+        "  --level LEVEL         events of that level and above: notice, warning or error\n"
+        "  -n, --lines COUNT     the last COUNT of them\n"
+        "  -f, --follow          go on with new ones as they come; begins with the last %d unless\n"
+        "                        --since or -n says otherwise\n"
+        "  --json                the lines as they are in the files, one object each\n"
+        "  --exchange-text       15004 to 15007 in the words of Microsoft Exchange's events\n\n"
+        "  -c, --config FILE     the configuration that names the folder of the log files\n"
+        "  --set NAME=VALUE      a setting that wins over the file\n"
+        "  --directory DIR       that folder, whatever the configuration says\n",
+        FOLLOW_COUNT);
+    return EXIT_DONE;
+}
+
+/* ---- one event ---- */
+
+static int level_of(const json_t *event)
+{
+    const char *name = json_string_value(json_object_get(event, "level"));
+
+    for (int i = 0; level_names[i]; i++)
+        if (name && strcmp(name, level_names[i]) == 0)
+            return i;
+    return 0;
+}
+
+static bool fits(const struct options *o, const json_t *event, int64_t at_ms)
+{
+    if (at_ms < o->since_ms || at_ms > o->until_ms || level_of(event) < o->level)
+        return false;
+    return o->id == 0 || (uint64_t)json_integer_value(json_object_get(event, "event_id")) == o->id;
+}
+
+static int add_row(struct run *run, const json_t *event, int64_t at_ms)
+{
+    struct buf words = BUF_INIT(TEXT_MAX);
+    char when[EVENT_TEXT_TIME_MAX];
+    int r = event_text_words(&words, event);
+
+    event_text_format_time(at_ms, when);
+    if (r == 0)
+        r = table_add(&run->table, slice_str(when));
+    if (r == 0)
+        r = table_add(&run->table, slice_str(json_string_value(json_object_get(event, "level"))));
+    if (r == 0)
+        r = table_add(&run->table, slice_str(json_string_value(json_object_get(event, "event"))));
+    if (r == 0)
+        r = table_add(&run->table, buf_slice(&words));
+    buf_done(&words);
+    if (r == 0 && ++run->rows == PAGE_ROWS) {
+        table_flush(&run->table);
+        run->rows = 0;
+    }
+    return r;
+}
+
+/* 1: printed; 0: it is no event with such a text; or the error. */
+static int print_exchange(const json_t *event)
+{
+    struct buf text = BUF_INIT(TEXT_MAX);
+    int r = event_text_exchange(&text, event);
+
+    if (r == 1)
+        (void)fwrite(buf_slice(&text).ptr, 1, buf_len(&text), stdout);
+    buf_done(&text);
+    return r;
+}
+
+static int print_event(struct run *run, struct slice line, const json_t *event, int64_t at_ms)
+{
+    int r = 1;
+
+    if (run->o->json)
+        (void)fwrite(line.ptr, 1, line.len, stdout);
+    else if (run->o->exchange_text)
+        r = print_exchange(event);
+    else if (add_row(run, event, at_ms) < 0)
+        r = -ENOMEM;
+    if (r > 0)
+        run->printed++;
+    return r < 0 ? r : 0;
+}
+
+/* A line of the log as an object with a time, a level and an event; NULL: it is none. */
+static json_t *parse_event(struct slice line, int64_t *ret_ms)
+{
+    json_t *event = json_loadb((const char *)line.ptr, line.len, 0, NULL);
+
+    if (event && json_is_string(json_object_get(event, "event")) &&
+        json_is_string(json_object_get(event, "level")) && event_text_time(event, ret_ms) == 0)
+        return event;
+    json_decref(event);
+    return NULL;
+}
+
+/* ---- all of them ---- */
+
+/* Keeps the line for later, in place of the oldest kept. */
+static int keep_line(struct run *run, struct slice line)
+{
+    char **place = &run->last[run->last_count++ % run->o->count];
+    char *copy = strndup((const char *)line.ptr, line.len);
+
+    if (!copy)
+        return -ENOMEM;
+    free(*place);
+    *place = copy;
+    return 0;
+}
+
+static int on_line(struct run *run, struct slice line)
+{
+    int64_t at_ms;
+    json_t *event = parse_event(line, &at_ms);
+    int r = 0;
+
+    if (!event) {
+        run->unreadable++;
+        return 0;
+    }
+    if (fits(run->o, event, at_ms) &&
+        (!run->o->exchange_text ||
+         (uint64_t)json_integer_value(json_object_get(event, "event_id")) - 15004 < 4))
+        r = run->last ? keep_line(run, line) : print_event(run, line, event, at_ms);
+    json_decref(event);
+    return r;
+}
+
+static int read_all(struct run *run)
+{
+    struct slice line;
+    int r;
+
+    while ((r = event_files_next(&run->files, &line)) > 0) {
+        r = on_line(run, line);
+        if (r < 0 || ferror(stdout))
+            return r < 0 ? r : -EIO;
+    }
+    return r;
+}
+
+/* The lines kept, and no more are kept from then on. */
+static int print_last(struct run *run)
+{
+    uint64_t count = run->last ? MIN_OF(run->last_count, run->o->count) : 0;
+    int r = 0;
+
+    for (uint64_t i = 0; i < count && r == 0; i++) {
+        char *text = run->last[(run->last_count - count + i) % run->o->count];
+        int64_t at_ms;
+        json_t *event = parse_event(slice_str(text), &at_ms);
+
+        if (event)
+            r = print_event(run, slice_str(text), event, at_ms);
+        json_decref(event);
+    }
+    for (uint64_t i = 0; run->last && i < run->o->count; i++)
+        free(run->last[i]);
+    free(run->last);
+    run->last = NULL;
+    return r;
+}
+
+static int flush_output(struct run *run)
+{
+    table_flush(&run->table);
+    run->rows = 0;
+    return fflush(stdout) == EOF ? -EIO : 0;
+}
+
+/* Until a signal or an error ends it. */
+static int follow(struct run *run)
+{
+    static const struct timespec nap = {.tv_nsec = POLL_MS * NS_PER_MS};
+    int r = 0;
+
+    while (r == 0) {
+        (void)nanosleep(&nap, NULL);
+        r = read_all(run);
+        if (r == 0)
+            r = flush_output(run);
+    }
+    return r;
+}
+
+static void tell_the_rest(struct run *run)
+{
+    uint64_t unreadable = run->unreadable + run->files.cut;
+
+    if (unreadable)
+        fprintf(stderr, "penstock events: %" PRIu64 " line%s could not be read and %s left out\n",
+                unreadable, unreadable == 1 ? "" : "s", unreadable == 1 ? "was" : "were");
+    if (run->printed == 0 && !run->o->json)
+        puts("There are no events, or none that fit.");
+}
+
+static int run_events(const struct options *o, const char *folder)
+{
+    struct run run = {.o = o};
+    int r = event_files_open(&run.files, folder, o->since_ms);
+
+    if (r < 0)
+        return command_error("events", "there is no event log in %s: %s", folder, err_str(r));
+    table_init(&run.table, columns, ARRAY_SIZE(columns), 0, stdout);
+    if (o->count) {
+        run.last = calloc(o->count, sizeof(*run.last));
+        r = run.last ? 0 : -ENOMEM;
+    }
+    if (r == 0)
+        r = read_all(&run);
+    if (r == 0)
+        r = print_last(&run);
+    if (r == 0)
+        r = flush_output(&run);
+    if (r == 0 && o->follow)
+        r = follow(&run);
+    if (r == 0) {
+        event_files_ended(&run.files);
+        tell_the_rest(&run);
+    }
+    (void)print_last(&run); /* frees what an error left */
+    table_done(&run.table);
+    event_files_close(&run.files);
+    return r < 0 ? command_error("events", "%s: %s", folder, err_str(r)) : EXIT_DONE;
+}
+
+/* ---- options ---- */
+
+/* DIR/events, or DIR where it holds the files itself. */
+static int find_folder(const char *directory, struct buf *ret)
+{
+    struct stat st;
+
+    if (buf_addf(ret, "%s/events", directory) < 0)
+        return -ENOMEM;
+    if (stat(buf_cstr(ret), &st) < 0 && stat(directory, &st) == 0) {
+        buf_clear(ret);
+        return buf_add_str(ret, directory);
+    }
+    return 0;
+}
+
+static int run_configured(const struct options *o)
+{
+    struct buf why = BUF_INIT(CONFIG_WHY_MAX), folder = BUF_INIT(FOLDER_PATH_MAX);
+    const char *directory = o->directory;
+    const struct config *held = NULL;
+    struct config *config;
+    int code = EXIT_DONE;
+
+    if (!directory) {
+        if (config_load(o->config, o->overrides, o->override_count, &config, &why) < 0) {
+            code = command_error("events", "%s", buf_cstr(&why));
+        } else {
+            held = config;
+            directory = config->log.files.directory;
+        }
+    }
+    if (code == EXIT_DONE && !directory)
+        code =
+            command_error("events", "the server keeps no log files: log.files.directory is none");
+    if (code == EXIT_DONE && find_folder(directory, &folder) < 0)
+        code = command_error("events", "%s: the path is too long", directory);
+    if (code == EXIT_DONE)
+        code = run_events(o, buf_cstr(&folder));
+    config_unref(&held);
+    buf_done(&folder);
+    buf_done(&why);
+    return code;
+}
+
+static int parse_when(const char *option, const char *text, int64_t *ret_ms)
+{
+    uint64_t age_s;
+
+    if (format_parse_age(slice_str(text), &age_s) == 0) {
+        *ret_ms = clock_wall_ms() - (int64_t)age_s * MS_PER_S;
+        return 0;
+    }
+    if (event_text_parse_time(text, ret_ms) == 0)
+        return 0;
+    (void)usage_error("events",
+                      "%s '%s': allowed: an age such as 90s, 30m, 24h or 7d, or a time such as "
+                      "2026-11-22, '2026-11-22 20:30' or 2026-11-22T19:30Z",
+                      option, text);
+    return -EINVAL;
+}
+
+static int parse_number(const char *option, const char *text, uint64_t max, uint64_t *ret)
+{
+    uint64_t n;
+
+    if (slice_to_u64(slice_str(text), max, &n) < 0 || n == 0) {
+        (void)usage_error("events", "%s '%s': allowed: a number from 1 to %" PRIu64, option, text,
+                          max);
+        return -EINVAL;
+    }
+    *ret = n;
+    return 0;
+}
+
+static int parse_level(const char *text, int *ret)
+{
+    for (int i = 0; level_names[i]; i++)
+        if (strcmp(text, level_names[i]) == 0) {
+            *ret = i;
+            return 0;
+        }
+    (void)usage_error("events", "--level '%s': allowed: notice, warning or error", text);
+    return -EINVAL;
+}
+
+static int take_option(int c, struct options *o)
+{
+    switch (c) {
+    case 'i':
+        return parse_number("--id", optarg, ID_MAX, &o->id);
+    case 'n':
+        return parse_number("-n", optarg, COUNT_MAX, &o->count);
+    case 'S':
+        o->has_since = true;
+        return parse_when("--since", optarg, &o->since_ms);
+    case 'U':
+        return parse_when("--until", optarg, &o->until_ms);
+    case 'l':
+        return parse_level(optarg, &o->level);
+    case 'f':
+        o->follow = true;
+        return 0;
+    case 'j':
+        o->json = true;
+        return 0;
+    case 'x':
+        o->exchange_text = true;
+        return 0;
+    case 'c':
+        o->config = optarg;
+        return 0;
+    case 's':
+        o->overrides[o->override_count++] = optarg;
+        return 0;
+    case 'd':
+        o->directory = optarg;
+        return 0;
+    case 'h':
+        o->help = true;
+        return 0;
+    default: /* getopt has told what is wrong */
+        (void)fputs("Try 'penstock events --help'.\n", stderr);
+        return -EINVAL;
+    }
+}
+
+static int check_options(const struct options *o, int argc, char **argv)
+{
+    if (optind < argc)
+        (void)usage_error("events", "'%s' is one word too many", argv[optind]);
+    else if (o->json && o->exchange_text)
+        (void)usage_error("events", "--json and --exchange-text do not go together");
+    else if (o->config && o->directory)
+        (void)usage_error("events", "-c and --directory do not go together");
+    else if (o->since_ms > o->until_ms)
+        (void)usage_error("events", "--since is later than --until");
+    else
+        return 0;
+    return -EINVAL;
+}
+
+static int read_options(int argc, char **argv, struct options *o)
+{
+    static const struct option long_options[] = {{"id", required_argument, NULL, 'i'},
+                                                 {"since", required_argument, NULL, 'S'},
+                                                 {"until", required_argument, NULL, 'U'},
+                                                 {"level", required_argument, NULL, 'l'},
+                                                 {"lines", required_argument, NULL, 'n'},
+                                                 {"follow", no_argument, NULL, 'f'},
+                                                 {"json", no_argument, NULL, 'j'},
+                                                 {"exchange-text", no_argument, NULL, 'x'},
+                                                 {"config", required_argument, NULL, 'c'},
+                                                 {"set", required_argument, NULL, 's'},
+                                                 {"directory", required_argument, NULL, 'd'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {0}};
+    int c, r = 0;
+
+    while (r == 0 && (c = getopt_long(argc, argv, "n:fc:h", long_options, NULL)) != -1)
+        r = take_option(c, o);
+    if (r == 0 && !o->help)
+        r = check_options(o, argc, argv);
+    if (o->follow && !o->has_since && o->count == 0)
+        o->count = FOLLOW_COUNT;
+    return r;
+}
+
+int cmd_events(int argc, char **argv)
+{
+    struct options o = {.overrides = calloc((size_t)argc, sizeof(*o.overrides)),
+                        .until_ms = INT64_MAX};
+    int code;
+
+    if (!o.overrides)
+        return command_error("events", "%s", err_str(-ENOMEM));
+    if (read_options(argc, argv, &o) < 0)
+        code = EXIT_USAGE;
+    else
+        code = o.help ? print_help() : run_configured(&o);
+    free(o.overrides);
+    return code;
+}
