@@ -19,6 +19,7 @@
 #define NOT_MEASURABLE UINT64_MAX
 #define LOGS_WAIT 2    /* samples from REMEDY_LOGS to its effect */
 #define LOGS_SHARE 0.5 /* of their bounds that the log files keep */
+#define PAUSE_MAX_MS 600000
 #define MEMORY_LAST REMEDY_TRIM
 
 static uint64_t now_us(void)
@@ -207,6 +208,17 @@ static void look_at_logs(struct pressure *p)
     done(p, REMEDY_LOGS, record_freed_bytes() - p->runs[REMEDY_LOGS].before);
 }
 
+/* A machine that is always busy must not keep its senders from hearing that their mail is late: after
+ * PAUSE_MAX_MS as much time passes without a pause. */
+static bool pause_is_due(struct pressure *p)
+{
+    uint64_t now_ms = p->seams.mono_ms(p->seams.ctx);
+
+    if (!p->outcome.pause_background)
+        p->pause_began_ms = now_ms;
+    return p->outcome.pause_background && (now_ms - p->pause_began_ms) / PAUSE_MAX_MS % 2 == 0;
+}
+
 static void pause_background(struct pressure *p, bool paused)
 {
     if (p->is_paused == paused)
@@ -246,7 +258,7 @@ void hands_run(struct pressure *p)
         begin_compact(p);
     if (take_wanted(p, REMEDY_LOGS))
         begin_logs(p);
-    pause_background(p, p->outcome.pause_background);
+    pause_background(p, pause_is_due(p));
     if (take_wanted(p, REMEDY_PAUSE))
         done(p, REMEDY_PAUSE, NOT_MEASURABLE);
     run_memory(p);

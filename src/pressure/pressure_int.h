@@ -57,10 +57,10 @@ struct pressure {
     struct governor_view view; /* scratch for tell.c */
     int64_t taken_ms;
     bool stopping;
-    uint64_t level_since_ms;
 
     struct remedy_run runs[GOVERNOR_REMEDIES];
-    bool is_paused;              /* REMEDY_PAUSE is in force */
+    bool is_paused; /* REMEDY_PAUSE is in force */
+    uint64_t pause_began_ms;
     size_t reliefs_out;          /* of the remedy under way in the loops */
     unsigned logs_wait;          /* samples until the effect of REMEDY_LOGS is read */
     struct spool_request relief; /* REMEDY_COMPACT */

@@ -394,6 +394,7 @@ static void a_full_disk_has_the_spool_compacted(void **state)
 static void background_work_pauses_while_it_is_asked(void **state)
 {
     struct world *w = setup(settings);
+    unsigned paused = 0;
 
     (void)state;
     atomic_store(&w->shared.commits_unfiled, 3000);
@@ -401,6 +402,11 @@ static void background_work_pauses_while_it_is_asked(void **state)
     assert_true(w->p->is_paused);
     assert_int_equal(view(w)->governor.remedies[REMEDY_PAUSE].runs, 1);
     assert_int_equal(view(w)->governor.resources[GOVERNOR_QUEUE].figure.used, 3000);
+    for (int minute = 1; minute <= 60; minute++) { /* for an hour: half of it */
+        sample(w, 60000);
+        paused += w->p->is_paused;
+    }
+    assert_in_range(paused, 28, 32);
     atomic_store(&w->shared.commits_unfiled, 0);
     for (int i = 0; i < 10; i++)
         sample(w, 2000);
