@@ -57,6 +57,17 @@ def server(make_server, remote):
     return make_server(delivery={"smart_host": remote.address}).start()
 
 
+@pytest.fixture
+def busy_server(make_server, remote):
+    """busy_server(**settings): a running server that takes 20,000 connections and logs little."""
+    def make(**settings):
+        base = {"delivery": {"smart_host": remote.address}, "log": {"level": "warning"},
+                "smtp": {"connections_max": 20000}}
+        return make_server(**harness.merge(base, settings)).start()
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     """(certificate, key) of mx.remote.test, self-signed."""

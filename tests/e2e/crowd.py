@@ -326,12 +326,10 @@ class Trickle(Swarm):
         self.open_all()
         self.say(dict(self.figures))
         deadline = time.monotonic() + self.order["seconds"]
-        while time.monotonic() < deadline and self.word() != "end":
+        while time.monotonic() < deadline and self.figures["kept"] < self.order["enough"]:
             self.turn(0.01)
             self.again()
             self.feed()
-        for client in self.clients.values():
-            client.due = 0.0
         # No new message and no more of those that are not whole; answers that are due are heard.
         deadline = time.monotonic() + 10
         while any(client.step == 6 for client in self.clients.values()) and time.monotonic() < deadline:
