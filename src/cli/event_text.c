@@ -172,6 +172,10 @@ static void put_resource(struct buf *to, const json_t *event)
         (void)buf_add_str(to, ", threshold ");
         put_amount(to, event, "threshold");
     }
+    if (json_is_integer(json_object_get(event, "normal_at"))) {
+        (void)buf_add_str(to, ", normal at ");
+        put_amount(to, event, "normal_at");
+    }
     if (json_is_integer(json_object_get(event, "to_free"))) {
         (void)buf_add_str(to, ", to free ");
         put_amount(to, event, "to_free");
@@ -194,9 +198,9 @@ static void put_measures(struct buf *to, const json_t *event)
 }
 
 static const char *const pressure_told[] = {
-    "time",      "level", "event",   "event_id", "direction", "resource", "cause",
-    "from",      "to",    "value",   "used",     "limit",     "to_free",  "threshold",
-    "resources", "unit",  "refused", "delayed",  "remedies",  "counts",   NULL,
+    "time",      "level",   "event",   "event_id", "direction", "resource",  "cause",     "from",
+    "to",        "value",   "used",    "limit",    "normal_at", "to_free",   "threshold", "unit",
+    "lasted_ms", "refused", "delayed", "remedies", "counts",    "resources", NULL,
 };
 
 static void put_rest(struct buf *to, const json_t *event)
@@ -214,11 +218,39 @@ static void put_rest(struct buf *to, const json_t *event)
 /* The direction comes first and in capitals: a rise and a fall are not to be mixed up. */
 static void put_pressure(struct buf *to, const json_t *event, const char *direction)
 {
-    (void)buf_addf(to, "%s from %s to %s: ", direction, text_of(event, "from"),
+    char lasted[FORMAT_TEXT_MAX];
+
+    format_age(json_integer_value(json_object_get(event, "lasted_ms")), lasted);
+    (void)buf_addf(to, "%s from %s (for %s) to %s: ", direction, text_of(event, "from"), lasted,
                    text_of(event, "to"));
     put_resource(to, event);
     put_measures(to, event);
     put_rest(to, event);
+}
+
+static void put_still(struct buf *to, const json_t *event)
+{
+    char lasted[FORMAT_TEXT_MAX];
+
+    format_age(json_integer_value(json_object_get(event, "lasted_ms")), lasted);
+    (void)buf_addf(to, "STILL %s, for %s: ", text_of(event, "to"), lasted);
+    put_resource(to, event);
+    put_measures(to, event);
+    put_rest(to, event);
+}
+
+static void put_loss(struct buf *to, const json_t *event)
+{
+    const char *file = text_of(event, "file"), *reason = text_of(event, "reason");
+    char lasted[FORMAT_TEXT_MAX];
+
+    format_age(json_integer_value(json_object_get(event, "lasted_ms")), lasted);
+    if (strcmp(text_of(event, "state"), "begins") == 0)
+        (void)buf_add_str(to, "BEGINS: lines of the log files cannot be written");
+    else
+        (void)buf_addf(to, "ENDS after %s: %" JSON_INTEGER_FORMAT " lines were lost", lasted,
+                       json_integer_value(json_object_get(event, "lines")));
+    (void)buf_addf(to, "%s%s%s%s", *file ? ", " : "", file, *reason ? ": " : "", reason);
 }
 
 int event_text_words(struct buf *to, const json_t *event)
@@ -230,10 +262,14 @@ int event_text_words(struct buf *to, const json_t *event)
     } else if (is_event(event, "pressure_decreased")) {
         put_pressure(to, event, "DECREASED");
     } else if (is_event(event, "pressure_persists")) {
-        (void)buf_addf(to, "STILL %s: ", text_of(event, "to"));
-        put_resource(to, event);
-        put_measures(to, event);
-        put_rest(to, event);
+        put_still(to, event);
+    } else if (is_event(event, "records_lost")) {
+        put_loss(to, event);
+    } else if (is_event(event, "remedy")) {
+        (void)buf_addf(to, "%s for %s: %s", text_of(event, "remedy"), text_of(event, "for"),
+                       text_of(event, "effect"));
+    } else if (is_event(event, "refusing_ends")) {
+        (void)buf_addf(to, "mail is taken again, level %s", text_of(event, "to"));
     } else if (slice_has_prefix(slice_str(text_of(event, "event")), SLICE_LIT("refusing_mail"))) {
         (void)buf_add_str(to, "REFUSING mail: ");
         put_resource(to, event);

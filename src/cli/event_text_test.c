@@ -37,28 +37,43 @@ static void words_say_what_happened(void **state)
          "true,\"refused\":\"external,internal\",\"delayed\":\"authenticated\",\"remedies\":"
          "\"drop_bodies\","
          "\"resources\":\"" RESOURCES "\"}",
-         "INCREASED from normal to high: server, by memory at 768M of 1.0G, threshold 750M; "
-         "refused "
-         "now: external,internal; delayed now: authenticated; remedies: drop_bodies; lasted 2h"},
+         "INCREASED from normal (for 2h) to high: server, by memory at 768M of 1.0G, threshold "
+         "750M; "
+         "refused now: external,internal; delayed now: authenticated; remedies: drop_bodies"},
         {"{\"time\":\"x\",\"level\":\"notice\",\"event\":\"pressure_decreased\",\"event_id\":15005,"
          "\"resource\":\"uncommitted\",\"from\":\"high\",\"to\":\"normal\",\"value\":1048576,"
          "\"threshold\":33554432,\"unit\":\"bytes\",\"refused\":\"\"}",
-         "DECREASED from high to normal: uncommitted at 1.0M, threshold 32M; refused now: nothing"},
+         "DECREASED from high (for 0s) to normal: uncommitted at 1.0M, threshold 32M; refused now: "
+         "nothing"},
         {"{\"event\":\"pressure_increased\",\"from\":\"normal\",\"to\":\"medium\",\"resource\":"
          "\"server\",\"value\":1}",
-         "INCREASED from normal to medium: server at 1"},
+         "INCREASED from normal (for 0s) to medium: server at 1"},
         {"{\"event\":\"pressure_persists\",\"to\":\"high\",\"resource\":\"queue\",\"value\":20000,"
-         "\"unit\":\"messages\"}",
-         "STILL high: queue at 20000 messages"},
+         "\"unit\":\"messages\",\"lasted_ms\":3600000}",
+         "STILL high, for 1h: queue at 20000 messages"},
         {"{\"event\":\"refusing_mail_disk\",\"resource\":\"io_stall\",\"used\":99,\"unit\":"
-         "\"percent\",\"to_free\":9,\"refused\":\"external\",\"counts\":false,\"on\":\"/x\"}",
-         "REFUSING mail: io_stall at 99%, to free 9%; observed only; refused now: external; on /x"},
+         "\"percent\",\"to_free\":9,\"normal_at\":60,\"refused\":\"external\",\"counts\":false,"
+         "\"on\":\"/x\"}",
+         "REFUSING mail: io_stall at 99%, normal at 60%, to free 9%; observed only; refused now: "
+         "external; on /x"},
         {"{\"event\":\"server_ready\",\"level\":\"notice\",\"loops\":2,\"spool\":\"/a b\","
          "\"freed_bytes\":1048576,\"took_ms\":12,\"wait_ms\":90000,\"ok\":true,\"last\":false}",
          "loops 2, spool /a b, freed_bytes 1.0M, took_ms 12, wait 1m, ok, not last"},
+        {"{\"event\":\"records_lost\",\"state\":\"begins\",\"file\":\"/l/"
+         "R-1.log\",\"reason\":\"full\","
+         "\"lines\":0,\"lasted_ms\":0}",
+         "BEGINS: lines of the log files cannot be written, /l/R-1.log: full"},
+        {"{\"event\":\"records_lost\",\"state\":\"ends\",\"file\":\"/l/"
+         "R-1.log\",\"reason\":\"\",\"lines\":"
+         "12,\"lasted_ms\":5000}",
+         "ENDS after 5s: 12 lines were lost, /l/R-1.log"},
+        {"{\"event\":\"remedy\",\"remedy\":\"return_memory\",\"for\":\"memory\",\"freed_bytes\":1,"
+         "\"effect\":\"freed 38 MiB in 12 ms\"}",
+         "return_memory for memory: freed 38 MiB in 12 ms"},
+        {"{\"event\":\"refusing_ends\",\"to\":\"normal\"}", "mail is taken again, level normal"},
         {"{\"event\":\"server_stopped\",\"level\":\"notice\"}", ""},
         {"{\"event\":\"pressure_increased\",\"from\":7,\"to\":[],\"resource\":{},\"value\":\"x\"}",
-         "INCREASED from  to : server"},
+         "INCREASED from  (for 0s) to : server"},
         {"{}", ""},
     };
 
