@@ -297,6 +297,8 @@ static int load_checkpoint(struct recovery *rec)
                 return r;
         }
         if (r == 0) {
+            /* Where a sync of it failed, the cache need not show what the disk has. */
+            sp->header_is_unsure[1 - which] = true;
             sp->active = which;
             sp->active_is_sound = true;
             sp->checkpoint = *h;

@@ -7,7 +7,8 @@
  * whose commit was synced is there and whole, with the marks that were synced; none that was
  * removed and synced is; ids never repeat; a reserved append never meets a full disk.
  *
- * SPOOL_CRASH_SEEDS: how many histories (default 600). SPOOL_CRASH_SEED: run this one only.
+ * SPOOL_CRASH_SEEDS: how many histories (default 600), from SPOOL_CRASH_FIRST (1) on. SPOOL_CRASH_SEED:
+ * run this one only.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -487,7 +488,7 @@ static void op_fault(struct history *h)
         h->faulty = true;
         break;
     case 1:
-        fs_sim_fail_at(h->fs, at, 1 + rand_below(&h->rand, 3), -EIO);
+        fs_sim_fail_at(h->fs, at, 1 + rand_below(&h->rand, 8), -EIO);
         h->faulty = true;
         break;
     case 2:
@@ -591,13 +592,14 @@ static void test_histories(void **state)
 {
     uint64_t one = from_environment("SPOOL_CRASH_SEED", 0);
     uint64_t seeds = from_environment("SPOOL_CRASH_SEEDS", SEEDS_DEFAULT);
+    uint64_t first = from_environment("SPOOL_CRASH_FIRST", 1);
 
     (void)state;
     if (one) {
         run(one);
         return;
     }
-    for (uint64_t seed = 1; seed <= seeds; seed++)
+    for (uint64_t seed = first; seed < first + seeds; seed++)
         run(seed);
 }
 
