@@ -66,7 +66,7 @@ static void test_any_history(void **state)
     for (uint64_t seed = 1; seed <= 200; seed++) {
         struct rand rand;
         atomic_ullong word = 0;
-        uint64_t granted_at[4096], ms = 1000000 + seed;
+        uint64_t granted_at[400] = {0}, ms = 1000000 + seed;
         uint32_t limit;
         size_t count = 0, first = 0;
 
