@@ -137,9 +137,10 @@ static void the_screen_tells_all(void **state)
         {"Level medium for 3m, since 2026-11-22", {": spool disk"}},
         {"RESOURCE", {"LEVEL", "VALUE", "MEDIUM", "HIGH", "NORMAL", "FREE"}},
         {"spool disk ", {"medium", "9.0G", "10G", "90", "614M", "high in 6m, hardened"}},
-        {"system memory ", {"high", "advisory"}},
+        {"system memory ", {"high", "advisory, medium at 9.0G"}},
         {"queue ", {"12", "9999", "15000", "2000", "observe only, medium in 1d"}},
         {"cpu stall ", {"not available: /proc/pressure/cpu: No such file or directory"}},
+        {"Limits: spool disk: statvfs /var; spool inodes: MemTotal;", {0}},
         {"spool disk: free 614 MiB to be normal again on /var (/dev/sda2, 10 GiB, 1.0 GiB free).",
          {"The spool has 3.0 GiB there, 1.0 GiB of it mail (42 messages).",
           "Our logs have 250 MiB there.", "Other files have 5.8 GiB."}},
@@ -177,6 +178,7 @@ static void the_screen_tells_all(void **state)
                 fail_msg("'%s' has no '%s'", line, lines[i].parts[k]);
     }
     assert_null(strchr(text, '\033')); /* the sender's, too */
+    assert_null(strstr(text, "FAILED"));
     free(text);
     json_decref(view);
 }
@@ -204,6 +206,19 @@ static void lines_are_cut_and_coloured(void **state)
     assert_in_range(lines, 30, 60);
     assert_non_null(strstr(text, "\033[33mspool disk"));
     assert_non_null(strstr(text, "\033[1;31msystem memory"));
+    free(text);
+    json_decref(view);
+}
+
+static void a_failed_spool_is_told(void **state)
+{
+    json_t *view = view_of(&governed);
+    char *text;
+
+    (void)state;
+    assert_int_equal(json_object_set_new(json_object_get(view, "spool"), "failed", json_true()), 0);
+    text = screen_of(view, (struct pressure_style){0});
+    assert_non_null(line_of(text, "The spool has FAILED: no mail is taken"));
     free(text);
     json_decref(view);
 }
@@ -408,6 +423,7 @@ int main(void)
         cmocka_unit_test(sizes_are_short),
         cmocka_unit_test(the_screen_tells_all),
         cmocka_unit_test(lines_are_cut_and_coloured),
+        cmocka_unit_test(a_failed_spool_is_told),
         cmocka_unit_test(normal_is_quiet),
         cmocka_unit_test(missing_members_do_no_harm),
         cmocka_unit_test(the_xml_has_exchanges_shape),

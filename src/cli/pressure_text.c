@@ -99,6 +99,29 @@ static void print_table(const struct pressure_style *style, const char *text,
     }
 }
 
+/* Wrapped at spaces: nothing of it is cut. */
+static void print_wrapped(const char *text, size_t width, FILE *to)
+{
+    size_t column = 0;
+
+    while (*text) {
+        size_t len = strcspn(text, " \n");
+
+        if (width > 0 && column > 0 && column + 1 + len > width) {
+            fputs("\n ", to);
+            column = 1;
+        }
+        column += len + (column > 0);
+        fprintf(to, "%s%.*s", column > len ? " " : "", (int)len, text);
+        text += len;
+        if (*text == '\n') {
+            fputc('\n', to);
+            column = 0;
+        }
+        text += *text != '\0';
+    }
+}
+
 /* A table that is gathered in memory first. */
 struct sheet {
     struct table table;
@@ -183,6 +206,12 @@ static void print_head(const json_t *view, const struct pressure_style *style, F
     if (!get_bool(view, "enabled"))
         (void)buf_add_str(&line, "  (pressure.enabled: no, nothing is refused)");
     print_line(style, level, buf_cstr(&line), buf_len(&line), to);
+    buf_clear(&line);
+    if (get_bool(json_object_get(view, "spool"), "failed"))
+        (void)buf_add_str(&line, "The spool has FAILED: no mail is taken until the server is "
+                                 "started again.");
+    if (buf_len(&line) > 0)
+        print_line(style, "high", buf_cstr(&line), buf_len(&line), to);
     buf_done(&line);
 }
 
@@ -241,6 +270,16 @@ static void add_word(struct buf *note, const char *word)
     (void)buf_addf(note, "%s%s", buf_len(note) ? ", " : "", word);
 }
 
+/* "medium at 876M": the first threshold on the way down. */
+static void add_fall(const json_t *r, struct buf *note)
+{
+    char amount[FORMAT_TEXT_MAX];
+
+    format_short(get_uint(json_object_get(r, "effective"), "high_to_medium"), get_text(r, "unit"),
+                 amount);
+    (void)buf_addf(note, "%smedium at %s", buf_len(note) ? ", " : "", amount);
+}
+
 static void add_note(struct sheet *s, const json_t *r)
 {
     const char *level = get_text(r, "level");
@@ -250,6 +289,8 @@ static void add_note(struct sheet *s, const json_t *r)
         add_word(&note, "advisory");
     if (get_bool(r, "observe_only"))
         add_word(&note, "observe only");
+    if (strcmp(level, "high") == 0)
+        add_fall(r, &note);
     if (strcmp(level, "normal") == 0 && has_value(r, "medium_in_s"))
         add_forecast(r, "medium_in_s", "medium", &note);
     else if (strcmp(level, "high") != 0)
@@ -306,6 +347,30 @@ static void print_unknown(const json_t *resources, const struct pressure_style *
     }
 }
 
+/* Where each limit comes from: what a percentage is a percentage of. */
+static void print_origins(const json_t *resources, const struct pressure_style *style, FILE *to)
+{
+    struct buf line = BUF_INIT(KIB(16));
+    const json_t *r;
+    size_t i;
+
+    json_array_foreach(resources, i, r)
+    {
+        char name[PRESSURE_NAME_MAX];
+
+        if (!has_value(r, "limit") || !*get_text(r, "origin") ||
+            strcmp(get_text(r, "unit"), "percent") == 0)
+            continue;
+        pressure_name(get_text(r, "name"), name);
+        (void)buf_addf(&line, "%s%s: ", buf_len(&line) ? "; " : "Limits: ", name);
+        (void)format_harmless(&line, slice_str(get_text(r, "origin")));
+    }
+    if (buf_len(&line) > 0)
+        (void)buf_add_str(&line, ".\n");
+    print_wrapped(buf_cstr(&line), style->width, to);
+    buf_done(&line);
+}
+
 static void print_resources(const json_t *view, const struct pressure_style *style, FILE *to)
 {
     const json_t *resources = json_object_get(view, "resources"), *r;
@@ -323,6 +388,7 @@ static void print_resources(const json_t *view, const struct pressure_style *sty
     fputc('\n', to);
     sheet_end(&s, style, levels, count, to);
     print_unknown(resources, style, to);
+    print_origins(resources, style, to);
 }
 
 /* ---- who is let in ---- */
@@ -720,29 +786,6 @@ static void print_settings(const json_t *view, const struct pressure_style *styl
     if (count > SETTINGS_SHOWN)
         fprintf(to, "and %zu more; ", count - SETTINGS_SHOWN);
     fputs("'penstock config show' prints all, with where each was set.\n", to);
-}
-
-/* Wrapped at spaces, for this is what the screen is for: nothing of it is cut. */
-static void print_wrapped(const char *text, size_t width, FILE *to)
-{
-    size_t column = 0;
-
-    while (*text) {
-        size_t len = strcspn(text, " \n");
-
-        if (width > 0 && column > 0 && column + 1 + len > width) {
-            fputs("\n ", to);
-            column = 1;
-        }
-        column += len + (column > 0);
-        fprintf(to, "%s%.*s", column > len ? " " : "", (int)len, text);
-        text += len;
-        if (*text == '\n') {
-            fputc('\n', to);
-            column = 0;
-        }
-        text += *text != '\0';
-    }
 }
 
 static void print_advice(const json_t *view, const struct pressure_style *style, FILE *to)

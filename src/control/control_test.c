@@ -185,10 +185,12 @@ bool schedule_next_destination(const struct schedule *s, uint32_t *it,
     return true;
 }
 
+static bool spool_failed;
+
 void spool_get_stat(struct spool *sp, struct spool_stat *ret)
 {
     (void)sp;
-    *ret = (struct spool_stat){.messages = ENTRIES, .free_bytes = 12345};
+    *ret = (struct spool_stat){.messages = ENTRIES, .free_bytes = 12345, .failed = spool_failed};
 }
 
 static int readers;
@@ -643,6 +645,11 @@ static void health_turns_with_the_gate(void **state)
     answer = ask_json("GET", "/health/ready?class=authenticated", "", 503);
     assert_true(json_is_true(json_object_get(answer, "stopping")));
     stops = false;
+    json_decref(answer);
+    spool_failed = true;
+    answer = ask_json("GET", "/health/ready?class=authenticated", "", 503);
+    assert_true(json_is_true(json_object_get(answer, "spool_failed")));
+    spool_failed = false;
     json_decref(answer);
 }
 

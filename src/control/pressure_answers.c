@@ -140,14 +140,30 @@ static void add_verdict(struct json_out *j, const struct gate_line *l)
     json_out_str(j, "token", gate_token(l->resource));
 }
 
-static void add_admission(struct json_out *j, const struct gate_settings *g)
+/* What the gate says, and what is refused beside it: a queue that is full. */
+static struct gate_line line_of(const struct pressure *p, const struct gate_settings *g,
+                                enum mail_class c)
+{
+    struct gate_line line = g->lines[c];
+    uint8_t resource;
+
+    if (c != MAIL_REPORT && line.verdict == GATE_OPEN &&
+        pressure_ready(p, c, &resource) == GATE_REFUSE)
+        line = (struct gate_line){.verdict = GATE_REFUSE, .resource = resource};
+    return line;
+}
+
+static void add_admission(struct json_out *j, const struct pressure *p,
+                          const struct gate_settings *g)
 {
     json_out_object(j, "admission");
     json_out_array(j, "classes");
     for (int c = 0; c < MAIL_CLASSES; c++) {
+        struct gate_line line = line_of(p, g, (enum mail_class)c);
+
         json_out_object(j, NULL);
         json_out_str(j, "class", mail_class_name((enum mail_class)c));
-        add_verdict(j, &g->lines[c]);
+        add_verdict(j, &line);
         json_out_object_end(j);
     }
     json_out_array_end(j);
@@ -341,6 +357,7 @@ static void add_storage(struct json_out *j, const struct control_seams *seams,
     json_out_uint(j, "bytes", s.segments * s.segment_bytes);
     json_out_uint(j, "live_bytes", s.live_bytes);
     json_out_uint(j, "messages", s.messages);
+    json_out_bool(j, "failed", s.failed);
     json_out_object_end(j);
     json_out_object(j, "log");
     if (c->log.files.directory)
@@ -422,7 +439,7 @@ void answer_pressure(const struct control_seams *seams, int64_t started_ms, stru
     for (size_t i = 0; i < GOVERNOR_RESOURCES; i++)
         add_resource(&j, &v, i);
     json_out_array_end(&j);
-    add_admission(&j, &v.governor.gate);
+    add_admission(&j, seams->pressure, &v.governor.gate);
     add_totals(&j, &v);
     add_sums(&j, &v);
     add_remedies(&j, &v);
@@ -453,17 +470,20 @@ bool answer_ready(const struct control_seams *seams, enum mail_class c, struct b
 {
     struct gate_line line = {.verdict = GATE_OPEN};
     bool is_stopping = seams->is_stopping && seams->is_stopping(seams->ctx);
+    struct spool_stat spool;
     bool is_ready;
     struct json_out j;
 
+    spool_get_stat(queue_spool(seams->queue), &spool);
     if (seams->pressure)
         line.verdict = pressure_ready(seams->pressure, c, &line.resource);
-    is_ready = !is_stopping && line.verdict != GATE_REFUSE;
+    is_ready = !is_stopping && !spool.failed && line.verdict != GATE_REFUSE;
     json_out_init(&j, to);
     json_out_object(&j, NULL);
     json_out_str(&j, "class", mail_class_name(c));
     json_out_bool(&j, "ready", is_ready);
     json_out_bool(&j, "stopping", is_stopping);
+    json_out_bool(&j, "spool_failed", spool.failed);
     add_pressure_member(&j, seams);
     add_verdict(&j, &line);
     json_out_object_end(&j);
