@@ -607,6 +607,16 @@ static int make_folders(const char *path, bool whole, struct buf *why)
     return 0;
 }
 
+/* While it may still be made; what is wrong with it server_set_log_files() tells. */
+static void make_log_folder(const struct config *c)
+{
+    struct buf why = BUF_INIT(WHY_MAX);
+
+    if (c->log.files.directory)
+        ignore_result(make_folders(c->log.files.directory, true, &why));
+    buf_done(&why);
+}
+
 static int drop_privileges(const struct config *c, struct buf *why)
 {
     const struct passwd *pw = c->server.user ? getpwnam(c->server.user) : NULL;
@@ -621,6 +631,8 @@ static int drop_privileges(const struct config *c, struct buf *why)
     }
     if (!pw && !gr)
         return 0;
+    if (c->log.files.directory)
+        ignore_result(chown(c->log.files.directory, pw ? pw->pw_uid : (uid_t)-1, gid));
     if (chown(c->spool.directory, pw ? pw->pw_uid : (uid_t)-1, gid) < 0 || setgroups(1, &gid) < 0 ||
         setgid(gid) < 0 || (pw && setuid(pw->pw_uid) < 0)) {
         int err = -errno;
@@ -790,6 +802,8 @@ static int start_all(struct server *s, struct buf *why)
 {
     int r = make_folders(s->config->spool.directory, true, why);
 
+    if (r == 0)
+        make_log_folder(s->config);
     if (r == 0)
         r = tls_set_make(s->config, &s->tls, why);
     if (r == 0)

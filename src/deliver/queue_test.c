@@ -326,16 +326,22 @@ static void test_more_than_the_schedule_holds(void **state)
     teardown(&w);
 }
 
-/* A destination that cannot be reached tries one entry at a time: the others grow old as well. */
-static void test_age_without_attempts(void **state)
+/*
+ * A destination that cannot be reached tries one entry at a time: the others grow old as well. While
+ * warnings are paused nobody is told that mail is late; afterwards everybody is, once.
+ */
+static void grow_old(int pause_from, int pause_until)
 {
     struct world w;
 
-    (void)state;
     setup(&w, usual);
     for (int i = 0; i < 40; i++)
         (void)submit(&w, two, 1, small);
     for (int minute = 0; minute < 140; minute++) {
+        if (minute == pause_from)
+            queue_pause_warnings(w.k.q, true);
+        if (minute == pause_until)
+            queue_pause_warnings(w.k.q, false);
         run(&w);
         while (w.job_count) {
             struct job *job = w.jobs[0];
@@ -355,13 +361,22 @@ static void test_age_without_attempts(void **state)
             }
         }
         kit_serve(&w.k);
-        if (minute == 90)
+        if (minute + 1 == pause_until)
+            assert_int_equal(w.reports, 0);
+        if (minute == 110)
             assert_int_equal(w.reports, 40); /* each is late, and told so once */
         w.k.now_ms += MINUTE_MS;
     }
     assert_int_equal(w.reports, 80);
     drain(&w);
     teardown(&w);
+}
+
+static void test_age_without_attempts(void **state)
+{
+    (void)state;
+    grow_old(-1, -1);
+    grow_old(30, 100);
 }
 
 static void note_change(void *ctx)
