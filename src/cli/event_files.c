@@ -145,7 +145,7 @@ static bool take_line(struct event_files *f, struct slice *ret)
 /* 1: another file, or more of this one; 0: no more by now; -Exxx. */
 static int go_on(struct event_files *f)
 {
-    struct folder_name next;
+    struct folder_name next = {0};
     int r = 0, more;
 
     if (f->fd >= 0)

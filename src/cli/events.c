@@ -308,31 +308,37 @@ static int find_folder(const char *directory, struct buf *ret)
     return 0;
 }
 
+static int run_in(const struct options *o, const char *directory)
+{
+    struct buf folder = BUF_INIT(FOLDER_PATH_MAX);
+    int code;
+
+    if (find_folder(directory, &folder) < 0)
+        code = command_error("events", "%s: the path is too long", directory);
+    else
+        code = run_events(o, buf_cstr(&folder));
+    buf_done(&folder);
+    return code;
+}
+
 static int run_configured(const struct options *o)
 {
-    struct buf why = BUF_INIT(CONFIG_WHY_MAX), folder = BUF_INIT(FOLDER_PATH_MAX);
-    const char *directory = o->directory;
-    const struct config *held = NULL;
+    struct buf why = BUF_INIT(CONFIG_WHY_MAX);
+    const struct config *held;
     struct config *config;
-    int code = EXIT_DONE;
+    int code;
 
-    if (!directory) {
-        if (config_load(o->config, o->overrides, o->override_count, &config, &why) < 0) {
-            code = command_error("events", "%s", buf_cstr(&why));
-        } else {
-            held = config;
-            directory = config->log.files.directory;
-        }
+    if (config_load(o->config, o->overrides, o->override_count, &config, &why) < 0) {
+        code = command_error("events", "%s", buf_cstr(&why));
+    } else {
+        held = config;
+        if (config->log.files.directory)
+            code = run_in(o, config->log.files.directory);
+        else
+            code = command_error("events",
+                                 "the server keeps no log files: log.files.directory is none");
+        config_unref(&held);
     }
-    if (code == EXIT_DONE && !directory)
-        code =
-            command_error("events", "the server keeps no log files: log.files.directory is none");
-    if (code == EXIT_DONE && find_folder(directory, &folder) < 0)
-        code = command_error("events", "%s: the path is too long", directory);
-    if (code == EXIT_DONE)
-        code = run_events(o, buf_cstr(&folder));
-    config_unref(&held);
-    buf_done(&folder);
     buf_done(&why);
     return code;
 }
@@ -470,8 +476,10 @@ int cmd_events(int argc, char **argv)
         return command_error("events", "%s", err_str(-ENOMEM));
     if (read_options(argc, argv, &o) < 0)
         code = EXIT_USAGE;
+    else if (o.help)
+        code = print_help();
     else
-        code = o.help ? print_help() : run_configured(&o);
+        code = o.directory ? run_in(&o, o.directory) : run_configured(&o);
     free(o.overrides);
     return code;
 }

@@ -72,7 +72,7 @@ static int device_of(const char *path, dev_t *ret)
 /* What must stay free on the disk of the log files: with the spool, what draining needs. */
 static uint64_t free_min_bytes(const struct config *c)
 {
-    dev_t logs, spool;
+    dev_t logs = 0, spool = 0;
 
     if (device_of(c->log.files.directory, &logs) == 0 &&
         device_of(c->spool.directory, &spool) == 0 && logs == spool)

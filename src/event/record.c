@@ -208,7 +208,8 @@ int record_set_config(const struct record_config *config, const char **ret_faile
         return r;
     }
     for (size_t k = 0; k < RECORD_KINDS; k++)
-        on |= (unsigned)s->is_on[k] << k;
+        if (s->is_on[k])
+            on |= 1U << k;
     setup_free(atomic_exchange(&files.next, s));
     atomic_store(&record_kinds_on, on);
     event_set_threshold();
