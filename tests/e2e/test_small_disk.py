@@ -150,7 +150,7 @@ def test_full_load_refuses_then_drains_and_takes_again(make_relay, come_up, inte
     load.wait_refused()
     at_refusal = len(load.accepted)
     assert at_refusal * BODY_BYTES > DISK_MIB * 2**20 // 3, "the disk was refused half empty"
-    server.wait_log(r"event_id=15004 .*of=server resource=spool_disk from=normal to=(medium|high)")
+    server.wait_log(r"event_id=15004 .*resource=server cause=spool_disk from=normal to=(medium|high)")
     server.wait_log(r"event_id=15006 .*resource=spool_disk")
     remote = come_up(server)
     load.wait_taken_again()  # by itself, while it drains
@@ -165,7 +165,7 @@ def test_full_load_refuses_then_drains_and_takes_again(make_relay, come_up, inte
 
 def wait_normal(server):
     """The level falls where its event says it does: at the recovery threshold or below."""
-    found = server.wait_log(r"event_id=15005 .*of=server resource=spool_disk from=[a-z]+ to=normal "
+    found = server.wait_log(r"event_id=15005 .*resource=server cause=spool_disk from=[a-z]+ to=normal "
                             r"value=(\d+) unit=bytes threshold=(\d+)")
     assert int(found.group(1)) <= int(found.group(2))
 
