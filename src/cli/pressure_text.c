@@ -592,10 +592,12 @@ static void print_remedy(const json_t *r, int64_t now_ms, const struct pressure_
     pressure_name(get_text(r, "last_for"), for_name);
     format_age(now_ms - get_int(r, "last_ms"), age);
     format_took(get_real(r, "last_took_us"), took);
-    (void)buf_addf(&line, "%-16s %" PRIu64 " run%s, the last %s ago for %s: ", name, runs,
-                   runs == 1 ? "" : "s", age, for_name);
+    (void)buf_addf(&line, "%-16s ", name);
+    if (runs > 0)
+        (void)buf_addf(&line, "%" PRIu64 " run%s, the last %s ago for %s: ", runs,
+                       runs == 1 ? "" : "s", age, for_name);
     if (get_bool(r, "running")) {
-        (void)buf_add_str(&line, "under way");
+        (void)buf_addf(&line, "under way for %s", for_name);
     } else if (has_value(r, "last_freed")) {
         pressure_size(get_uint(r, "last_freed"), freed);
         pressure_size(get_uint(r, "total_freed"), total);
@@ -732,7 +734,10 @@ static void print_change(const json_t *h, const struct pressure_style *style, FI
     pressure_name(get_text(h, "resource"), name);
     (void)buf_addf(&line, "%s  %-13s %s from %s to %s", when + YEAR_LEN, name,
                    is_rise ? "rose" : "fell", get_text(h, "from"), get_text(h, "to"));
-    if (has_value(h, "value")) {
+    if (strcmp(name, "server") == 0) {
+        pressure_name(get_text(h, "cause"), name);
+        (void)buf_addf(&line, " for %s", name);
+    } else if (has_value(h, "value")) {
         char value[PRESSURE_SIZE_MAX], threshold[PRESSURE_SIZE_MAX];
 
         pressure_amount(get_uint(h, "value"), get_text(h, "unit"), value);

@@ -226,10 +226,11 @@ static void add_remedies(struct json_out *j, const struct pressure_view *v)
         json_out_str(j, "what", governor_remedy_what((enum governor_remedy)i));
         json_out_bool(j, "running", r->is_running);
         json_out_uint(j, "runs", r->runs);
+        if (r->runs > 0 || r->is_running)
+            json_out_str(j, "last_for", governor_resource_name(r->last_for));
         if (r->runs > 0) {
             json_out_int(j, "last_ms", to_wall(v, r->last_at_ms));
             json_out_uint(j, "last_took_us", r->last_took_us);
-            json_out_str(j, "last_for", governor_resource_name(r->last_for));
             if (r->is_measured) {
                 add_amount(j, "last_freed", r->last_freed);
                 add_amount(j, "total_freed", r->total_freed);
@@ -281,12 +282,11 @@ static void add_history(struct json_out *j, const struct pressure_view *v)
         json_out_str(j, "direction", t->to > t->from ? "up" : "down");
         json_out_str(j, "from", governor_level_name(t->from));
         json_out_str(j, "to", governor_level_name(t->to));
-        if (!is_server) {
-            add_amount(j, "value", t->value);
-            add_amount(j, "threshold", t->threshold);
-            add_amount(j, "limit", t->limit);
-            json_out_str(j, "unit", governor_resource_unit(t->resource));
-        }
+        json_out_str(j, "cause", governor_resource_name(t->cause));
+        add_amount(j, "value", t->value);
+        add_amount(j, "threshold", t->threshold);
+        add_amount(j, "limit", t->limit);
+        json_out_str(j, "unit", governor_resource_unit(t->cause));
         json_out_uint(j, "lasted_ms", t->lasted_ms);
         json_out_bool(j, "counts", t->counts);
         json_out_object_end(j);
@@ -432,6 +432,7 @@ void answer_pressure(const struct control_seams *seams, int64_t started_ms, stru
     json_out_str(&j, "level", governor_level_name(v.governor.level));
     json_out_str(&j, "previous", governor_level_name(v.governor.previous));
     json_out_int(&j, "since_ms", to_wall(&v, v.governor.since_ms));
+    json_out_str(&j, "cause", governor_resource_name(v.governor.cause));
     json_out_uint(&j, "samples", v.governor.samples);
     json_out_uint(&j, "transitions", v.governor.transitions);
     json_out_uint(&j, "suppressed", v.governor.suppressed);

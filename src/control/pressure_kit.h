@@ -78,13 +78,19 @@ static inline void kit_governor(struct governor_view *g)
                                                                 .last_at_ms = KIT_MONO_MS - 1000,
                                                                 .last_took_us = 900,
                                                                 .last_for = GOVERNOR_SPOOL_DISK};
+    g->remedies[REMEDY_PAUSE] =
+        (struct governor_remedy_view){.is_running = true, .last_for = GOVERNOR_CPU_STALL};
     g->history[0] = (struct governor_transition){.at_ms = KIT_MONO_MS - 200000,
                                                  .resource = GOVERNOR_RESOURCES,
+                                                 .cause = GOVERNOR_SPOOL_DISK,
+                                                 .value = GIB(89) / 10,
+                                                 .threshold = GIB(88) / 10,
                                                  .to = PRESSURE_MEDIUM,
                                                  .lasted_ms = 7000000,
                                                  .counts = true};
     g->history[1] = (struct governor_transition){.at_ms = KIT_MONO_MS - 200000,
                                                  .resource = GOVERNOR_SPOOL_DISK,
+                                                 .cause = GOVERNOR_SPOOL_DISK,
                                                  .to = PRESSURE_MEDIUM,
                                                  .value = GIB(89) / 10,
                                                  .threshold = GIB(88) / 10,
@@ -93,6 +99,7 @@ static inline void kit_governor(struct governor_view *g)
                                                  .counts = true};
     g->history[2] = (struct governor_transition){.at_ms = KIT_MONO_MS - 300000,
                                                  .resource = GOVERNOR_QUEUE,
+                                                 .cause = GOVERNOR_QUEUE,
                                                  .from = PRESSURE_HIGH,
                                                  .value = 1999,
                                                  .threshold = 2000,
