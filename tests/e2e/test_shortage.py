@@ -11,7 +11,7 @@ import pytest
 import crowd
 import harness
 from harness import Raw, message, wait_until
-from test_bad_days import anonymous_bytes, descriptors
+from test_bad_days import anonymous_bytes, sockets
 from test_control import get
 
 
@@ -128,7 +128,7 @@ def test_two_thousand_large_messages_in_little_memory(make_server, tmp_path, rec
         server = make_server(delivery={"smart_host": address}, log={"level": "warning"}, smtp={"connections_max": 4000},
                              spool={"segment_size": "64MiB"}, pressure={"interval": "250ms", "dwell": "1s"})
         server.start(wrapper=limit)
-        files = descriptors(server)
+        files = sockets(server)
         with crowd.Crowd("trickle", server, 2000, 2, bytes=10 << 20, piece=16000, quick=12, enough=12, seconds=40,
                          log=str(log)) as clients:
             opened = clients.answer()
@@ -139,7 +139,7 @@ def test_two_thousand_large_messages_in_little_memory(make_server, tmp_path, rec
         record_property("figures", f"{dict(figures)}, {peak >> 20} MiB")
         assert peak < MEMORY * 0.9
         # It recovers: a new message is taken, small and large.
-        wait_until(lambda: descriptors(server) <= files + 64, "the sessions to end")
+        wait_until(lambda: sockets(server) <= files + 64, "the sessions to end")
 
         def takes(body):
             with Raw(server) as raw:
