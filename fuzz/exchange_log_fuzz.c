@@ -40,7 +40,7 @@ static size_t count_fields(const char *line, size_t len)
 
 static void check_protocol(struct slice data, struct slice context)
 {
-    char line[RECORD_LINE_MAX];
+    static char line[RECORD_LINE_MAX];
     struct protocol_line l = {.connector = SLICE_LIT("mx1\\main"),
                               .endpoints = SLICE_LIT("192.0.2.1:25,192.0.2.2:1025"),
                               .event = '<',

@@ -106,7 +106,6 @@ static void track_group(const struct transaction *t, enum smtp_outcome outcome,
     struct tracking_line l = line_of(t->config, event, t->entry->id, &t->envelope);
     char connector[EXCHANGE_CONNECTOR_MAX], context[EXCHANGE_CONTEXT_MAX + 32];
     struct group g;
-    int n;
 
     if (count == 0)
         return;
@@ -124,6 +123,8 @@ static void track_group(const struct transaction *t, enum smtp_outcome outcome,
     l.recipient_count = count;
     l.source_context = slice_make(g.first, g.first_len);
     if (event == TRACKING_SEND) {
+        int n;
+
         l.arrival_ms = t->envelope.arrival_ms;
         n = snprintf(context, sizeof(context), "%016llX;%.*s", (unsigned long long)t->via.session,
                      SLICE_FMT(l.source_context));

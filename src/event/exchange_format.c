@@ -229,9 +229,10 @@ size_t exchange_connector(struct slice hostname, struct slice name,
 static struct slice take_line(struct slice *left)
 {
     ptrdiff_t lf = slice_find(*left, '\n');
-    struct slice line = lf < 0 ? *left : slice_sub(*left, 0, (size_t)lf);
+    size_t len = lf < 0 ? left->len : (size_t)lf;
+    struct slice line = slice_sub(*left, 0, len);
 
-    *left = lf < 0 ? (struct slice){0} : slice_from(*left, (size_t)lf + 1);
+    *left = slice_from(*left, len + 1);
     if (line.len && line.ptr[line.len - 1] == '\r')
         line.len--;
     return line;

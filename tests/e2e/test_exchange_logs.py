@@ -256,6 +256,35 @@ def test_a_host_that_cannot_be_reached(make_server):
     assert re.fullmatch(r"Messages: 0 Bytes: 0 \(Retry : .*refused.*\)", rows[2]["description"])
 
 
+def test_hosts_that_are_tried_in_turn(make_server, make_nameserver, make_remote):
+    """Each is a session of its own; the first has what DNS said."""
+    dns = make_nameserver()
+    second = make_remote(host=harness.new_host(), port=2600, name="mx2.d.test")
+    dns.add("mx1.d.test", "A", harness.new_host())
+    dns.add("mx2.d.test", "A", second.host)
+    dns.add("d.test", "MX", "10 mx1.d.test.", "20 mx2.d.test.")
+    server = make_server(**dns.settings(port=2600)).start()
+    with Raw(server) as client:
+        assert client.transaction(message(), recipients=(b"x@d.test", b"y@no.test")) == 250
+    second.wait_mails(1)
+    server.stop()
+    rows = [row for row in read(server, "connectivity") if row["destination"] == "d.test"]
+    first, other = [list(each) for _, each in itertools.groupby(rows, lambda row: row["session"])]
+    assert [row["direction"] for row in first] == ["+"] + [">"] * (len(first) - 2) + ["-"]
+    assert first[0]["description"].startswith("DnsConnectorDelivery ")
+    assert first[1]["description"].startswith("DNS server returned no error reported by ")
+    assert first[1]["description"].endswith(" (MX d.test: 2)")
+    assert any("Failed connection to " in row["description"] for row in first)
+    assert other[-1]["description"].startswith("Messages: 1 Bytes: ")
+    assert any(row["description"] == f"Established connection to {second.host}" for row in other)
+    assert set(sessions(read(server, "send"))) >= {first[0]["session"], other[0]["session"]}
+    gone = [row for row in read(server, "connectivity") if row["destination"] == "no.test"]
+    assert gone[-1]["direction"] == "-" and gone[-1]["description"].startswith("Messages: 0 Bytes: 0 (Failed : ")
+    failed = next(row for row in read(server, "tracking") if row["recipient-address"] == "y@no.test"
+                  and row["event-id"] == "FAIL")
+    assert failed["source"] == "DNS" and failed["server-ip"] == ""
+
+
 def test_who_closed(make_server, make_remote):
     remote = make_remote(rule=lambda phase, argument, talk: CLOSE if phase == "mail" else None)
     server = make_server(delivery={"smart_host": remote.address}).start()
