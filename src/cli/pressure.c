@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -90,36 +91,41 @@ static int run_once(const struct options *o, struct client *c)
 
 /* ---- watching ---- */
 
-static volatile sig_atomic_t is_ended;
-
-static void on_signal(int number)
-{
-    (void)number;
-    is_ended = 1;
-}
-
 struct terminal {
     struct termios before;
     bool is_changed;
 };
 
+static volatile sig_atomic_t is_ended;
+static struct terminal terminal; /* for the signal's handler, too */
+
+static void terminal_end(void)
+{
+    if (terminal.is_changed)
+        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal.before);
+}
+
+/* The second one does not wait for a server that hangs. */
+static void on_signal(int number)
+{
+    if (is_ended) {
+        terminal_end();
+        _exit(128 + number);
+    }
+    is_ended = 1;
+}
+
 /* Keys come one by one and are not shown, so that q needs no return. */
-static void terminal_begin(struct terminal *t)
+static void terminal_begin(void)
 {
     struct termios keys;
 
-    t->is_changed = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &t->before) == 0;
-    if (!t->is_changed)
+    terminal.is_changed = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &terminal.before) == 0;
+    if (!terminal.is_changed)
         return;
-    keys = t->before;
+    keys = terminal.before;
     keys.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-    t->is_changed = tcsetattr(STDIN_FILENO, TCSANOW, &keys) == 0;
-}
-
-static void terminal_end(struct terminal *t)
-{
-    if (t->is_changed)
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &t->before);
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &keys);
 }
 
 static size_t terminal_height(void)
@@ -164,28 +170,43 @@ static void show(const struct options *o, const json_t *view)
     free(text);
 }
 
-/* True: time is over, or a key asks to end. */
-static void wait_for_key(uint64_t ms, bool has_keys)
+/* Until time is over, a key asks to end, or a signal does: one that came just before is not missed,
+ * for they are held back until ppoll() waits. */
+static void wait_for_key(uint64_t ms, const sigset_t *signals)
 {
-    struct pollfd p = {.fd = has_keys ? STDIN_FILENO : -1, .events = POLLIN};
+    struct pollfd p = {.fd = terminal.is_changed ? STDIN_FILENO : -1, .events = POLLIN};
+    struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    sigset_t before;
+    int ready = 0;
     char key;
 
-    if (poll(&p, 1, (int)ms) <= 0)
-        return;
-    if (read(STDIN_FILENO, &key, 1) != 1 || key == 'q' || key == 'Q')
+    (void)sigprocmask(SIG_BLOCK, signals, &before);
+    if (!is_ended)
+        ready = ppoll(&p, 1, &time, &before);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (ready > 0 && (read(STDIN_FILENO, &key, 1) != 1 || key == 'q' || key == 'Q'))
         is_ended = 1;
+}
+
+static void catch_signals(sigset_t *ret)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    const struct sigaction action = {.sa_handler = on_signal};
+
+    (void)sigemptyset(ret);
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        (void)sigaddset(ret, numbers[i]);
+        (void)sigaction(numbers[i], &action, NULL);
+    }
 }
 
 static int run_watch(const struct options *o, struct client *c)
 {
-    const struct sigaction action = {.sa_handler = on_signal};
-    struct terminal terminal;
+    sigset_t signals;
     int r = EXIT_DONE;
 
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGHUP, &action, NULL);
-    terminal_begin(&terminal);
+    terminal_begin();
+    catch_signals(&signals);
     if (isatty(STDOUT_FILENO))
         fputs("\033[2J", stdout);
     while (r == EXIT_DONE && !is_ended) {
@@ -197,11 +218,11 @@ static int run_watch(const struct options *o, struct client *c)
         json_decref(view);
         if (fflush(stdout) == EOF)
             r = EXIT_FAILED;
-        if (r == EXIT_DONE && !is_ended)
-            wait_for_key(o->watch_s * 1000, terminal.is_changed);
+        if (r == EXIT_DONE)
+            wait_for_key(o->watch_s * 1000, &signals);
     }
-    terminal_end(&terminal);
-    return r;
+    terminal_end();
+    return is_ended ? EXIT_DONE : r; /* what a signal broke off is no failure */
 }
 
 /* ---- options ---- */
