@@ -272,6 +272,40 @@ static void test_tarpit_full(void **state)
     teardown(&f);
 }
 
+static const char whole_session[] = "EHLO client.example\r\n"
+                                    "MAIL FROM:<a@b.example> SIZE=100\r\n"
+                                    "RCPT TO:<c@d.example>\r\nDATA\r\nSubject: x\r\n\r\n.\r\n"
+                                    "MAIL FROM:<a@b.example> ENVID=x\r\nRCPT TO:<c@d.example>\r\n"
+                                    "BDAT 3\r\nx\r\nBDAT 0 LAST\r\nQUIT\r\n";
+
+/* Whoever goes away, at whatever byte, while the gate delays, refuses, and changes its mind: no
+ * place in the tarpit, no memory and no room in the spool stays taken (teardown() looks). */
+static void test_cut_at_every_byte(void **state)
+{
+    static const struct gate_line lines[] = {
+        {GATE_DELAY, 2, GOVERNOR_SPOOL_DISK},
+        {GATE_REFUSE, 0, GOVERNOR_MEMORY},
+        {GATE_DELAY, HOUR_MS, GOVERNOR_QUEUE},
+        {GATE_OPEN, 0, 0},
+    };
+    struct linger reset = {.l_onoff = 1};
+    struct fixture f;
+
+    (void)state;
+    setup(&f, "pressure: {tarpit: {sessions_max: 20}}\n", 0);
+    for (size_t cut = 1; cut < sizeof(whole_session); cut++) {
+        const struct gate_line *l = &lines[cut % ARRAY_SIZE(lines)];
+        int fd = dial(&f);
+
+        set_line(&f, MAIL_INTERNAL, l->verdict, l->delay_ms, l->resource);
+        say_bytes(fd, whole_session, cut);
+        if (cut % 3 == 0) /* a reset, not a farewell */
+            assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        (void)close(fd);
+    }
+    teardown(&f);
+}
+
 /* ---- room ---- */
 
 static void set_size_max(struct fixture *f, uint64_t max)
@@ -651,6 +685,7 @@ int main(void)
         cmocka_unit_test(test_delayed_then_refused),
         cmocka_unit_test(test_delayed_then_gone),
         cmocka_unit_test(test_tarpit_full),
+        cmocka_unit_test(test_cut_at_every_byte),
         cmocka_unit_test(test_size),
         cmocka_unit_test(test_full_spool),
         cmocka_unit_test(test_refused_late),
