@@ -19,6 +19,9 @@
 /* Set aside for a message whose size was not announced; so small a one fits whenever the spool
  * takes mail at all. */
 #define SMALL_MESSAGE KIB(16)
+/* A message that was let in may become so large whatever the gate says since, as far as the spool
+ * has room: a refusal at the end of a message is the worst of all, and has to be rare. */
+#define MAY_GROW_TO KIB(256)
 /* What a message has in the spool beyond what was announced: envelope, Received field. Else the
  * end of many a message would have to ask for a few bytes more, and might be refused there. */
 #define OUR_OWN KIB(2)
@@ -46,9 +49,9 @@ enum mail_class intake_class(const struct config_listener *l, bool is_internal)
     }
 }
 
-static uint64_t size_max(const struct receive_shared *shared)
+static uint64_t size_max(const struct receive_shared *shared, enum mail_class class)
 {
-    return shared->gate ? gate_size_max(shared->gate) : UINT64_MAX;
+    return shared->gate && class < MAIL_SECOND_COPY ? gate_size_max(shared->gate) : UINT64_MAX;
 }
 
 static struct intake_answer refuse(uint8_t resource)
@@ -79,7 +82,7 @@ struct intake_answer intake_ask(struct receive_shared *shared, enum mail_class c
         return refuse(GOVERNOR_MEMORY);
     if (atomic_load_explicit(&shared->queue_is_full, memory_order_relaxed))
         return refuse(GOVERNOR_QUEUE);
-    if (announced > size_max(shared))
+    if (announced > size_max(shared, class))
         return refuse(GATE_RESOURCE_SIZE);
     if (line.verdict == GATE_DELAY && line.delay_ms && !has_waited)
         return (struct intake_answer){
@@ -90,10 +93,11 @@ struct intake_answer intake_ask(struct receive_shared *shared, enum mail_class c
     return (struct intake_answer){.verdict = INTAKE_GRANTED, .reserved = bytes};
 }
 
-int intake_reserve_more(struct receive_shared *shared, uint64_t size_so_far, uint64_t needed,
-                        uint64_t ahead, uint64_t *ret_reserved, uint8_t *ret_resource)
+int intake_reserve_more(struct receive_shared *shared, enum mail_class class, uint64_t size_so_far,
+                        uint64_t needed, uint64_t ahead, uint64_t *ret_reserved,
+                        uint8_t *ret_resource)
 {
-    uint64_t max = size_max(shared);
+    uint64_t max = MAX_OF(size_max(shared, class), MAY_GROW_TO);
 
     *ret_resource = GATE_RESOURCE_SIZE;
     if (size_so_far > max)

@@ -394,7 +394,7 @@ static void test_refused_late(void **state)
         say(fd, "RCPT TO:<c@d.example>\r\nDATA\r\n");
         hear(fd, "250 2.1.5");
         hear(fd, "354");
-        for (int i = 0; i < 100; i++)
+        for (int i = 0; i < 400; i++)
             say_bytes(fd, line, sizeof(line));
         say(fd, ".\r\n");
         hear(fd, "452 4.3.1 Insufficient system resources (size)\r\n");
@@ -404,8 +404,38 @@ static void test_refused_late(void **state)
     assert_int_equal(report.tally.counts[MAIL_INTERNAL][TALLY_REFUSED], 0);
     assert_int_equal(report.tally.counts[MAIL_INTERNAL][TALLY_ACCEPTED], 2);
     assert_int_equal(counter_get(COUNTER_REFUSED_LATE), before + 2);
+    for (int i = 0; report.messages_in_flight > 0 && i < PATIENCE_S * 1000 / BOX_MS; i++) {
+        (void)mailbox_receive(f.queue, BOX_MS * UINT64_C(1000000)); /* the spool takes it back */
+        report = take_report(&f);
+    }
     assert_int_equal(report.messages_in_flight, 0);
-    send_one(fd, &f);
+    set_size_max(&f, UINT64_MAX);
+    say(fd, MAIL "RCPT TO:<c@d.example>\r\nDATA\r\n");
+    hear(fd, "250 2.1.0");
+    hear(fd, "250 2.1.5");
+    hear(fd, "354");
+    set_size_max(&f, 0); /* nothing new comes in; what is in, and no giant, may end */
+    for (int i = 0; i < 200; i++)
+        say_bytes(fd, line, sizeof(line));
+    say(fd, ".\r\n");
+    hear(fd, "250 2.0.0 Ok");
+    wait_messages(&f, 1);
+    quit(fd);
+    teardown(&f);
+}
+
+/* Second copies are beyond what others may take: only the spool itself bounds them. */
+static void test_second_copies_have_no_size(void **state)
+{
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    setup(&f, CLASS("second_copy"), 0);
+    fd = greeted(&f);
+    set_size_max(&f, 0);
+    say(fd, "MAIL FROM:<a@b.example> SIZE=100000\r\n");
+    hear(fd, "250 2.1.0");
     quit(fd);
     teardown(&f);
 }
@@ -689,6 +719,7 @@ int main(void)
         cmocka_unit_test(test_size),
         cmocka_unit_test(test_full_spool),
         cmocka_unit_test(test_refused_late),
+        cmocka_unit_test(test_second_copies_have_no_size),
         cmocka_unit_test(test_connections_at_a_time),
         cmocka_unit_test(test_connections_a_minute),
         cmocka_unit_test(test_messages_a_minute),

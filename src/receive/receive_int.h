@@ -86,9 +86,9 @@ struct intake_answer intake_ask(struct receive_shared *shared, enum mail_class c
                                 uint64_t announced, bool has_waited);
 /* It is larger than was set aside: `needed` bytes more, and `ahead` for what follows where there
  * is room. 0, and `*ret_reserved` are set aside; or -ENOSPC, and `*ret_resource` says why. */
-MUST_CHECK int intake_reserve_more(struct receive_shared *shared, uint64_t size_so_far,
-                                   uint64_t needed, uint64_t ahead, uint64_t *ret_reserved,
-                                   uint8_t *ret_resource);
+MUST_CHECK int intake_reserve_more(struct receive_shared *shared, enum mail_class class,
+                                   uint64_t size_so_far, uint64_t needed, uint64_t ahead,
+                                   uint64_t *ret_reserved, uint8_t *ret_resource);
 /* A place among the sessions that are delayed, at most `sessions_max` at a time; to be given
  * back. */
 bool intake_begin_delay(struct receive_shared *shared, uint32_t sessions_max);
@@ -164,7 +164,9 @@ struct submission {
     uint64_t accounted; /* of shared->body_memory */
     struct buf encoded; /* the envelope */
     enum submission_refusal refusal;
-    uint8_t refused_for; /* SUBMISSION_NO_SPACE: the resource, as struct gate_line has it */
+    enum mail_class class;
+    uint8_t
+        refused_for; /* SUBMISSION_NO_SPACE, NO_MEMORY: the resource, as struct gate_line has it */
     bool request_is_out, body_is_whole, is_committing, is_encoded, begun;
     struct { /* for the tracking log, which is written when the client may be gone */
         struct policy *policy;
@@ -176,7 +178,8 @@ struct submission {
 };
 
 /* Takes over `reserved` bytes of the spool; NULL: no memory, and they are still the caller's. */
-struct submission *submission_new(struct receiver *r, struct session *session, uint64_t reserved);
+struct submission *submission_new(struct receiver *r, struct session *session,
+                                  enum mail_class class, uint64_t reserved);
 /* Before the commit: gives back everything; a request that is out is waited for first. */
 void submission_abort(struct submission **sub);
 

@@ -282,9 +282,12 @@ static void on_lifetime(struct loop_timer *t)
 
 /* ---- what the machine asks ---- */
 
-static struct smtp_decision no_memory(void)
+/* In the middle of a message. */
+static struct smtp_decision no_memory(struct session *s)
 {
-    return smtp_say(451, SMTP_ENHANCED(4, 3, 0), SLICE_LIT("Out of memory, try again later"));
+    counter_add(COUNTER_REFUSED_4XX, 1);
+    return smtp_say(452, SMTP_ENHANCED(4, 3, 1),
+                    intake_words(config_of(s), GOVERNOR_MEMORY, s->receiver->words));
 }
 
 static struct smtp_decision on_hello(void *ctx, enum smtp_verb verb, struct slice name)
@@ -323,6 +326,13 @@ static struct smtp_decision refuse_for_room(struct session *s, struct slice from
     return smtp_say(452, SMTP_ENHANCED(4, 3, 1), intake_words(config_of(s), resource, r->words));
 }
 
+static struct smtp_decision refuse_mail(struct session *s, const struct smtp_mail *mail,
+                                        uint8_t resource)
+{
+    return refuse_for_room(s, smtp_address_mailbox(&mail->sender), mail->size, resource,
+                           /* late= */ false);
+}
+
 static struct smtp_decision refuse_for_rate(struct session *s, const struct smtp_mail *mail)
 {
     count_client_refused(s, mail->size);
@@ -341,15 +351,15 @@ static struct smtp_decision refuse_for_rate(struct session *s, const struct smtp
 static struct smtp_decision begin_message(struct session *s, const struct smtp_mail *mail,
                                           uint64_t reserved)
 {
-    struct submission *sub = submission_new(s->receiver, s, reserved);
+    struct submission *sub = submission_new(s->receiver, s, s->class, reserved);
 
     if (!sub) {
         spool_unreserve(s->receiver->shared->spool, reserved);
-        return no_memory();
+        return refuse_mail(s, mail, GOVERNOR_MEMORY);
     }
     if (submission_set_sender(sub, mail) < 0) {
         submission_abort(&sub);
-        return no_memory();
+        return refuse_mail(s, mail, GOVERNOR_MEMORY);
     }
     s->submission = sub;
     track_begin(sub, s->policy, !s->is_limited, s->stream, &s->log, ++s->begun);
@@ -381,12 +391,11 @@ static struct smtp_decision delay_mail(struct session *s, const struct smtp_mail
     struct delayed_mail *d;
 
     if (!intake_begin_delay(shared, config_of(s)->pressure.tarpit.sessions_max))
-        return refuse_for_room(s, smtp_address_mailbox(&mail->sender), mail->size,
-                               GATE_RESOURCE_SESSIONS, /* late= */ false);
+        return refuse_mail(s, mail, GATE_RESOURCE_SESSIONS);
     d = malloc(sizeof(*d) + mail->envid.len);
     if (!d) {
         intake_end_delay(shared);
-        return no_memory();
+        return refuse_mail(s, mail, GOVERNOR_MEMORY);
     }
     d->mail = *mail;
     if (mail->envid.len)
@@ -416,8 +425,7 @@ static struct smtp_decision admit(struct session *s, const struct smtp_mail *mai
         return stopping();
     a = intake_ask(shared, s->class, mail->size, has_waited);
     if (a.verdict == INTAKE_REFUSED)
-        return refuse_for_room(s, smtp_address_mailbox(&mail->sender), mail->size, a.resource,
-                               /* late= */ false);
+        return refuse_mail(s, mail, a.resource);
     if (!has_waited &&
         !client_is_within(s, RECEIVE_MESSAGES, config_of(s)->smtp.messages_per_client_minute_max)) {
         if (a.reserved)
@@ -488,10 +496,7 @@ static struct smtp_decision on_rcpt(void *ctx, const struct smtp_rcpt *rcpt)
     if (r == -E2BIG)
         return smtp_say(452, SMTP_ENHANCED(4, 5, 3),
                         SLICE_LIT("Too many recipients, send the others in another message"));
-    if (r == -ENOBUFS)
-        return smtp_say(452, SMTP_ENHANCED(4, 3, 1),
-                        intake_words(config_of(s), GOVERNOR_MEMORY, s->receiver->words));
-    return r < 0 ? no_memory() : smtp_accept();
+    return r < 0 ? no_memory(s) : smtp_accept();
 }
 
 static size_t describe_tls(const struct session *s, char text[static TLS_TEXT_MAX])
@@ -533,7 +538,7 @@ static int add_trace(struct session *s)
 static struct smtp_decision on_data_begin(void *ctx)
 {
     message_begins(ctx);
-    return add_trace(ctx) < 0 ? no_memory() : smtp_accept();
+    return add_trace(ctx) < 0 ? no_memory(ctx) : smtp_accept();
 }
 
 static bool on_body(void *ctx, struct slice body)
@@ -549,7 +554,7 @@ static struct smtp_decision commit_failed(struct session *s, int result,
 {
     bool is_loop = result == -ELOOP;
 
-    if (result == -ENOSPC)
+    if (result == -ENOSPC || result == -ENOMEM)
         return refuse_for_room(s, submission_sender(sub), sub->body_bytes, sub->refused_for,
                                /* late= */ true);
     event(EVENT_MESSAGE_REFUSED, EVENT_NO_ID, EV_STR("client", s->ip),

@@ -35,7 +35,8 @@ static struct receive_shared *shared_of(const struct submission *sub)
     return sub->receiver->shared;
 }
 
-struct submission *submission_new(struct receiver *r, struct session *session, uint64_t reserved)
+struct submission *submission_new(struct receiver *r, struct session *session,
+                                  enum mail_class class, uint64_t reserved)
 {
     struct submission *sub = calloc(1, sizeof(*sub));
 
@@ -43,6 +44,7 @@ struct submission *submission_new(struct receiver *r, struct session *session, u
         return NULL;
     sub->receiver = r;
     sub->session = session;
+    sub->class = class;
     sub->reserved = reserved;
     sub->since_ms = clock_wall_ms();
     sub->id = spool_new_id(r->shared->spool);
@@ -255,7 +257,7 @@ static void refuse(struct submission *sub, int err)
 {
     if (sub->refusal != SUBMISSION_FINE)
         return;
-    sub->refused_for = GOVERNOR_SPOOL_DISK;
+    sub->refused_for = err == -ENOMEM ? GOVERNOR_MEMORY : GOVERNOR_SPOOL_DISK;
     sub->refusal = err == -ENOSPC   ? SUBMISSION_NO_SPACE
                    : err == -ENOMEM ? SUBMISSION_NO_MEMORY
                                     : SUBMISSION_DISK_ERROR;
@@ -377,8 +379,8 @@ static void committed(struct parcel *p, void *receiver)
                                         memory_order_relaxed);
         log_accepted(sub);
     }
-    if (result == -ENOSPC)
-        sub->refused_for = GOVERNOR_SPOOL_DISK;
+    if (result < 0)
+        sub->refused_for = result == -ENOMEM ? GOVERNOR_MEMORY : GOVERNOR_SPOOL_DISK;
     if (sub->session)
         session_committed(sub->session, result, sub);
     if (result < 0) {
@@ -521,8 +523,8 @@ static void keep_reserve(struct submission *sub, uint64_t envelope_bytes, uint64
 
     if (needed <= have)
         return;
-    if (intake_reserve_more(sub->receiver->shared, sub->body_bytes, needed - have, more, &got,
-                            &resource) == 0) {
+    if (intake_reserve_more(sub->receiver->shared, sub->class, sub->body_bytes, needed - have, more,
+                            &got, &resource) == 0) {
         sub->reserved += got;
         return;
     }
