@@ -262,13 +262,19 @@ def test_clock_steps_change_no_level(make_server, remote, tmp_path, pressed):
                       "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
     level = "high" if pressed else "normal"
     wait_level(server, level)
-    transitions = len(pressure(server)["history"])
+
+    def transitions(answer):
+        """All but those of a machine that is busy with something else."""
+        return [each for each in answer["history"] if not each["resource"].endswith("_stall")]
+
+    first = transitions(pressure(server))
     for step in ("+1h", "+0", "-1h", "+0", "+1h", "-1h"):
         before = pressure(server)
         shift.write_text(step)
         after = wait_until(lambda: (lambda now: now["samples"] >= before["samples"] + 5 and now)(pressure(server)), "samples")
+        assert abs(after["now_ms"] - before["now_ms"]) > 3000000, "the clock did not step"
         assert after["level"] == level
-        assert len(after["history"]) == transitions, after["history"]
+        assert len(transitions(after)) == len(first), after["history"]
         # Its time at this level is real time, whatever the clock says.
         assert 0 <= after["now_ms"] - after["since_ms"] < 120000
         with Raw(server) as raw:
