@@ -17,7 +17,8 @@
 #include "pressure/pressure_int.h"
 
 #define NOT_MEASURABLE UINT64_MAX
-#define LOGS_WAIT 2    /* samples from REMEDY_LOGS to its effect */
+#define LOGS_LOOK_MS 50
+#define LOGS_LOOKS 20
 #define LOGS_SHARE 0.5 /* of their bounds that the log files keep */
 #define PAUSE_MAX_MS 600000
 #define MEMORY_LAST REMEDY_TRIM
@@ -197,15 +198,21 @@ static void begin_logs(struct pressure *p)
         return;
     }
     run->before = record_freed_bytes();
-    p->logs_wait = LOGS_WAIT;
+    p->logs_looks = 0;
     record_relieve(LOGS_SHARE);
+    loop_timer_start(&p->logs_timer, LOGS_LOOK_MS);
 }
 
-static void look_at_logs(struct pressure *p)
+/* The log thread does not answer: its effect is looked for, and given up when none shows. */
+static void look_at_logs(struct loop_timer *t)
 {
-    if (!p->runs[REMEDY_LOGS].is_running || --p->logs_wait > 0)
-        return;
-    done(p, REMEDY_LOGS, record_freed_bytes() - p->runs[REMEDY_LOGS].before);
+    struct pressure *p = CONTAINER_OF(t, struct pressure, logs_timer);
+    uint64_t freed = record_freed_bytes() - p->runs[REMEDY_LOGS].before;
+
+    if (freed > 0 || ++p->logs_looks >= LOGS_LOOKS)
+        done(p, REMEDY_LOGS, freed);
+    else
+        loop_timer_start(&p->logs_timer, LOGS_LOOK_MS);
 }
 
 /* A machine that is always busy must not keep its senders from hearing that their mail is late: after
@@ -251,7 +258,6 @@ static bool take_wanted(struct pressure *p, enum governor_remedy r)
 
 void hands_run(struct pressure *p)
 {
-    look_at_logs(p);
     if (p->stopping)
         return;
     if (take_wanted(p, REMEDY_COMPACT))
@@ -272,7 +278,13 @@ bool hands_are_idle(const struct pressure *p)
     return true;
 }
 
+void hands_init(struct pressure *p)
+{
+    loop_timer_init(&p->logs_timer, p->seams.loop, look_at_logs);
+}
+
 void hands_stop(struct pressure *p)
 {
+    loop_timer_stop(&p->logs_timer);
     pause_background(p, false);
 }

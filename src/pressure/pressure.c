@@ -155,6 +155,7 @@ int pressure_new(struct pressure **ret, const struct pressure_seams *seams,
     p->seams = *seams;
     p->config = config_ref(config);
     loop_timer_init(&p->timer, seams->loop, on_timer);
+    hands_init(p);
     r = make_lanes(p);
     if (r == 0)
         r = sampler_init(&p->sampler, seams);
@@ -193,6 +194,7 @@ void pressure_free(struct pressure **pp)
     if (!p)
         return;
     loop_timer_stop(&p->timer);
+    loop_timer_stop(&p->logs_timer);
     governor_free(&p->governor);
     tally_free(&p->tally);
     sampler_done(&p->sampler);

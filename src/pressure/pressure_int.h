@@ -61,8 +61,9 @@ struct pressure {
     struct remedy_run runs[GOVERNOR_REMEDIES];
     bool is_paused; /* REMEDY_PAUSE is in force */
     uint64_t pause_began_ms;
-    size_t reliefs_out;          /* of the remedy under way in the loops */
-    unsigned logs_wait;          /* samples until the effect of REMEDY_LOGS is read */
+    size_t reliefs_out;           /* of the remedy under way in the loops */
+    struct loop_timer logs_timer; /* REMEDY_LOGS */
+    unsigned logs_looks;
     struct spool_request relief; /* REMEDY_COMPACT */
     struct thread trimmer;       /* REMEDY_TRIM */
     struct parcel trimmed;
@@ -98,9 +99,10 @@ struct memory_limit figure_memory_limit(const struct figures_sample *k, uint64_t
 
 /* ---- hands.c ---- */
 
+void hands_init(struct pressure *p);
 /* Notes what the outcome asks for; hands_run() does it. */
 void hands_note(struct pressure *p);
-/* Once a sample: begins what is wanted, and looks whether the logs are done. */
+/* Once a sample: begins what is wanted. */
 void hands_run(struct pressure *p);
 bool hands_are_idle(const struct pressure *p);
 /* Nothing more is begun; background work goes on. */
