@@ -306,6 +306,15 @@ static void what_others_do_to_the_file_is_noticed(void **state)
     assert_content("EVENT20261122-1.jsonl.old", "H\n2\n");
     assert_content("EVENT20261122-1.jsonl", "H\n3\n");
 
+    assert_int_equal(system(command), 0); /* moved away, and another file in its place */
+    put("EVENT20261122-1.jsonl", "of somebody else\n");
+    append(&f, "3b\n", NOON_MS);
+    assert_content("EVENT20261122-1.jsonl", "of somebody else\n");
+    assert_content("EVENT20261122-2.jsonl", "H\n3b\n");
+    assert_int_equal(unlink(path_in_folder("EVENT20261122-1.jsonl")), 0);
+    assert_int_equal(unlink(path_in_folder("EVENT20261122-2.jsonl")), 0);
+    append(&f, "3\n", NOON_MS);
+
     assert_int_equal(truncate(path_in_folder("EVENT20261122-1.jsonl"), 0), 0);
     append(&f, "4\n", NOON_MS);
     assert_content("EVENT20261122-1.jsonl", "H\n4\n");
