@@ -64,6 +64,7 @@ static void numbers_have_bounds(void **state)
 static void buffers_keep_their_cap(void **state)
 {
     struct buf b = BUF_INIT(10);
+    size_t had;
 
     (void)state;
     assert_int_equal(buf_add_str(&b, "12345678"), 0);
@@ -73,7 +74,13 @@ static void buffers_keep_their_cap(void **state)
     assert_string_equal(buf_cstr(&b), "12345678");
     buf_consume(&b, 3);
     assert_string_equal(buf_cstr(&b), "45678");
+    assert_int_equal(buf_relieve(&b), 0); /* it is not empty */
     buf_clear(&b);
+    had = buf_memory(&b);
+    assert_true(had > 0);
+    assert_int_equal(buf_relieve(&b), had);
+    assert_int_equal(buf_memory(&b), 0);
+    assert_int_equal(buf_relieve(&b), 0);
     assert_false(buf_failed(&b));
     assert_int_equal(buf_addf(&b, "%d-%s", 42, "x"), 0);
     assert_string_equal(buf_cstr(&b), "42-x");
