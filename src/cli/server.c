@@ -827,6 +827,19 @@ static int start_all(struct server *s, struct buf *why)
     return r;
 }
 
+/*
+ * So many clients at a time that delivery still finds the descriptors it may use, and that clients
+ * alone are no pressure on descriptors (pressure.descriptors.medium_to_low is 80 %). With few
+ * descriptors both sides get half.
+ */
+static uint64_t clients_max(uint64_t files, uint64_t deliveries_max)
+{
+    uint64_t rest = MAX_OF(files, 2 * FILES_OF_OUR_OWN) - FILES_OF_OUR_OWN;
+    uint64_t spare = rest > deliveries_max ? rest - deliveries_max : 0;
+
+    return MAX_OF(rest / 2, MIN_OF(spare, files / 5 * 4));
+}
+
 int server_new(struct server **ret, const struct server_options *options, struct buf *why)
 {
     struct server *s = calloc(1, sizeof(*s));
@@ -842,12 +855,12 @@ int server_new(struct server **ret, const struct server_options *options, struct
     s->shared.gate = &s->gate;
     rlimit_save_address_space();
     ignore_result(rlimit_raise_files(&files)); /* fewer files mean fewer sessions, not none */
-    s->shared.connections_max = (MAX_OF(files, 2 * FILES_OF_OUR_OWN) - FILES_OF_OUR_OWN) / 2;
     rand_init(&s->rand, clock_mono_ns() ^ ((uint64_t)getpid() << 32));
     r = config_load(options->config_file, options->overrides, options->override_count, &config,
                     why);
     if (r == 0) {
         s->config = config;
+        s->shared.connections_max = clients_max(files, config->delivery.connections_max);
         r = event_start(&ec);
     }
     if (r == 0) {
