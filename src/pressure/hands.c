@@ -287,4 +287,5 @@ void hands_stop(struct pressure *p)
 {
     loop_timer_stop(&p->logs_timer);
     pause_background(p, false);
+    spool_writer_end_relief(p->seams.writer);
 }

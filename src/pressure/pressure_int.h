@@ -105,7 +105,7 @@ void hands_note(struct pressure *p);
 /* Once a sample: begins what is wanted. */
 void hands_run(struct pressure *p);
 bool hands_are_idle(const struct pressure *p);
-/* Nothing more is begun; background work goes on. */
+/* Nothing more is begun, relief of the spool ends early; background work goes on. */
 void hands_stop(struct pressure *p);
 
 /* ---- tell.c ---- */

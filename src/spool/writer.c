@@ -32,6 +32,7 @@ struct spool_writer {
     _Atomic uint64_t batch_bytes;
     _Atomic int64_t under_way;    /* sessions in the middle of a message */
     _Atomic uint64_t uncommitted; /* bytes posted, or appended and not yet synced */
+    atomic_bool relief_ended;     /* for good */
 
     /* The thread's own. */
     struct spool_request *waiting, **waiting_end; /* commits of the group */
@@ -292,7 +293,10 @@ static void relieve(struct spool_writer *w)
 {
     struct spool_request *r = w->relief;
 
-    r->result = spool_relieve(w->sp, TICK_BYTES, &r->freed_bytes);
+    if (atomic_load(&w->relief_ended))
+        r->result = -ECANCELED;
+    else
+        r->result = spool_relieve(w->sp, TICK_BYTES, &r->freed_bytes);
     if (r->result == 1)
         return;
     w->relief = NULL;
@@ -492,6 +496,11 @@ void spool_writer_set_config(struct spool_writer *w, const struct spool_writer_c
 uint64_t spool_writer_uncommitted_bytes(const struct spool_writer *w)
 {
     return atomic_load(&w->uncommitted);
+}
+
+void spool_writer_end_relief(struct spool_writer *w)
+{
+    atomic_store(&w->relief_ended, true);
 }
 
 void spool_writer_pause_background(struct spool_writer *w, bool paused)

@@ -44,7 +44,8 @@ enum spool_op {
     SPOOL_OP_SET_ASIDE, /* the message is damaged: spool_set_aside() */
     /* A remedy: spool_relieve(), a bounded piece at a time between the other requests, which it
      * never holds up. Answered when there is nothing more to free or a bounded effort is spent,
-     * with `freed_bytes` in any case. One at a time: -EBUSY. -ECANCELED: the writer was stopped. */
+     * with `freed_bytes` in any case. One at a time: -EBUSY. -ECANCELED: the writer was stopped, or
+     * spool_writer_end_relief() called. */
     SPOOL_OP_RELIEVE,
 };
 
@@ -82,6 +83,9 @@ void spool_writer_call(struct spool_writer *w, void (*fn)(void *ctx, struct spoo
 /* Bytes of bodies and envelopes (APPEND, COMMIT) taken and not yet durable: appended since the last
  * sync, and waiting to be appended. Any thread. */
 uint64_t spool_writer_uncommitted_bytes(const struct spool_writer *w);
+/* The server stops: relief under way ends after its present piece, and none begins any more. Any
+ * thread. */
+void spool_writer_end_relief(struct spool_writer *w);
 /* A remedy: no compaction in the background while `paused` (SPOOL_OP_RELIEVE goes on). Any thread. */
 void spool_writer_pause_background(struct spool_writer *w, bool paused);
 void spool_writer_set_config(struct spool_writer *w, const struct spool_writer_config *config);

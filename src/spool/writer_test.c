@@ -370,6 +370,27 @@ static void test_relief_and_stop(void **state)
     asker_close(&a);
 }
 
+/* A server that stops does not wait for relief. */
+static void test_relief_is_ended(void **state)
+{
+    struct spool_stat before, after;
+    struct asker a;
+
+    (void)state;
+    asker_open(&a);
+    spool_writer_pause_background(a.world.w, true);
+    spool_get_stat(a.world.sp, &before);
+    spool_writer_end_relief(a.world.w);
+    spool_writer_call(a.world.w, post_relief_and_more, &a);
+    wait_answer(&a, &a.relief);
+    assert_int_equal(a.relief.request.result, -ECANCELED);
+    wait_answer(&a, &a.commit);
+    assert_int_equal(a.commit.request.result, 0);
+    spool_get_stat(a.world.sp, &after);
+    assert_int_equal(after.compacted_bytes, before.compacted_bytes);
+    asker_close(&a);
+}
+
 static void test_uncommitted(void **state)
 {
     static const uint8_t zeros[SPOOL_EXTENT_MAX];
@@ -404,9 +425,9 @@ static void test_uncommitted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many_senders), cmocka_unit_test(test_failed_sync),
-        cmocka_unit_test(test_relief),       cmocka_unit_test(test_relief_and_stop),
-        cmocka_unit_test(test_uncommitted),
+        cmocka_unit_test(test_many_senders),    cmocka_unit_test(test_failed_sync),
+        cmocka_unit_test(test_relief),          cmocka_unit_test(test_relief_and_stop),
+        cmocka_unit_test(test_relief_is_ended), cmocka_unit_test(test_uncommitted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
