@@ -364,16 +364,29 @@ void figures_free(struct figures **fp)
 
 /* ---- a sample ---- */
 
+/* `status` is the text of /proc/self/status. */
+static struct figure process_memory(struct figures *f, struct slice status)
+{
+    uint64_t anon = 0, shmem = 0;
+    int r = figures_parse_line(status, SLICE_LIT("RssAnon:"), &anon);
+
+    if (r == 0)
+        r = figures_parse_line(status, SLICE_LIT("RssShmem:"), &shmem);
+    return judged(f, &f->status, r, anon + shmem);
+}
+
+struct figure figures_process_memory(struct figures *f)
+{
+    return process_memory(f, source_read(f, &f->status));
+}
+
 static void take_memory(struct figures *f, struct figures_sample *ret)
 {
     struct slice text = source_read(f, &f->status);
-    uint64_t anon = 0, shmem = 0, size = 0, total = 0, available = 0;
-    int r = figures_parse_line(text, SLICE_LIT("RssAnon:"), &anon);
+    uint64_t size = 0, total = 0, available = 0;
+    int r = figures_parse_line(text, SLICE_LIT("VmSize:"), &size);
 
-    if (r == 0)
-        r = figures_parse_line(text, SLICE_LIT("RssShmem:"), &shmem);
-    ret->process = judged(f, &f->status, r, anon + shmem);
-    r = figures_parse_line(text, SLICE_LIT("VmSize:"), &size);
+    ret->process = process_memory(f, text);
     ret->address_space = judged(f, &f->status, r, size);
     text = source_read(f, &f->meminfo);
     r = figures_parse_line(text, SLICE_LIT("MemTotal:"), &total);

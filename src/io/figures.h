@@ -56,6 +56,8 @@ MUST_CHECK int figures_new(struct figures **ret, const char *root);
 void figures_free(struct figures **f);
 /* A process that is moved to another control group is followed. */
 void figures_take(struct figures *f, struct figures_sample *ret);
+/* `process` alone, which costs one file. */
+struct figure figures_process_memory(struct figures *f);
 
 /* The file system of `path`. `available` is what is left to us, without what is kept for root.
  * 0 or the error of statvfs(). */

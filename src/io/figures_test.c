@@ -310,6 +310,7 @@ static void a_sample_is_of_now(void **state)
     assert_known(k.now.address_space, 3000 << 10);
     assert_known(k.now.total, 24686568ull << 10);
     assert_known(k.now.available, 20000000ull << 10);
+    assert_known(figures_process_memory(k.figures), 128 << 10);
     assert_known(k.now.group_max, 9000);
     assert_known(k.now.group_high, FIGURES_NO_LIMIT);
     assert_known(k.now.group_used, 4000); /* page cache that nobody uses is not used memory */

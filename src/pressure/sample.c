@@ -9,9 +9,9 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "deliver/queue.h"
+#include "event/record.h"
 #include "pressure/pressure_int.h"
 
-#define LOG_KINDS_MAX 5
 #define LOGS_PART 16 /* of a disk that the logs share with the spool */
 
 #define RESOURCE(name) [GOVERNOR_##name] = CONFIG_PRESSURE_##name
@@ -240,7 +240,7 @@ static uint64_t logs_allowance(const struct pressure *p, uint64_t disk_bytes)
 
     if (!f->directory || !p->sampler.logs_share_disk)
         return 0;
-    return MIN_OF(f->file_max_bytes * LOG_KINDS_MAX, disk_bytes / LOGS_PART);
+    return MIN_OF(f->file_max_bytes * RECORD_KINDS, disk_bytes / LOGS_PART);
 }
 
 /* ---- the kernel ---- */
@@ -278,11 +278,11 @@ static void sample_kernel(struct sampler *s, const struct config *config,
 uint64_t sampler_memory(struct pressure *p)
 {
     struct governor_sample sample = {0};
-    struct figures_sample k;
+    struct figure now;
 
     if (!p->seams.kernel) {
-        figures_take(p->sampler.kernel, &k);
-        return k.process.is_known ? k.process.value : 0;
+        now = figures_process_memory(p->sampler.kernel);
+        return now.is_known ? now.value : 0;
     }
     p->seams.kernel(p->seams.ctx, p->config, &sample);
     return sample.figures[GOVERNOR_MEMORY].is_known ? sample.figures[GOVERNOR_MEMORY].used : 0;
