@@ -64,6 +64,9 @@ void event_log_wake(void);
 /* Tells something from the log thread itself: into the log and the event log, not by a ring. */
 void event_log_tell(enum event_type type, const struct event_field *fields, size_t count);
 
+/* How many lines end in `s`. */
+uint64_t event_count_lines(struct slice s);
+
 /* One line of logfmt, LF included, as an entry of the journal. False: the journal took it not. */
 bool event_to_journal(enum event_level level, struct slice line);
 

@@ -70,7 +70,7 @@ static size_t piece_of(struct slice left)
     return (size_t)slice_rfind(slice_sub(left, 0, PIPE_BUF), '\n') + 1;
 }
 
-static uint64_t count_lines(struct slice s)
+uint64_t event_count_lines(struct slice s)
 {
     uint64_t n = 0;
 
@@ -96,7 +96,7 @@ static void write_batch(void)
         ssize_t n = write(fd, left.ptr, is_file ? left.len : piece_of(left));
 
         if (n < 0 && errno != EINTR && errno != EAGAIN) {
-            counter_add(COUNTER_LOG_DROPPED, count_lines(left));
+            counter_add(COUNTER_LOG_DROPPED, event_count_lines(left));
             left.len = 0;
         } else if (n > 0) {
             left = slice_from(left, (size_t)n);
@@ -119,7 +119,7 @@ static void write_the_rest(void)
         logger.is_stuck = false;
         write_batch();
     } while (logger.used && clock_mono_ms() < by_ms);
-    counter_add(COUNTER_LOG_DROPPED, count_lines(slice_make(logger.batch, logger.used)));
+    counter_add(COUNTER_LOG_DROPPED, event_count_lines(slice_make(logger.batch, logger.used)));
     logger.used = 0;
 }
 

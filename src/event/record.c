@@ -219,29 +219,6 @@ int record_set_config(const struct record_config *config, const char **ret_faile
 
 /* ---- the log thread ---- */
 
-static void take_setup(void)
-{
-    struct setup *s = atomic_exchange(&files.next, NULL);
-
-    if (!s)
-        return;
-    event_files_write(); /* by the old rules */
-    for (size_t k = 0; k < RECORD_KINDS; k++) {
-        struct folder *f = &files.kinds[k].folder;
-        bool was_on = files.setup && files.setup->is_on[k];
-
-        if (was_on && s->is_on[k])
-            folder_set_rules(f, &s->rules[k]);
-        else if (was_on)
-            folder_done(f);
-        else if (s->is_on[k])
-            folder_init(f, &s->rules[k]);
-    }
-    setup_free(files.setup);
-    files.setup = s;
-    files.trim_ms = 0;
-}
-
 static bool is_on(enum record_kind kind)
 {
     return files.setup && files.setup->is_on[kind];
@@ -274,23 +251,59 @@ static bool loss_add(struct loss *l, uint64_t lines)
     return begins;
 }
 
-static uint64_t count_lines(struct slice s)
-{
-    uint64_t n = 0;
-
-    for (size_t i = 0; i < s.len; i++)
-        n += s.ptr[i] == '\n';
-    return n;
-}
-
 static uint64_t forget_batch(struct kind *k)
 {
-    uint64_t n = count_lines(slice_make(k->batch, k->used));
+    uint64_t n = event_count_lines(slice_make(k->batch, k->used));
 
     k->used = 0;
     files.files_dropped += n;
     counter_add(COUNTER_RECORDS_DROPPED, n);
     return n;
+}
+
+/* The kind is to be turned off: what its disk did not take by now is given up. */
+static void end_loss(struct kind *k)
+{
+    uint64_t n = forget_batch(k);
+
+    if (!k->loss.is_on)
+        return;
+    k->loss.is_on = false;
+    k->loss.lines += n;
+    tell_loss(k, &k->loss, "ends", "these files are turned off");
+}
+
+static void close_kind(struct kind *k)
+{
+    (void)forget_batch(k);
+    k->loss = (struct loss){0};
+    folder_done(&k->folder);
+}
+
+static void take_setup(void)
+{
+    struct setup *s = atomic_exchange(&files.next, NULL);
+
+    if (!s)
+        return;
+    event_files_write(); /* by the old rules */
+    for (enum record_kind k = 0; k < RECORD_KINDS; k++)
+        if (is_on(k) && !s->is_on[k])
+            end_loss(&files.kinds[k]);
+    for (size_t k = 0; k < RECORD_KINDS; k++) {
+        struct folder *f = &files.kinds[k].folder;
+        bool was_on = files.setup && files.setup->is_on[k];
+
+        if (was_on && s->is_on[k])
+            folder_set_rules(f, &s->rules[k]);
+        else if (was_on)
+            close_kind(&files.kinds[k]);
+        else if (s->is_on[k])
+            folder_init(f, &s->rules[k]);
+    }
+    setup_free(files.setup);
+    files.setup = s;
+    files.trim_ms = 0;
 }
 
 /* Nothing more fits: what a disk did not take for so long is given up. */
@@ -437,9 +450,7 @@ void event_files_end(void)
             tell_loss(k, &k->loss, "ends", "the server stops");
         else
             write_kind(k); /* that its loss ended with the last write */
-        (void)forget_batch(k);
-        k->loss = (struct loss){0};
-        folder_done(&k->folder);
+        close_kind(k);
     }
     files.ring_loss = (struct loss){0};
     setup_free(files.setup);

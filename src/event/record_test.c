@@ -301,7 +301,6 @@ static void lines_of_many_threads_arrive_or_are_counted(void **state)
                      THREADS * LINES_PER_THREAD);
 }
 
-/* Until it is told that the loss began: a flush leaves the log thread time for a try. */
 static void limit_file_sizes(rlim_t bytes)
 {
     struct rlimit limit;
@@ -377,6 +376,32 @@ static void a_loss_at_the_end_is_told(void **state)
     assert_non_null(strstr(log, "are kept for mail\" lines=0"));
     assert_non_null(strstr(log, "records_lost state=ends"));
     assert_non_null(strstr(log, "reason=\"the server stops\" lines=2 "));
+    free(log);
+}
+
+/* What a disk did not take while its kind was on does not come when it is turned on again. */
+static void a_kind_that_is_turned_off_ends_its_loss(void **state)
+{
+    struct record_config c = all_on();
+    char *log;
+
+    (void)state;
+    start(EVENT_LOGFMT, EVENT_WARNING);
+    c.free_min_bytes = UINT64_MAX / 2;
+    configure(&c);
+    record_write(RECORD_SEND, SLICE_LIT("old\n"));
+    event_flush();
+    c.is_on[RECORD_SEND] = false;
+    c.free_min_bytes = 0;
+    configure(&c);
+    event_flush();
+    c.is_on[RECORD_SEND] = true;
+    configure(&c);
+    record_write(RECORD_SEND, SLICE_LIT("new\n"));
+    event_stop();
+    assert_file("send", "new\n");
+    log = read_fd(log_fd);
+    assert_non_null(strstr(log, "reason=\"these files are turned off\" lines=1 "));
     free(log);
 }
 
@@ -464,6 +489,7 @@ int main(void)
         IN_FOLDER(long_lines_are_cut_and_end_as_they_did),
         IN_FOLDER(lines_of_many_threads_arrive_or_are_counted),
         IN_FOLDER(a_full_disk_costs_lines_and_is_told),
+        IN_FOLDER(a_kind_that_is_turned_off_ends_its_loss),
         IN_FOLDER(a_loss_at_the_end_is_told),
         IN_FOLDER(a_log_that_hangs_does_not_stop_the_files),
         IN_FOLDER(relief_frees_and_says_how_much),
