@@ -9,18 +9,12 @@
 #include <time.h>
 
 #include "cli/format.h"
+#include "cli/json_get.h"
 #include "event/resource_text.h"
-
-static const char *text_of(const json_t *event, const char *key)
-{
-    const char *text = json_string_value(json_object_get(event, key));
-
-    return text ? text : "";
-}
 
 static bool is_event(const json_t *event, const char *name)
 {
-    return strcmp(text_of(event, "event"), name) == 0;
+    return strcmp(get_text(event, "event"), name) == 0;
 }
 
 /* ---- times ---- */
@@ -59,7 +53,7 @@ int event_text_parse_time(const char *text, int64_t *ret_ms)
 
 int event_text_time(const json_t *event, int64_t *ret_ms)
 {
-    return event_text_parse_time(text_of(event, "time"), ret_ms);
+    return event_text_parse_time(get_text(event, "time"), ret_ms);
 }
 
 void event_text_format_time(int64_t ms, char ret[static EVENT_TEXT_TIME_MAX])
@@ -137,7 +131,7 @@ static void put_fields(struct buf *to, const json_t *event, const char *const *t
 /* "99%", "1.5G", "20 messages". */
 static void put_amount(struct buf *to, const json_t *event, const char *key)
 {
-    const char *unit = text_of(event, "unit");
+    const char *unit = get_text(event, "unit");
     int64_t n = json_integer_value(json_object_get(event, key));
     char text[FORMAT_TEXT_MAX];
 
@@ -154,7 +148,7 @@ static void put_amount(struct buf *to, const json_t *event, const char *key)
 /* "spool_disk at 61G of 64G, threshold 60G"; of the server: "server, by spool_disk at ...". */
 static void put_resource(struct buf *to, const json_t *event)
 {
-    const char *resource = text_of(event, "resource"), *cause = text_of(event, "cause");
+    const char *resource = get_text(event, "resource"), *cause = get_text(event, "cause");
     const char *value = json_object_get(event, "value") ? "value" : "used";
 
     (void)buf_add_str(to, *resource ? resource : "server");
@@ -191,10 +185,10 @@ static void put_measures(struct buf *to, const json_t *event)
         (void)buf_add_str(to, "; observed only");
     if (refused)
         (void)buf_addf(to, "; refused now: %s", *refused ? refused : "nothing");
-    if (*text_of(event, "delayed"))
-        (void)buf_addf(to, "; delayed now: %s", text_of(event, "delayed"));
-    if (*text_of(event, "remedies"))
-        (void)buf_addf(to, "; remedies: %s", text_of(event, "remedies"));
+    if (*get_text(event, "delayed"))
+        (void)buf_addf(to, "; delayed now: %s", get_text(event, "delayed"));
+    if (*get_text(event, "remedies"))
+        (void)buf_addf(to, "; remedies: %s", get_text(event, "remedies"));
 }
 
 static const char *const pressure_told[] = {
@@ -221,8 +215,8 @@ static void put_pressure(struct buf *to, const json_t *event, const char *direct
     char lasted[FORMAT_TEXT_MAX];
 
     format_age(json_integer_value(json_object_get(event, "lasted_ms")), lasted);
-    (void)buf_addf(to, "%s from %s (for %s) to %s: ", direction, text_of(event, "from"), lasted,
-                   text_of(event, "to"));
+    (void)buf_addf(to, "%s from %s (for %s) to %s: ", direction, get_text(event, "from"), lasted,
+                   get_text(event, "to"));
     put_resource(to, event);
     put_measures(to, event);
     put_rest(to, event);
@@ -233,7 +227,7 @@ static void put_still(struct buf *to, const json_t *event)
     char lasted[FORMAT_TEXT_MAX];
 
     format_age(json_integer_value(json_object_get(event, "lasted_ms")), lasted);
-    (void)buf_addf(to, "STILL %s, for %s: ", text_of(event, "to"), lasted);
+    (void)buf_addf(to, "STILL %s, for %s: ", get_text(event, "to"), lasted);
     put_resource(to, event);
     put_measures(to, event);
     put_rest(to, event);
@@ -241,11 +235,11 @@ static void put_still(struct buf *to, const json_t *event)
 
 static void put_loss(struct buf *to, const json_t *event)
 {
-    const char *file = text_of(event, "file"), *reason = text_of(event, "reason");
+    const char *file = get_text(event, "file"), *reason = get_text(event, "reason");
     char lasted[FORMAT_TEXT_MAX];
 
     format_age(json_integer_value(json_object_get(event, "lasted_ms")), lasted);
-    if (strcmp(text_of(event, "state"), "begins") == 0)
+    if (strcmp(get_text(event, "state"), "begins") == 0)
         (void)buf_add_str(to, "BEGINS: lines of the log files cannot be written");
     else
         (void)buf_addf(to, "ENDS after %s: %" JSON_INTEGER_FORMAT " lines were lost", lasted,
@@ -266,11 +260,11 @@ int event_text_words(struct buf *to, const json_t *event)
     } else if (is_event(event, "records_lost")) {
         put_loss(to, event);
     } else if (is_event(event, "remedy")) {
-        (void)buf_addf(to, "%s for %s: %s", text_of(event, "remedy"), text_of(event, "for"),
-                       text_of(event, "effect"));
+        (void)buf_addf(to, "%s for %s: %s", get_text(event, "remedy"), get_text(event, "for"),
+                       get_text(event, "effect"));
     } else if (is_event(event, "refusing_ends")) {
-        (void)buf_addf(to, "mail is taken again, level %s", text_of(event, "to"));
-    } else if (slice_has_prefix(slice_str(text_of(event, "event")), SLICE_LIT("refusing_mail"))) {
+        (void)buf_addf(to, "mail is taken again, level %s", get_text(event, "to"));
+    } else if (slice_has_prefix(slice_str(get_text(event, "event")), SLICE_LIT("refusing_mail"))) {
         (void)buf_add_str(to, "REFUSING mail: ");
         put_resource(to, event);
         put_measures(to, event);
@@ -344,7 +338,7 @@ static void put_resource_line(struct buf *to, const struct resource_text *r)
 /* Those that are at normal, or those that are not, under `title`. */
 static void put_resources(struct buf *to, const json_t *event, bool normal, const char *title)
 {
-    struct slice left = slice_str(text_of(event, "resources"));
+    struct slice left = slice_str(get_text(event, "resources"));
     struct resource_text r;
     bool has_title = false;
 
@@ -375,7 +369,7 @@ static void put_components(struct buf *to, const json_t *event)
     bool has_title = false;
 
     for (size_t i = 0; i < ARRAY_SIZE(components); i++) {
-        struct slice left = slice_str(text_of(event, "refused"));
+        struct slice left = slice_str(get_text(event, "refused"));
 
         while (left.len) {
             ptrdiff_t comma = slice_find(left, ',');
@@ -425,9 +419,9 @@ static void put_exchange(struct buf *to, const json_t *event, const struct excha
     } else {
         (void)buf_addf(to, "The resource pressure %s from ",
                        e->id == 15005 ? "decreased" : "increased");
-        put_level(to, slice_str(text_of(event, "from")));
+        put_level(to, slice_str(get_text(event, "from")));
         (void)buf_add_str(to, " to ");
-        put_level(to, slice_str(text_of(event, "to")));
+        put_level(to, slice_str(get_text(event, "to")));
         (void)buf_add_str(to, ".\n");
     }
     put_resources(to, event, false, "The following resources are under pressure:");
@@ -439,7 +433,7 @@ static void put_exchange(struct buf *to, const json_t *event, const struct excha
 int event_text_exchange(struct buf *to, const json_t *event)
 {
     int64_t id = json_integer_value(json_object_get(event, "event_id"));
-    const char *resource = text_of(event, "resource");
+    const char *resource = get_text(event, "resource");
 
     /* Exchange tells of the server's level; that of one resource stands in the body. */
     if (id <= 15005 && *resource && strcmp(resource, "server") != 0)

@@ -28,7 +28,7 @@ void spool_get_stat(struct spool *sp, struct spool_stat *ret)
 {
     (void)sp;
     *ret = (struct spool_stat){
-        .messages = 42, .live_bytes = GIB(1), .segments = 48, .segment_bytes = MIB(64)};
+        .messages = 42, .live_bytes = GIB(1), .segments = 48, .file_bytes = GIB(3)};
 }
 
 static int64_t wall_ms(void *ctx)

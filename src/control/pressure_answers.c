@@ -354,7 +354,7 @@ static void add_storage(struct json_out *j, const struct control_seams *seams,
     spool_get_stat(queue_spool(seams->queue), &s);
     json_out_object(j, "spool");
     add_directory(j, "directory", c->spool.directory);
-    json_out_uint(j, "bytes", s.segments * s.segment_bytes);
+    json_out_uint(j, "bytes", s.file_bytes);
     json_out_uint(j, "live_bytes", s.live_bytes);
     json_out_uint(j, "messages", s.messages);
     json_out_bool(j, "failed", s.failed);
