@@ -154,6 +154,7 @@ int pressure_new(struct pressure **ret, const struct pressure_seams *seams,
         return -ENOMEM;
     p->seams = *seams;
     p->config = config_ref(config);
+    p->started = config_ref(config);
     loop_timer_init(&p->timer, seams->loop, on_timer);
     hands_init(p);
     r = make_lanes(p);
@@ -199,6 +200,7 @@ void pressure_free(struct pressure **pp)
     tally_free(&p->tally);
     sampler_done(&p->sampler);
     config_unref(&p->config);
+    config_unref(&p->started);
     free(p->reports);
     free(p->last);
     free(p->reliefs);

@@ -45,6 +45,7 @@ struct sampler {
 struct pressure {
     struct pressure_seams seams;
     const struct config *config;
+    const struct config *started; /* with: the spool is where, and as large as, it says */
     struct pressure_lane *lanes;
     struct lane_call *reports, *reliefs; /* one a lane each */
     struct receive_report *last;         /* of each lane */

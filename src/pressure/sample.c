@@ -190,10 +190,10 @@ static void sample_log_disk(struct sampler *s, const char *directory, bool has_s
     *ret = known(d.total - MIN_OF(d.total, d.available), d.total, s->log_origin);
 }
 
-static void sample_disks(struct sampler *s, const struct config *config,
-                         struct governor_figure *figures)
+static void sample_disks(struct pressure *p, struct governor_figure *figures)
 {
-    const char *directory = config->spool.directory;
+    const char *directory = p->started->spool.directory;
+    struct sampler *s = &p->sampler;
     struct figures_disk d = {0};
     int r = figures_disk(directory, &d);
 
@@ -209,7 +209,8 @@ static void sample_disks(struct sampler *s, const struct config *config,
                 ? known(d.inodes - MIN_OF(d.inodes, d.inodes_available), d.inodes, s->spool_origin)
                 : unknown("this file system has no fixed number of inodes");
     }
-    sample_log_disk(s, config->log.files.directory, r == 0, d.device, &figures[GOVERNOR_LOG_DISK]);
+    sample_log_disk(s, p->config->log.files.directory, r == 0, d.device,
+                    &figures[GOVERNOR_LOG_DISK]);
 }
 
 void figure_spool_disk(struct governor_figure *disk, const struct spool_stat *st, uint64_t size_max,
@@ -252,15 +253,14 @@ static struct governor_figure percent_of(struct figure f, bool is_ours)
     return known(f.value / 100, 100, is_ours ? "PSI of the cgroup" : "PSI of the machine");
 }
 
-static void sample_kernel(struct sampler *s, const struct config *config,
-                          struct governor_sample *ret)
+static void sample_kernel(struct pressure *p)
 {
-    struct governor_figure *figures = ret->figures;
+    struct governor_figure *figures = p->sample.figures;
     struct figures_sample k;
 
-    figures_take(s->kernel, &k);
-    sample_disks(s, config, figures);
-    sample_memory(&k, config, &figures[GOVERNOR_MEMORY]);
+    figures_take(p->sampler.kernel, &k);
+    sample_disks(p, figures);
+    sample_memory(&k, p->config, &figures[GOVERNOR_MEMORY]);
     sample_system_memory(&k, &figures[GOVERNOR_SYSTEM_MEMORY]);
     if (k.descriptors.is_known && k.descriptors_max.is_known)
         figures[GOVERNOR_DESCRIPTORS] =
@@ -299,9 +299,9 @@ void sampler_take(struct pressure *p)
     if (p->seams.kernel)
         p->seams.kernel(p->seams.ctx, p->config, &p->sample);
     else
-        sample_kernel(&p->sampler, p->config, &p->sample);
+        sample_kernel(p);
     spool_get_stat(p->seams.spool, st);
-    figure_spool_disk(&figures[GOVERNOR_SPOOL_DISK], st, p->config->spool.size_max_bytes,
+    figure_spool_disk(&figures[GOVERNOR_SPOOL_DISK], st, p->started->spool.size_max_bytes,
                       logs_allowance(p, figures[GOVERNOR_SPOOL_DISK].limit));
     figures[GOVERNOR_UNCOMMITTED] =
         known(spool_writer_uncommitted_bytes(p->seams.writer), 0, "the spool's writer");

@@ -53,7 +53,7 @@ static uint64_t as_ruled(const struct governor_resource_view *v, uint64_t value)
 static const char *path_of(const struct pressure *p, enum governor_resource r)
 {
     if (r == GOVERNOR_SPOOL_DISK || r == GOVERNOR_SPOOL_INODES)
-        return p->config->spool.directory;
+        return p->started->spool.directory;
     return r == GOVERNOR_LOG_DISK ? p->config->log.files.directory : NULL;
 }
 
