@@ -401,7 +401,9 @@ static int load_next(struct server *s, struct config **ret, struct tls_set *ret_
 
     if (r < 0)
         return r;
-    r = tls_set_make(*ret, ret_tls, why);
+    r = server_check_log_files(*ret, why);
+    if (r == 0)
+        r = tls_set_make(*ret, ret_tls, why);
     if (r == 0 && (*ret)->listener_count != s->config->listener_count) {
         (void)buf_add_str(why, "the number of listeners changed: that needs a restart");
         tls_set_free(ret_tls);

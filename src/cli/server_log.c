@@ -80,7 +80,8 @@ static uint64_t free_min_bytes(const struct config *c)
     return FREE_MIN_BYTES;
 }
 
-int server_set_log_files(const struct config *c, struct buf *why)
+static int apply_log_files(const struct config *c, struct buf *why,
+                           int (*apply)(const struct record_config *rc, const char **failed_path))
 {
     const struct config_log_files *f = &c->log.files;
     struct record_config rc = {
@@ -100,11 +101,21 @@ int server_set_log_files(const struct config *c, struct buf *why)
 
     for (enum record_kind k = 0; k < RECORD_KINDS; k++)
         rc.heads[k] = exchange_head(k);
-    r = record_set_config(&rc, &failed_path);
+    r = apply(&rc, &failed_path);
     if (r < 0)
         (void)buf_addf(why,
                        "log.files.directory: %s cannot be used: %s. log.files.directory=none turns "
                        "log files off",
                        failed_path, err_str(r));
     return r;
+}
+
+int server_set_log_files(const struct config *c, struct buf *why)
+{
+    return apply_log_files(c, why, record_set_config);
+}
+
+int server_check_log_files(const struct config *c, struct buf *why)
+{
+    return apply_log_files(c, why, record_check_config);
 }

@@ -18,3 +18,5 @@ void server_set_log(const struct config *c);
 bool server_log_is_on_terminal(const struct config *c);
 /* The log files. 0, or the error with a sentence in `why`: then they stay as they were. */
 MUST_CHECK int server_set_log_files(const struct config *c, struct buf *why);
+/* What it would return, and nothing is set. */
+MUST_CHECK int server_check_log_files(const struct config *c, struct buf *why);

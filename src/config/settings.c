@@ -458,7 +458,8 @@ static const struct setting main_list[] = {
      .what = "A line of figures that renews itself, on standard output; `auto`: where that is a "
              "terminal and the log goes elsewhere."},
     {"log.files.directory", VALUE_PATH, AT(log.files.directory), .def = "./var/log",
-     .optional = true, .what = "Where the log files below are kept; `none`: no files."},
+     .optional = true, .reload = true,
+     .what = "Where the log files below are kept; `none`: no files."},
     {"log.files.events", VALUE_BOOL, AT(log.files.events), .def = "yes", .reload = true,
      .what = "The event log: notices and worse, one JSON object a line (`penstock events`)."},
     {"log.files.protocol", VALUE_BOOL, AT(log.files.protocol), .def = "yes", .reload = true,

@@ -191,22 +191,42 @@ static int check_folders(const struct setup *s, const char **ret_failed_path)
     return 0;
 }
 
-int record_set_config(const struct record_config *config, const char **ret_failed_path)
+static int setup_new(struct setup **ret, const struct record_config *config,
+                     const char **ret_failed_path)
 {
     struct setup *s = calloc(1, sizeof(*s));
-    unsigned on = 0;
     int r;
 
+    *ret_failed_path = config->directory ? config->directory : "";
     if (!s)
         return -ENOMEM;
-    *ret_failed_path = config->directory ? config->directory : "";
     r = setup_fill(s, config);
     if (r == 0)
         r = check_folders(s, ret_failed_path);
-    if (r < 0) {
+    if (r < 0)
         setup_free(s);
+    else
+        *ret = s;
+    return r;
+}
+
+int record_check_config(const struct record_config *config, const char **ret_failed_path)
+{
+    struct setup *s = NULL;
+    int r = setup_new(&s, config, ret_failed_path);
+
+    setup_free(s);
+    return r;
+}
+
+int record_set_config(const struct record_config *config, const char **ret_failed_path)
+{
+    struct setup *s = NULL;
+    unsigned on = 0;
+    int r = setup_new(&s, config, ret_failed_path);
+
+    if (r < 0)
         return r;
-    }
     for (size_t k = 0; k < RECORD_KINDS; k++)
         if (s->is_on[k])
             on |= 1U << k;

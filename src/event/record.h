@@ -55,6 +55,9 @@ struct record_config {
  * After a restart the last file of the day goes on where its head is the same and it has room.
  */
 MUST_CHECK int record_set_config(const struct record_config *config, const char **ret_failed_path);
+/* What it would return, and nothing is set; but folders that are missing are made. */
+MUST_CHECK int record_check_config(const struct record_config *config,
+                                   const char **ret_failed_path);
 
 extern _Atomic unsigned record_kinds_on; /* private */
 static inline bool record_is_on(enum record_kind kind)

@@ -108,6 +108,20 @@ def test_a_folder_that_cannot_be_made_is_told_at_start(make_server):
                      r"Not a directory\. log\.files\.directory=none turns", log), log
 
 
+def test_a_reload_with_a_folder_that_cannot_be_made_changes_nothing(server):
+    server.write_config(log={"files": {"directory": "penstock.yaml/log", "events": False}})
+    result = server.tool("config", "reload")
+    assert result.returncode == 1
+    assert "penstock.yaml/log" in result.stderr and "cannot be used: Not a directory" in result.stderr
+    wait_until(lambda: "config_refused" in files(server, "events")[0].read_text(), "the old event log")
+    server.write_config(log={"files": {"directory": "elsewhere", "events": True}})
+    server.tool("config", "reload", check=0)
+    wait_until(lambda: any("config_reloaded" in path.read_text()
+                           for path in server.folder.glob("**/EVENT*")), "the end of the reload")
+    server.tool("config", "reload", check=0)
+    wait_until(lambda: "config_reloaded" in names(events(server)), "an event log in the new folder")
+
+
 def test_removed_and_renamed_files_are_begun_anew(server):
     path, = files(server, "events")
     path.rename(path.with_suffix(".old"))
