@@ -425,6 +425,39 @@ static void what_is_not_there_is_told(void **state)
     kernel_close(&k);
 }
 
+/* A kernel that does not give their number has them listed: with each sample while they are few.
+ * fdinfo, which has no size on any kernel, stands in for the folder of such a one. */
+static void many_descriptors_are_listed_now_and_then(void **state)
+{
+    int fds[300];
+    struct kernel k;
+    char path[128];
+    uint64_t few, many;
+
+    (void)state;
+    kernel_open(&k);
+    put(&k, "/proc/self/status", "");
+    (void)snprintf(path, sizeof(path), "%s/proc/self/fd", k.root);
+    assert_int_equal(symlink("/proc/self/fdinfo", path), 0);
+    sample(&k);
+    few = k.now.descriptors.value;
+    assert_in_range(few, 1, 250);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        assert_true((fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0);
+    sample(&k);
+    many = few + ARRAY_SIZE(fds);
+    assert_known(k.now.descriptors, many);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        assert_int_equal(close(fds[i]), 0);
+    for (int i = 0; i < 4; i++) {
+        sample(&k);
+        assert_known(k.now.descriptors, many);
+    }
+    sample(&k);
+    assert_known(k.now.descriptors, few);
+    kernel_close(&k);
+}
+
 /* The real one: descriptors are counted, and a sample works when none is left. */
 static void the_real_kernel_answers(void **state)
 {
@@ -499,6 +532,7 @@ int main(void)
         cmocka_unit_test(stalls_are_our_own_where_there_are_such),
         cmocka_unit_test(what_is_not_there_is_told),
         cmocka_unit_test(the_real_kernel_answers),
+        cmocka_unit_test(many_descriptors_are_listed_now_and_then),
         cmocka_unit_test(a_sample_needs_no_descriptor),
         cmocka_unit_test(disks_have_a_device),
     };
