@@ -1,6 +1,6 @@
 /*
- * fuzz/figures_fuzz.c - the kernel's texts: what is found in a text that is cut is the same as in the
- * whole one, or nothing.
+ * fuzz/figures_fuzz.c - the kernel's texts: what is found in a text that is cut is the same as in
+ * the whole one, or nothing.
  */
 #include <errno.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* cli/config.c - penstock config: check, show and describe the configuration, have it read again. */
+/* cli/config.c - penstock config: check, show and describe the configuration, have it read
+ * again. */
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>

@@ -3,8 +3,8 @@
  * ending, removing and renaming them.
  *
  * Other files in the folder are not looked at. A line without its end is one that is being written
- * or was cut off: it is not given out until it is whole, and counted as cut when a newer file or the
- * end comes first. So are lines over EVENT_FILES_LINE_MAX.
+ * or was cut off: it is not given out until it is whole, and counted as cut when a newer file or
+ * the end comes first. So are lines over EVENT_FILES_LINE_MAX.
  */
 #pragma once
 

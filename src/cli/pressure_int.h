@@ -27,8 +27,8 @@ void pressure_print(const json_t *view, const struct pressure_style *style, FILE
 size_t pressure_print_advice(const json_t *view, FILE *to);
 /* What to do about a resource, whatever its figures; "" where it is not known. */
 const char *pressure_advice_for(const char *resource);
-/* Adds the tables of docs/pressure.md to `ret`: resources with their defaults, remedies, and what to
- * do. 0, -E2BIG or -ENOMEM. */
+/* Adds the tables of docs/pressure.md to `ret`: resources with their defaults, remedies, and what
+ * to do. 0, -E2BIG or -ENOMEM. */
 MUST_CHECK int pressure_write_markdown(struct buf *ret);
 /* The XML of Get-ExchangeDiagnosticInfo -Component ResourceThrottling. */
 void pressure_print_xml(const json_t *view, FILE *to);

@@ -1,8 +1,8 @@
 /*
  * cli/pressure_text.c - the screen of `penstock pressure`.
  *
- * Everything that the server knows about pressure stands on it, in the order in which a person asks:
- * how bad is it, which resource, who suffers, what was done, what should I do.
+ * Everything that the server knows about pressure stands on it, in the order in which a person
+ * asks: how bad is it, which resource, who suffers, what was done, what should I do.
  */
 #include <inttypes.h>
 #include <math.h>

@@ -185,8 +185,8 @@ struct queue_item { /* one message at one destination; slices are valid during t
 /*
  * Walks entries from `*cursor` (0: the start), calling fn for those that match, until it returns
  * false, `limit` matched, or the bounds above are reached. `*cursor` is where to go on; false: the
- * end was reached. `details` reads each envelope; filters on sender or recipient do too. A filter by
- * id gives all of the message's entries in one call.
+ * end was reached. `details` reads each envelope; filters on sender or recipient do too. A filter
+ * by id gives all of the message's entries in one call.
  */
 bool queue_list(struct queue *q, const struct queue_filter *filter, bool details, size_t limit,
                 uint32_t *cursor, bool (*fn)(void *ctx, const struct queue_item *item), void *ctx);

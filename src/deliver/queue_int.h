@@ -98,8 +98,8 @@ void queue_sync(struct queue *q);
 
 /*
  * Posts a mark of a message; where the spool has no more room for its marks, they are folded into
- * its envelope. `ref`, unless it is ENTRY_NONE, is a claimed entry that is released when the mark is
- * written (or has failed).
+ * its envelope. `ref`, unless it is ENTRY_NONE, is a claimed entry that is released when the mark
+ * is written (or has failed).
  */
 void queue_post_mark(struct queue *q, uint64_t id, const struct mark *m, entry_ref ref);
 /* After each answer: folds that waited for it go on. */

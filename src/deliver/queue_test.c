@@ -296,7 +296,8 @@ static void test_marks_are_folded(void **state)
     teardown(&w);
 }
 
-/* A spool with more than the schedule may hold is no reason not to start, and nothing is forgotten. */
+/* A spool with more than the schedule may hold is no reason not to start, and nothing is
+ * forgotten. */
 static void test_more_than_the_schedule_holds(void **state)
 {
     struct queue_figures figures;
@@ -327,8 +328,8 @@ static void test_more_than_the_schedule_holds(void **state)
 }
 
 /*
- * A destination that cannot be reached tries one entry at a time: the others grow old as well. While
- * warnings are paused nobody is told that mail is late; afterwards everybody is, once.
+ * A destination that cannot be reached tries one entry at a time: the others grow old as well.
+ * While warnings are paused nobody is told that mail is late; afterwards everybody is, once.
  */
 static void grow_old(int pause_from, int pause_until)
 {

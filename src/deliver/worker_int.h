@@ -194,7 +194,7 @@ struct run {
     uint64_t session; /* of the connectivity log, until a connection has it; 0: none has begun */
 };
 
-/* ---- conn_log.c: the protocol log and the connectivity log; called at the events they name ---- */
+/* ---- conn_log.c: protocol log and connectivity log; called at the events they name ---- */
 
 void run_log_begin(struct run *run); /* a host is looked for, or tried; once a session */
 void run_log_dns(struct run *run, uint16_t type, const struct dns_answer *answer);

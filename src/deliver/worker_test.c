@@ -611,7 +611,8 @@ static void test_idle_connection_found_dead(void **state)
     }
 }
 
-/* A connection that dies between two batches, with no other host to be had, costs nobody his mail. */
+/* A connection that dies between two batches, with no other host to be had, costs nobody his
+ * mail. */
 static void test_lost_between_batches(void **state)
 {
     (void)state;
@@ -655,7 +656,8 @@ static void test_limits_of_the_peer(void **state)
     for (size_t i = 0; i < 5; i++)
         assert_int_equal(w.got[i], 1);
     assert_int_equal(w.connections, 3);
-    /* Too large for it, and one recipient at a time: no word is said of each, and no stack grows. */
+    /* Too large for it, and one recipient at a time: no word is said of each, and no stack
+     * grows. */
     w.extensions = "250-peer.example\r\n250-SIZE 10\r\n250 LIMITS RCPTMAX=1\r\n";
     (void)submit(&w, 5, RECIPIENTS_MAX - 5, NULL, SLICE_LIT("Subject: x\r\n\r\nx\r\n"));
     settle(&w);

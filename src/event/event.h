@@ -9,10 +9,10 @@
  *     2026-11-22T20:30:01.123Z info message_delivered id=1hk3c0ev4q8rd to=example.org ...
  *     {"time":"2026-11-22T20:30:01.123Z","level":"info","event":"message_delivered","id":...}
  *
- * and adds 1 to the counter the table of events names. Notices and worse also go into the event log,
- * as JSON, where that is on (event/record.h), whatever the level of the log is. A value may come from an enemy: whatever
- * bytes it has, a line stays one line, a field stays one field, and JSON stays UTF-8. A line is
- * at most EVENT_LINE_MAX bytes; longer values are cut and end in "...".
+ * and adds 1 to the counter the table of events names. Notices and worse also go into the event
+ * log, as JSON, where that is on (event/record.h), whatever the level of the log is. A value may
+ * come from an enemy: whatever bytes it has, a line stays one line, a field stays one field, and
+ * JSON stays UTF-8. A line is at most EVENT_LINE_MAX bytes; longer values are cut and end in "...".
  *
  * Threads: event() and counter_add() may be called from any thread and never block, take no lock
  * and, from a thread's second call on, allocate nothing: a line goes into the ring of its thread,

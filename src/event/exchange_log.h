@@ -133,8 +133,9 @@ struct tracking_line {
 };
 size_t exchange_tracking_line(const struct tracking_line *l, char ret[static RECORD_LINE_MAX]);
 
-/* The network-message-id of a queue id: the same for every line of a message, other on every server.
- * A UUID of version 8 (RFC 9562); its last 12 digits are the low ones of the id in hexadecimal. */
+/* The network-message-id of a queue id: the same for every line of a message, other on every
+ * server. A UUID of version 8 (RFC 9562); its last 12 digits are the low ones of the id in
+ * hexadecimal. */
 void exchange_uuid(struct slice hostname, uint64_t id, char ret[static EXCHANGE_UUID_LEN]);
 
 /* Texts joined by ';'. Whole texts only: where one more does not fit, "..." ends the list. */
@@ -175,8 +176,9 @@ uint64_t exchange_session_id(void);
 
 /*
  * Begins a session; writes nothing. `kind` is RECORD_RECEIVE or RECORD_SEND, `session` its id, or 0
- * for a new one. Whether that log is on is looked up now and holds for the whole session. `connector` was made by exchange_connector() and
- * is borrowed for as long. `local` may be NULL: not yet known.
+ * for a new one. Whether that log is on is looked up now and holds for the whole session.
+ * `connector` was made by exchange_connector() and is borrowed for as long. `local` may be NULL:
+ * not yet known.
  */
 void protocol_log_open(struct protocol_log *p, enum record_kind kind, uint64_t session,
                        struct slice connector, const struct addr *local, const struct addr *remote);
@@ -192,8 +194,8 @@ static inline uint64_t protocol_log_session(const struct protocol_log *p)
     return p->session;
 }
 
-/* A line of any event; nothing where the log is off. In a session of a server '+' is the first: where
- * the owner did not write it, it is written before any other. */
+/* A line of any event; nothing where the log is off. In a session of a server '+' is the first:
+ * where the owner did not write it, it is written before any other. */
 void protocol_log_write(struct protocol_log *p, char event, struct slice data,
                         struct slice context);
 /* A command without its CRLF, '<' in a session of a server, '>' in one of ours. AUTH is masked, and
@@ -205,9 +207,9 @@ void protocol_log_reply(struct protocol_log *p, char event, struct slice wire);
 void protocol_log_reply_text(struct protocol_log *p, char event, unsigned code, struct slice text);
 /* "Tarpit for '0.00:00:10' due to '452 4.3.1 ...'"; `reply` as above, or empty. */
 void protocol_log_tarpit(struct protocol_log *p, uint64_t delay_ms, struct slice reply);
-/* "08DE20A41C3F7B52;2026-10-01T08:14:22.027Z;1": session, now, and the session's message number. The
- * data of "receiving message" and the source-context of RECEIVE, so that one can be found by the
- * other. Works with the log off, too. Returns its length; not NUL-ended. */
+/* "08DE20A41C3F7B52;2026-10-01T08:14:22.027Z;1": session, now, and the session's message number.
+ * The data of "receiving message" and the source-context of RECEIVE, so that one can be found by
+ * the other. Works with the log off, too. Returns its length; not NUL-ended. */
 #define EXCHANGE_SOURCE_CONTEXT_LEN (16 + 1 + EXCHANGE_TIME_LEN + 1 + 10)
 size_t protocol_log_source_context(const struct protocol_log *p, uint32_t number,
                                    char ret[static EXCHANGE_SOURCE_CONTEXT_LEN]);

@@ -1,6 +1,6 @@
 /*
- * event/exchange_log_test.c - a session's log as a whole, in a real file: numbers without gaps, what
- * is masked, what a flood leaves, and that it costs nothing while it is off.
+ * event/exchange_log_test.c - a session's log as a whole, in a real file: numbers without gaps,
+ * what is masked, what a flood leaves, and that it costs nothing while it is off.
  */
 #include "event/exchange_log.h"
 

@@ -2,8 +2,8 @@
  * event/folder.h - one folder of log files: which file is open, when the next begins, which go.
  *
  * Files are PREFIXyyyymmdd-n.suffix, by the day in UTC, n from 1. A file is followed by another
- * when it is full, at midnight UTC, and when it was removed, renamed or replaced from outside. After
- * a start the last file of the day goes on where it has the same head, has room and no other
+ * when it is full, at midnight UTC, and when it was removed, renamed or replaced from outside.
+ * After a start the last file of the day goes on where it has the same head, has room and no other
  * process writes it; what a crash cut off at its end is removed. Whatever has another name in the
  * folder is left alone.
  *

@@ -1,10 +1,10 @@
 /*
  * event/log.c - the log thread: takes lines out of all rings and writes them in batches.
  *
- * A descriptor that is not a file is polled first and given at most PIPE_BUF bytes of whole lines at a
- * time, which a pipe then takes without blocking and without mixing them with another process's. When
- * its reader hangs, lines stay in the batch, further ones are dropped and counted, and the log files
- * go on: no other thread waits, and neither do they.
+ * A descriptor that is not a file is polled first and given at most PIPE_BUF bytes of whole lines
+ * at a time, which a pipe then takes without blocking and without mixing them with another
+ * process's. When its reader hangs, lines stay in the batch, further ones are dropped and counted,
+ * and the log files go on: no other thread waits, and neither do they.
  */
 #include <errno.h>
 #include <limits.h>
@@ -79,8 +79,8 @@ uint64_t event_count_lines(struct slice s)
     return n;
 }
 
-/* What the descriptor does not take stays in the batch. Its reader is waited for a moment, and not at
- * all when that was in vain: a reader that hangs must not hold up the files. */
+/* What the descriptor does not take stays in the batch. Its reader is waited for a moment, and not
+ * at all when that was in vain: a reader that hangs must not hold up the files. */
 static void write_batch(void)
 {
     int fd = atomic_load_explicit(&event_settings.fd, memory_order_relaxed);

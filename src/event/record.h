@@ -12,8 +12,8 @@
  * it: nobody waits for a disk. When a ring, or the disk, is full, lines are dropped and counted
  * (COUNTER_RECORDS_DROPPED), mail goes on, and the loss is told once the disk takes lines again.
  * A new file begins at `file_max` bytes (half of `folder_max` where that is less), at midnight UTC,
- * and when it is removed or renamed from outside; the oldest files go when the folder holds more than
- * `folder_max` or they are older than `age_max_s`.
+ * and when it is removed or renamed from outside; the oldest files go when the folder holds more
+ * than `folder_max` or they are older than `age_max_s`.
  *
  * Threads: record_is_on() and record_write() any thread, no lock; the rest the main thread.
  */
@@ -49,8 +49,8 @@ struct record_config {
 /*
  * At start and on reload, after event_start(). Copies what it needs. 0, or the error of making the
  * folders, which `*ret_failed_path` names until the next call: then nothing was changed. A full or
- * broken disk is no error here: the log thread tries again, tells that lines are lost, and when that
- * ends. A relative `directory` is taken from the present one, now.
+ * broken disk is no error here: the log thread tries again, tells that lines are lost, and when
+ * that ends. A relative `directory` is taken from the present one, now.
  *
  * After a restart the last file of the day goes on where its head is the same and it has room.
  */
@@ -68,7 +68,7 @@ static inline bool record_is_on(enum record_kind kind)
 void record_write(enum record_kind kind, struct slice line);
 
 /* The remedy: ends the present files and removes the oldest until every folder holds at most
- * `share` (0 to 1) of its bound. Asks the log thread and does not wait; record_freed_bytes() has the sum
- * of all removals so far. */
+ * `share` (0 to 1) of its bound. Asks the log thread and does not wait; record_freed_bytes() has
+ * the sum of all removals so far. */
 void record_relieve(double share);
 uint64_t record_freed_bytes(void);

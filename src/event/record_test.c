@@ -1,4 +1,5 @@
-/* event/record_test.c - the way of a line from any thread into its file, with the log thread real. */
+/* event/record_test.c - the way of a line from any thread into its file, with the log thread
+ * real. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  *     memory=76%[high 71/73/75] spool_disk("/var/spool/penstock")=41%[normal 94/97/99] ...
  *
  * so that an event of 15004 to 15007 says how things stood, and `penstock events --exchange-text`
- * can print the body that Exchange's events have. The thresholds are those that lead back to normal,
- * back to medium, and up to high.
+ * can print the body that Exchange's events have. The thresholds are those that lead back to
+ * normal, back to medium, and up to high.
  *
  * The reader takes text that anybody may have written into a log: it trusts nothing.
  */

@@ -163,8 +163,8 @@ void governor_set_settings(struct governor *g, const struct governor_settings *s
 void governor_tick(struct governor *g, const struct governor_sample *sample, uint64_t now_ms,
                    struct governor_outcome *ret);
 /* A remedy that an outcome asked for has ended, also where it could do nothing: it is not asked for
- * again before. `freed` is in bytes; UINT64_MAX: not measurable. REMEDY_PAUSE is done when the pause
- * has begun. */
+ * again before. `freed` is in bytes; UINT64_MAX: not measurable. REMEDY_PAUSE is done when the
+ * pause has begun. */
 void governor_remedy_done(struct governor *g, enum governor_remedy r, uint64_t freed,
                           uint64_t took_us, uint64_t now_ms);
 

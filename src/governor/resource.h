@@ -3,11 +3,10 @@
  * trend.
  *
  * A limit that goes down counts when it has been lower for RESOURCE_SHRINK_SAMPLES samples on end,
- * and then as the highest of those; one that goes up counts at once (R19). The limit of a disk always
- * counts at once: what is in use belongs to it, and an older one would show room that is not there.
- * A figure that is not
- * known leaves the level as it is for RESOURCE_MISSING_MAX samples; then it is normal, when the
- * dwell is over.
+ * and then as the highest of those; one that goes up counts at once (R19). The limit of a disk
+ * always counts at once: what is in use belongs to it, and an older one would show room that is not
+ * there. A figure that is not known leaves the level as it is for RESOURCE_MISSING_MAX samples;
+ * then it is normal, when the dwell is over.
  */
 #pragma once
 

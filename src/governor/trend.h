@@ -1,10 +1,10 @@
 /*
  * governor/trend.h - which way a figure goes, and when it will be where.
  *
- * Each of the older half of the last samples makes a pair with its like in the younger half, and the
- * slope is the median of the slopes of the pairs (Theil's incomplete method): outliers, such as a
- * segment that comes and goes, do not turn it. All pairs (Theil and Sen) would tell little more and
- * cost the queue thread a millisecond a look.
+ * Each of the older half of the last samples makes a pair with its like in the younger half, and
+ * the slope is the median of the slopes of the pairs (Theil's incomplete method): outliers, such as
+ * a segment that comes and goes, do not turn it. All pairs (Theil and Sen) would tell little more
+ * and cost the queue thread a millisecond a look.
  */
 #pragma once
 

@@ -54,8 +54,8 @@ struct figures; /* opaque */
  * later. */
 MUST_CHECK int figures_new(struct figures **ret, const char *root);
 void figures_free(struct figures **f);
-/* A process that is moved to another control group is followed. On a kernel before 6.2 a large number
- * of descriptors is up to five samples old. */
+/* A process that is moved to another control group is followed. On a kernel before 6.2 a large
+ * number of descriptors is up to five samples old. */
 void figures_take(struct figures *f, struct figures_sample *ret);
 /* `process` alone, which costs one file. */
 struct figure figures_process_memory(struct figures *f);

@@ -194,7 +194,8 @@ static void on_timer(uv_timer_t *timer)
     struct loop_timer *t;
 
     loop->timer_at_ms = UINT64_MAX;
-    /* Those that callbacks start with a delay of 0 are for the next turn, or this one never ends. */
+    /* Those that callbacks start with a delay of 0 are for the next turn, or this one never
+     * ends. */
     timers_expire(&loop->timers, uv_now(&loop->uv));
     while ((t = timers_take_due(&loop->timers))) {
         t->fn(t);

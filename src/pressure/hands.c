@@ -215,8 +215,8 @@ static void look_at_logs(struct loop_timer *t)
         loop_timer_start(&p->logs_timer, LOGS_LOOK_MS);
 }
 
-/* A machine that is always busy must not keep its senders from hearing that their mail is late: after
- * PAUSE_MAX_MS as much time passes without a pause. */
+/* A machine that is always busy must not keep its senders from hearing that their mail is late:
+ * after PAUSE_MAX_MS as much time passes without a pause. */
 static bool pause_is_due(struct pressure *p)
 {
     uint64_t now_ms = p->seams.mono_ms(p->seams.ctx);

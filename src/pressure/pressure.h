@@ -1,7 +1,7 @@
 /*
  * pressure/pressure.h - the governor's hands: takes a sample every pressure.interval from the
- * kernel (io/figures.h), the spool, the queue and the loops; feeds the governor; publishes the gate;
- * runs the remedies it asks for; tells events 15004 to 15007.
+ * kernel (io/figures.h), the spool, the queue and the loops; feeds the governor; publishes the
+ * gate; runs the remedies it asks for; tells events 15004 to 15007.
  *
  * Draining needs nothing of this: no remedy and no level stops or delays a delivery (R23).
  *

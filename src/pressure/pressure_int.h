@@ -84,9 +84,9 @@ void governor_settings_of(const struct config *c, uint64_t segment_bytes,
 /*
  * The parts of it that decide, as pure functions.
  *
- * The spool's disk: `disk` is the file system's figure; what the spool can use again counts as free,
- * and where spool.size_max leaves less room than the disk, that is the limit. `logs`: bytes to keep
- * for log files that lie there too.
+ * The spool's disk: `disk` is the file system's figure; what the spool can use again counts as
+ * free, and where spool.size_max leaves less room than the disk, that is the limit. `logs`: bytes
+ * to keep for log files that lie there too.
  */
 void figure_spool_disk(struct governor_figure *disk, const struct spool_stat *st, uint64_t size_max,
                        uint64_t logs);

@@ -1,6 +1,6 @@
 /*
- * pressure/pressure_test.c - the governor's round with a kernel of the test's, over a real spool, its
- * writer, a queue, a receiver and a worker.
+ * pressure/pressure_test.c - the governor's round with a kernel of the test's, over a real spool,
+ * its writer, a queue, a receiver and a worker.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -23,10 +23,10 @@ static const enum config_pressure_resource rule_of[GOVERNOR_RESOURCES] = {
 _Static_assert((int)CONFIG_PRESSURE_RESOURCES == (int)GOVERNOR_RESOURCES, "one rule a resource");
 
 /*
- * Advisory: they run remedies and never refuse. The machine's memory and CPUs, since what fills them
- * may not be ours, and refusing mail would not help (R21); waiting for disks, as a server does all
- * the time whose every message is on disk before it says so; and the disk of the logs, since mail
- * goes on without them.
+ * Advisory: they run remedies and never refuse. The machine's memory and CPUs, since what fills
+ * them may not be ours, and refusing mail would not help (R21); waiting for disks, as a server does
+ * all the time whose every message is on disk before it says so; and the disk of the logs, since
+ * mail goes on without them.
  */
 static bool is_advisory(enum governor_resource r)
 {

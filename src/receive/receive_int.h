@@ -165,8 +165,7 @@ struct submission {
     struct buf encoded; /* the envelope */
     enum submission_refusal refusal;
     enum mail_class class;
-    uint8_t
-        refused_for; /* SUBMISSION_NO_SPACE, NO_MEMORY: the resource, as struct gate_line has it */
+    uint8_t refused_for; /* NO_SPACE, NO_MEMORY: the resource, as struct gate_line has it */
     bool request_is_out, body_is_whole, is_committing, is_encoded, begun;
     struct { /* for the tracking log, which is written when the client may be gone */
         struct policy *policy;
@@ -184,7 +183,8 @@ struct submission *submission_new(struct receiver *r, struct session *session,
 void submission_abort(struct submission **sub);
 
 MUST_CHECK int submission_set_sender(struct submission *sub, const struct smtp_mail *mail);
-/* 0, -ENOMEM; -ENOBUFS: no more recipients while memory is so short; -E2BIG: no envelope holds more recipients, or more of such long addresses. */
+/* 0, -ENOMEM; -ENOBUFS: no more recipients while memory is so short; -E2BIG: no envelope holds more
+ * recipients, or more of such long addresses. */
 MUST_CHECK int submission_add_recipient(struct submission *sub, const struct smtp_rcpt *rcpt,
                                         struct slice hostname);
 /* Its first recipient's address; valid until the next is added. */

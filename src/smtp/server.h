@@ -141,7 +141,8 @@ void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *co
                       const struct smtp_server_handler *handler, void *ctx, struct buf *out);
 /* Gives back memory that it does not need now; the bytes. */
 size_t smtp_server_relieve(struct smtp_server *s);
-/* Frees its buffer. Calls nothing: say smtp_server_eof() before, where a transaction may be open. */
+/* Frees its buffer. Calls nothing: say smtp_server_eof() before, where a transaction may be
+ * open. */
 void smtp_server_done(struct smtp_server *s);
 
 enum smtp_server_next {

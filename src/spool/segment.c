@@ -489,8 +489,8 @@ int segment_resume(struct spool *sp, uint64_t bytes, bool torn)
     uint32_t n = slot_of_seq(sp, sp->last_seq);
     struct slot *s = n == SLOT_NONE ? NULL : sp->slots[n];
 
-    /* Where a header that failed may be on the disk after all, it has made the end final, and so has
-     * a checkpoint from which the segment is not replayed. */
+    /* Where a header that failed may be on the disk after all, it has made the end final, and so
+     * has a checkpoint from which the segment is not replayed. */
     if (!s || s->state != SLOT_SEALED || s->lost || sp->header_unsure ||
         sp->checkpoint.replay_seq > s->seq ||
         align_up(s->end, SECTOR_BYTES) + RECORD_HEADER_BYTES + bytes > s->size)

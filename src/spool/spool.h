@@ -130,8 +130,8 @@ struct spool_reader { /* fields are private; a value in the caller's struct */
 MUST_CHECK int spool_read(struct spool *sp, uint64_t id, bool nowait, struct spool_reader *ret,
                           struct buf *ret_envelope, struct buf *ret_marks);
 /* The next body bytes, checked against their CRC: >0 count, 0 at the end, -EAGAIN, -ERR_DAMAGED,
- * -EIO. A `size` of SPOOL_EXTENT_MAX or more gets whole extents, checked before they are given; with
- * less, an extent comes in pieces and damage shows with its last one. */
+ * -EIO. A `size` of SPOOL_EXTENT_MAX or more gets whole extents, checked before they are given;
+ * with less, an extent comes in pieces and damage shows with its last one. */
 MUST_CHECK ptrdiff_t spool_read_body(struct spool_reader *r, bool nowait, void *to, size_t size);
 void spool_read_rewind(struct spool_reader *r);
 void spool_read_done(struct spool_reader *r); /* unpins; harmless twice */
@@ -172,7 +172,8 @@ MUST_CHECK int spool_set_aside(struct spool *sp, uint64_t id);
 MUST_CHECK int spool_sync(struct spool *sp);
 bool spool_is_dirty(const struct spool *sp); /* something appended and not synced */
 /* Background work, at most about `budget_bytes` of it: checkpoint when due, compact the emptiest
- * segment, recycle. 1: there is more to do. 0: nothing to do now. Negative: the error, to report. */
+ * segment, recycle. 1: there is more to do. 0: nothing to do now. Negative: the error, to
+ * report. */
 MUST_CHECK int spool_tick(struct spool *sp, uint64_t budget_bytes);
 /*
  * A remedy under disk pressure, about `budget_bytes` of it a call: compacts segments that are up to

@@ -7,8 +7,8 @@
  * whose commit was synced is there and whole, with the marks that were synced; none that was
  * removed and synced is; ids never repeat; a reserved append never meets a full disk.
  *
- * SPOOL_CRASH_SEEDS: how many histories (default 600), from SPOOL_CRASH_FIRST (1) on. SPOOL_CRASH_SEED:
- * run this one only.
+ * SPOOL_CRASH_SEEDS: how many histories (default 600), from SPOOL_CRASH_FIRST (1) on.
+ * SPOOL_CRASH_SEED: run this one only.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -333,8 +333,8 @@ static int victim_move(struct spool *sp, uint64_t budget)
 
 /*
  * A step of the victim's compaction, synced now and then, and at its end: it is the sync that makes
- * the victim free, and nobody need wait for another. 1: the victim is not yet done. 0: it is, or was
- * given up.
+ * the victim free, and nobody need wait for another. 1: the victim is not yet done. 0: it is, or
+ * was given up.
  */
 static int compact_step(struct spool *sp, uint64_t budget)
 {

@@ -74,7 +74,8 @@ struct spool_request {
 
 MUST_CHECK int spool_writer_start(struct spool_writer **ret, struct spool *sp,
                                   const struct spool_writer_config *config);
-/* Serves what was posted, syncs, ends the thread. The spool stays open and is the caller's again. */
+/* Serves what was posted, syncs, ends the thread. The spool stays open and is the caller's
+ * again. */
 void spool_writer_stop(struct spool_writer **w);
 void spool_writer_post(struct spool_writer *w, struct spool_request *r);
 /* Calls fn(ctx, spool) in the writer's thread and waits for its end. Not from a loop that sessions
@@ -86,7 +87,8 @@ uint64_t spool_writer_uncommitted_bytes(const struct spool_writer *w);
 /* The server stops: relief under way ends after its present piece, and none begins any more. Any
  * thread. */
 void spool_writer_end_relief(struct spool_writer *w);
-/* A remedy: no compaction in the background while `paused` (SPOOL_OP_RELIEVE goes on). Any thread. */
+/* A remedy: no compaction in the background while `paused` (SPOOL_OP_RELIEVE goes on). Any
+ * thread. */
 void spool_writer_pause_background(struct spool_writer *w, bool paused);
 void spool_writer_set_config(struct spool_writer *w, const struct spool_writer_config *config);
 

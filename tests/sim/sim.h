@@ -2,9 +2,9 @@
  * tests/sim/sim.h - a world under one seed, around the real server.
  *
  * The server's own modules (receive, deliver, schedule, spool, smtp, message) are linked unchanged;
- * what they reach the world through (clocks, loops, timers, mailboxes, threads, streams, DNS, files)
- * is defined here instead of in base/ and io/, with the same headers. So one thread runs it all,
- * one small event after another, in an order that the seed decides:
+ * what they reach the world through (clocks, loops, timers, mailboxes, threads, streams, DNS,
+ * files) is defined here instead of in base/ and io/, with the same headers. So one thread runs it
+ * all, one small event after another, in an order that the seed decides:
  *
  *     machine.c   clocks, loops, timers, mailboxes, threads (as fibers)
  *     network.c   connections, listeners, DNS; cuts, refusals, slow and torn delivery of bytes

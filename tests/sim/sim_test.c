@@ -222,7 +222,8 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
 
 static char seed_line[96];
 
-/* Whatever ends the program, an assertion, a sanitizer or a history that hangs, the seed is told. */
+/* Whatever ends the program, an assertion, a sanitizer or a history that hangs, the seed is
+ * told. */
 static void on_signal(int signum)
 {
     ssize_t n = write(STDERR_FILENO, seed_line, strlen(seed_line));
