@@ -182,7 +182,7 @@ static void put_measures(struct buf *to, const json_t *event)
     const char *refused = json_string_value(json_object_get(event, "refused"));
 
     if (json_is_false(json_object_get(event, "counts")))
-        (void)buf_add_str(to, "; observed only");
+        (void)buf_add_str(to, "; not counted");
     if (refused)
         (void)buf_addf(to, "; refused now: %s", *refused ? refused : "nothing");
     if (*get_text(event, "delayed"))

@@ -54,7 +54,7 @@ static void words_say_what_happened(void **state)
         {"{\"event\":\"refusing_mail_disk\",\"resource\":\"io_stall\",\"used\":99,\"unit\":"
          "\"percent\",\"to_free\":9,\"normal_at\":60,\"refused\":\"external\",\"counts\":false,"
          "\"on\":\"/x\"}",
-         "REFUSING mail: io_stall at 99%, normal at 60%, to free 9%; observed only; refused now: "
+         "REFUSING mail: io_stall at 99%, normal at 60%, to free 9%; not counted; refused now: "
          "external; on /x"},
         {"{\"event\":\"server_ready\",\"level\":\"notice\",\"loops\":2,\"spool\":\"/a b\","
          "\"freed_bytes\":1048576,\"took_ms\":12,\"wait_ms\":90000,\"ok\":true,\"last\":false}",

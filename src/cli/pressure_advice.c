@@ -60,7 +60,8 @@ static void add_own_bytes(const struct advice_case *c, const json_t *where)
         add_amount(line, spool, "bytes", "bytes");
         (void)buf_add_str(line, " there, ");
         add_amount(line, spool, "live_bytes", "bytes");
-        (void)buf_addf(line, " of it mail (%" PRIu64 " messages).", get_uint(spool, "messages"));
+        (void)buf_addf(line, " of it mail (%" PRIu64 " message%s).", get_uint(spool, "messages"),
+                       get_uint(spool, "messages") == 1 ? "" : "s");
         ours += get_uint(spool, "bytes");
     }
     if (has_value(log, "bytes") && (log == where || is_same_file_system(log, where))) {

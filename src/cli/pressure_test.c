@@ -151,6 +151,8 @@ static void the_screen_tells_all(void **state)
         {"Of the day's refusals: 300 too big for now, 0 at end of DATA", {0}},
         {"Sessions 250, delayed 12 of 500; messages in flight 31, 1.0 GiB; over 25 MiB is too big",
          {" for now."}},
+        {"Lines lost of our logs since the start: 5 (no room on their disk, or nobody reads).",
+         {0}},
         {"192.0.2.7 ", {" 9 ", " 180 ", " 2700 ", "300M"}},
         {"2001:db8::1 ", {" 2 ", " 40 ", " 600 "}},
         {"drop bodies ", {"3 runs, the last 2m ago for memory: freed 38 MiB in 12 ms"}},

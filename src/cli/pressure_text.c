@@ -18,8 +18,9 @@
 #define CHANGES_SHOWN 6
 #define SETTINGS_SHOWN 6
 #define NOTE_MAX 96
-#define YEAR_LEN 5           /* "2026-" */
-#define FORECAST_S_MAX 86400 /* what is further off is noise; --json has it */
+#define SHORT_COUNT_MAX 1000000 /* from there on counts are printed in thousands */
+#define YEAR_LEN 5              /* "2026-" */
+#define FORECAST_S_MAX 86400    /* what is further off is noise; --json has it */
 
 static const char *const spans[] = {"minute", "hour", "day"};
 
@@ -223,11 +224,13 @@ static const struct table_column resource_columns[] = {
     {"NORMAL", 0, true},    {"FREE", 0, true},   {"A MIN", 0, true},  {"", 0, false},
 };
 
-/* Short: "2.1G", "12%", "12345". */
+/* Short: "2.1G", "12%", "12345", "16777k": the inodes of a large disk must not widen the table. */
 static void format_short(uint64_t n, const char *unit, char ret[static FORMAT_TEXT_MAX])
 {
     if (strcmp(unit, "bytes") == 0)
         format_bytes(n, ret);
+    else if (n >= SHORT_COUNT_MAX)
+        (void)snprintf(ret, FORMAT_TEXT_MAX, "%" PRIu64 "k", n / 1000);
     else
         (void)snprintf(ret, FORMAT_TEXT_MAX, "%" PRIu64 "%s", n,
                        strcmp(unit, "percent") == 0 ? "%" : "");
@@ -496,6 +499,7 @@ static uint64_t count_in_day(const json_t *view, const char *what)
 static void print_sessions(const json_t *view, const struct pressure_style *style, FILE *to)
 {
     const json_t *admission = json_object_get(view, "admission");
+    uint64_t lines_lost = get_uint(json_object_get(view, "log"), "lines_lost");
     struct buf line = BUF_INIT(KIB(4));
     char size[PRESSURE_SIZE_MAX];
 
@@ -513,7 +517,7 @@ static void print_sessions(const json_t *view, const struct pressure_style *styl
                    get_uint(view, "sessions"), get_uint(view, "delayed_sessions"),
                    get_uint(view, "delayed_sessions_max"), get_uint(view, "messages_in_flight"),
                    size);
-    if (has_value(admission, "size_max")) {
+    if (get_uint(admission, "size_max") > 0) {
         pressure_size(get_uint(admission, "size_max"), size);
         (void)buf_addf(&line, "; over %s is too big for now", size);
     }
@@ -521,6 +525,14 @@ static void print_sessions(const json_t *view, const struct pressure_style *styl
         (void)buf_add_str(&line, "; refused at connect");
     (void)buf_push(&line, '.');
     print_line(style, "", buf_cstr(&line), buf_len(&line), to);
+    if (lines_lost > 0) {
+        buf_clear(&line);
+        (void)buf_addf(&line,
+                       "Lines lost of our logs since the start: %" PRIu64
+                       " (no room on their disk, or nobody reads).",
+                       lines_lost);
+        print_line(style, "", buf_cstr(&line), buf_len(&line), to);
+    }
     buf_done(&line);
 }
 

@@ -440,6 +440,8 @@ static int reload(void *ctx, struct buf *why)
     else
         r = load_next(s, &next, &s->next_tls, why);
     if (r < 0) {
+        if (buf_len(why) > 0 && buf_cstr(why)[buf_len(why) - 1] == '\n')
+            buf_truncate(why, buf_len(why) - 1); /* one line of a log, no matter how many errors */
         event(EVENT_CONFIG_REFUSED, EVENT_NO_ID, EV_SLICE("why", buf_slice(why)));
         return r;
     }

@@ -182,7 +182,7 @@ static const struct setting main_list[] = {
      RANGE(1, 100000), .reload = true, .what = "Client connections at a time, in all."},
     {"smtp.connections_per_client_max", VALUE_NUMBER, AT(smtp.connections_per_client_max),
      .def = "0", RANGE(0, 60000), .def_note = "0: no limit of its own", .reload = true,
-     .what = "Connections at a time from one IP address."},
+     .what = "Connections at a time from one IP address outside pressure.internal_networks."},
     {"smtp.connections_per_client_minute_max", VALUE_NUMBER,
      AT(smtp.connections_per_client_minute_max), .def = "0", RANGE(0, 1000000),
      .def_note = "0: no limit", .reload = true,

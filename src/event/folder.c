@@ -439,7 +439,7 @@ static int check_free(struct folder *f, size_t more)
     if (bytes >= f->rules.free_min_bytes + more)
         return 0;
     (void)snprintf(f->why, sizeof(f->why),
-                   "%llu bytes are free on its disk, of which %llu are kept for mail",
+                   "%llu bytes are free on its disk, of which %llu are kept free",
                    (unsigned long long)bytes, (unsigned long long)f->rules.free_min_bytes);
     return -ENOSPC;
 }

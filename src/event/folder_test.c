@@ -491,7 +491,7 @@ static void what_mail_needs_is_not_taken(void **state)
     folder_init(&f, &r);
     assert_int_equal(folder_append(&f, SLICE_LIT("x\n"), NOON_MS, &written, &freed), -ENOSPC);
     assert_int_equal(written, 0);
-    assert_non_null(strstr(f.why, "are kept for mail"));
+    assert_non_null(strstr(f.why, "are kept free"));
     r.free_min_bytes = 1;
     folder_set_rules(&f, &r);
     append(&f, "x\n", NOON_MS);

@@ -374,7 +374,7 @@ static void a_loss_at_the_end_is_told(void **state)
     event_stop();
     assert_int_equal(counter_get(COUNTER_RECORDS_DROPPED) - dropped, 2 + 4); /* and what told it */
     log = read_fd(log_fd);
-    assert_non_null(strstr(log, "are kept for mail\" lines=0"));
+    assert_non_null(strstr(log, "are kept free\" lines=0"));
     assert_non_null(strstr(log, "records_lost state=ends"));
     assert_non_null(strstr(log, "reason=\"the server stops\" lines=2 "));
     free(log);

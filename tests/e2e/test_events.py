@@ -183,7 +183,7 @@ def test_a_full_log_disk_costs_lines_and_no_mail(make_server, remote, tmp_path):
         run_tool("load", "--to", server.address, "--messages", "1000", "--sessions", "4", check=0)
         server.wait_queue_length(0)
         remote.wait_mails(1000)
-        begins = server.wait_log(r"records_lost state=begins file=\S+ reason=\"[^\"]*are kept for mail\"")
+        begins = server.wait_log(r"records_lost state=begins file=\S+ reason=\"[^\"]*are kept free\"")
         assert begins
         (disk / "filler").unlink()
         with Raw(server) as client:
