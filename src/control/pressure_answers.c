@@ -347,13 +347,14 @@ static void add_directory(struct json_out *j, const char *key, const char *path)
 }
 
 static void add_storage(struct json_out *j, const struct control_seams *seams,
-                        const struct config *c, uint64_t lines_lost)
+                        const struct pressure_view *v)
 {
+    const struct config *c = v->config;
     struct spool_stat s;
 
     spool_get_stat(queue_spool(seams->queue), &s);
     json_out_object(j, "spool");
-    add_directory(j, "directory", c->spool.directory);
+    add_directory(j, "directory", v->spool_directory);
     json_out_uint(j, "bytes", s.file_bytes);
     json_out_uint(j, "live_bytes", s.live_bytes);
     json_out_uint(j, "messages", s.messages);
@@ -364,7 +365,7 @@ static void add_storage(struct json_out *j, const struct control_seams *seams,
         add_directory(j, "directory", c->log.files.directory);
     else
         json_out_null(j, "directory");
-    json_out_uint(j, "lines_lost", lines_lost);
+    json_out_uint(j, "lines_lost", v->log_lines_lost);
     json_out_object_end(j);
 }
 
@@ -452,7 +453,7 @@ void answer_pressure(const struct control_seams *seams, int64_t started_ms, stru
     add_holders(&j, &v);
     add_level_times(&j, &v.governor);
     add_history(&j, &v);
-    add_storage(&j, seams, v.config, v.log_lines_lost);
+    add_storage(&j, seams, &v);
     add_configuration(&j, v.config);
     json_out_object_end(&j);
 }

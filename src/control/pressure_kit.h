@@ -144,7 +144,8 @@ static inline void kit_init(struct pressure *p, const char *settings)
                                 .bytes_in_flight = GIB(1),
                                 .holder_count = 3,
                                 .log_lines_lost = 5,
-                                .config = p->config};
+                                .config = p->config,
+                                .spool_directory = p->config->spool.directory};
     kit_governor(&v->governor);
     kit_sums(&v->sums[TALLY_MINUTE], 1);
     kit_sums(&v->sums[TALLY_HOUR], 20);

@@ -260,6 +260,7 @@ void pressure_get_view(struct pressure *p, struct pressure_view *ret)
     ret->enabled = p->config->pressure.enabled;
     ret->taken_ms = p->taken_ms;
     ret->config = p->config;
+    ret->spool_directory = p->started->spool.directory;
     governor_get_view(p->governor, &ret->governor);
     for (size_t i = 0; i < TALLY_SPANS; i++)
         tally_get(p->tally, (enum tally_span)i, now_ms(p), &ret->sums[i]);

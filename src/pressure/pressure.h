@@ -84,7 +84,8 @@ struct pressure_view {
     size_t holder_count;
     uint64_t sessions, delayed_sessions, delayed_sessions_max, messages_in_flight, bytes_in_flight;
     uint64_t log_lines_lost;
-    const struct config *config; /* borrowed */
+    const struct config *config; /* borrowed, as is: */
+    const char *spool_directory; /* in use, whatever a reload says */
 };
 void pressure_get_view(struct pressure *p, struct pressure_view *ret);
 /* Would mail of `c` be taken now? For health checks; `*ret_resource` says why not. */

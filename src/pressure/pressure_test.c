@@ -329,10 +329,12 @@ static void a_full_queue_is_not_ready(void **state)
 
 static void new_settings_judge_the_next_sample(void **state)
 {
+    struct pressure_view view;
     struct world *w = setup(settings);
     const struct config *next =
         read_settings("server: {hostname: mx.penstock.example}\n"
-                      "spool: {segment_size: 1MiB, size_max: 8MiB, drain_reserve: 1MiB}\n"
+                      "spool: {directory: ./other, segment_size: 1MiB, size_max: 8MiB,"
+                      " drain_reserve: 1MiB}\n"
                       "pressure: {memory: {low_to_medium: 20%, medium_to_low: 10%,"
                       " high_to_medium: 22%, medium_to_high: 24%}}\n"
                       "log: {files: {directory: none}}\n");
@@ -347,6 +349,8 @@ static void new_settings_judge_the_next_sample(void **state)
     assert_int_equal(atomic_load(&w->shared.body_memory_max), MEMORY_BYTES / 4);
     /* The spool has its size until a restart. */
     assert_int_equal(w->p->sample.figures[GOVERNOR_SPOOL_DISK].limit, DISK_BYTES);
+    pressure_get_view(w->p, &view);
+    assert_string_equal(view.spool_directory, "./var/spool");
     teardown(w);
 }
 

@@ -66,6 +66,7 @@ void governor_settings_of(const struct config *c, uint64_t segment_bytes,
             .observe_only = rule->observe_only,
             .advisory = is_advisory(r),
         };
+        ASSERT(governor_check_thresholds(&ret->rules[i].thresholds) == 0); /* config/check.c */
     }
 }
 
