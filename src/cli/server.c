@@ -834,11 +834,11 @@ static int start_all(struct server *s, struct buf *why)
 /*
  * So many clients at a time that delivery still finds the descriptors it may use, and that clients
  * alone are no pressure on descriptors (pressure.descriptors.medium_to_low is 80 %). With few
- * descriptors both sides get half.
+ * descriptors both sides get half of what our own files leave.
  */
 static uint64_t clients_max(uint64_t files, uint64_t deliveries_max)
 {
-    uint64_t rest = MAX_OF(files, 2 * FILES_OF_OUR_OWN) - FILES_OF_OUR_OWN;
+    uint64_t rest = files > 2 * FILES_OF_OUR_OWN ? files - FILES_OF_OUR_OWN : files / 2;
     uint64_t spare = rest > deliveries_max ? rest - deliveries_max : 0;
 
     return MAX_OF(rest / 2, MIN_OF(spare, files / 5 * 4));

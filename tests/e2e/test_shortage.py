@@ -279,3 +279,23 @@ def test_clock_steps_change_no_level(make_server, remote, tmp_path, pressed):
         assert 0 <= after["now_ms"] - after["since_ms"] < 120000
         with Raw(server) as raw:
             assert raw.code(b"MAIL FROM:<a@sender.test>\r\n") == (452 if pressed else 250)
+
+
+def descriptors_level(server):
+    return next(each["level"] for each in get(server, "/v1/pressure")["resources"] if each["name"] == "descriptors")
+
+
+def test_few_descriptors_leave_some_for_delivery_and_control(make_server, remote):
+    """Of 100 descriptors half are the server's own files: clients are told 421 before the rest is gone."""
+    server = make_server(delivery={"smart_host": remote.address})
+    server.start(wrapper=["prlimit", "--nofile=100", "--"])
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(Raw(server))
+        codes = [stack.enter_context(Raw(server, greet=False)).code() for _ in range(70)]
+        assert set(codes) == {220, 421} and codes.count(421) >= 30, codes
+        assert descriptors_level(server) != "high"
+        assert first.transaction(message()) == 250
+        remote.wait_mails(1)
+    with Raw(server) as client:
+        assert client.transaction(message()) == 250
+    remote.wait_mails(2)
