@@ -721,7 +721,7 @@ static uint64_t mono_ms(void *ctx)
 
 static int open_pressure(struct server *s)
 {
-    struct pressure_lane *lanes = calloc(s->lane_count, sizeof(*lanes));
+    struct pressure_lane *lanes = calloc(MAX_OF(s->lane_count, 1u), sizeof(*lanes));
     struct pressure_seams seams = {.loop = s->loop,
                                    .answers = s->box,
                                    .queue = s->queue,

@@ -90,34 +90,38 @@ static const struct settings destination_settings = {destination_list, ARRAY_SIZ
                                                      sizeof(struct config_destination)};
 
 /* The six settings of one resource. */
-#define PRESSURE_RULE(key, i, type_, range, low_to_medium_, medium_to_high_, high_to_medium_,      \
-                      medium_to_low_, history_, what_)                                             \
+#define PRESSURE_RULE(key, i, type_, max_, unit_, low_to_medium_, medium_to_high_,                 \
+                      high_to_medium_, medium_to_low_, history_, what_)                            \
     {"pressure." key ".low_to_medium",                                                             \
      type_,                                                                                        \
      AT(pressure.rules[i].low_to_medium),                                                          \
      .def = low_to_medium_,                                                                        \
-     range,                                                                                        \
+     RANGE(0, max_),                                                                               \
+     .needs_unit = unit_,                                                                          \
      .reload = true,                                                                               \
      .what = "Medium from here on: " what_ "."},                                                   \
         {"pressure." key ".medium_to_high",                                                        \
          type_,                                                                                    \
          AT(pressure.rules[i].medium_to_high),                                                     \
          .def = medium_to_high_,                                                                   \
-         range,                                                                                    \
+         RANGE(0, max_),                                                                           \
+         .needs_unit = unit_,                                                                      \
          .reload = true,                                                                           \
          .what = "High from here on."},                                                            \
         {"pressure." key ".high_to_medium",                                                        \
          type_,                                                                                    \
          AT(pressure.rules[i].high_to_medium),                                                     \
          .def = high_to_medium_,                                                                   \
-         range,                                                                                    \
+         RANGE(0, max_),                                                                           \
+         .needs_unit = unit_,                                                                      \
          .reload = true,                                                                           \
          .what = "From high to medium, down here."},                                               \
         {"pressure." key ".medium_to_low",                                                         \
          type_,                                                                                    \
          AT(pressure.rules[i].medium_to_low),                                                      \
          .def = medium_to_low_,                                                                    \
-         range,                                                                                    \
+         RANGE(0, max_),                                                                           \
+         .needs_unit = unit_,                                                                      \
          .reload = true,                                                                           \
          .what = "Normal again, down here."},                                                      \
         {"pressure." key ".history",                                                               \
@@ -131,14 +135,15 @@ static const struct settings destination_settings = {destination_list, ARRAY_SIZ
         "pressure." key ".observe_only", VALUE_BOOL, AT(pressure.rules[i].observe_only),           \
             .def = "no", .reload = true, .what = "Tell what it would have done, and do nothing."   \
     }
-#define ANY_PERCENT RANGE(0, 100)
-#define ANY_AMOUNT RANGE(0, UINT64_MAX / 2)
-#define PRESSURE_PERCENT(key, i, ...)                                                              \
-    PRESSURE_RULE(key, i, VALUE_WHOLE_PERCENT, ANY_PERCENT, __VA_ARGS__)
-/* Exchange counts version buckets here: its bare numbers would be taken for bytes. */
-#define ANY_SIZE .needs_unit = true, ANY_AMOUNT
-#define PRESSURE_SIZE(key, i, ...) PRESSURE_RULE(key, i, VALUE_SIZE, ANY_SIZE, __VA_ARGS__)
-#define PRESSURE_COUNT(key, i, ...) PRESSURE_RULE(key, i, VALUE_NUMBER, ANY_AMOUNT, __VA_ARGS__)
+#define AMOUNT_MAX (UINT64_MAX / 2)
+/* Parameters are named one by one: cppcheck does not follow "..." into PRESSURE_RULE. Exchange
+ * counts version buckets where we have sizes: its bare numbers would be taken for bytes. */
+#define PRESSURE_PERCENT(key, i, up, high, down, low, history, what)                               \
+    PRESSURE_RULE(key, i, VALUE_WHOLE_PERCENT, 100, false, up, high, down, low, history, what)
+#define PRESSURE_SIZE(key, i, up, high, down, low, history, what)                                  \
+    PRESSURE_RULE(key, i, VALUE_SIZE, AMOUNT_MAX, true, up, high, down, low, history, what)
+#define PRESSURE_COUNT(key, i, up, high, down, low, history, what)                                 \
+    PRESSURE_RULE(key, i, VALUE_NUMBER, AMOUNT_MAX, false, up, high, down, low, history, what)
 
 static const struct setting main_list[] = {
     {"server.hostname", VALUE_HOST, AT(server.hostname), .optional = true,
