@@ -838,7 +838,7 @@ static int start_all(struct server *s, struct buf *why)
  */
 static uint64_t clients_max(uint64_t files, uint64_t deliveries_max)
 {
-    uint64_t rest = files > 2 * FILES_OF_OUR_OWN ? files - FILES_OF_OUR_OWN : files / 2;
+    uint64_t rest = files > 2 * FILES_OF_OUR_OWN ? files - FILES_OF_OUR_OWN : files / 4;
     uint64_t spare = rest > deliveries_max ? rest - deliveries_max : 0;
 
     return MAX_OF(rest / 2, MIN_OF(spare, files / 5 * 4));
