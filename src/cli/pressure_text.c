@@ -551,6 +551,13 @@ static const json_t *find_client(const json_t *sums, const char *client)
     return NULL;
 }
 
+/* The table behind it is bounded: of many clients with few refusals each, a newcomer inherits the
+ * count of whom it pushed out. What is shown is what it had at least. */
+static uint64_t surely_refused(const json_t *client)
+{
+    return get_uint(client, "refused") - get_uint(client, "error");
+}
+
 static void print_clients(const json_t *view, const struct pressure_style *style, FILE *to)
 {
     const json_t *clients = json_object_get(sums_of(view, "day"), "clients"), *c;
@@ -567,8 +574,8 @@ static void print_clients(const json_t *view, const struct pressure_style *style
             break;
         add_cell(&s, get_text(c, "client"));
         for (size_t k = 0; k < ARRAY_SIZE(spans); k++)
-            add_count(&s, get_uint(find_client(sums_of(view, spans[k]), get_text(c, "client")),
-                                   "refused"));
+            add_count(&s,
+                      surely_refused(find_client(sums_of(view, spans[k]), get_text(c, "client"))));
         format_bytes(get_uint(c, "bytes"), bytes);
         add_cell(&s, bytes);
     }

@@ -124,7 +124,8 @@ static inline void kit_sums(struct tally_sums *s, uint64_t n)
     s->refused.clients[0].count = 9 * n;
     s->refused.clients[0].bytes = n * MIB(1);
     memcpy(s->refused.clients[1].client, "2001:db8::1", sizeof("2001:db8::1"));
-    s->refused.clients[1].count = 2 * n;
+    s->refused.clients[1].count = 5 * n;
+    s->refused.clients[1].error = 3 * n; /* what it had from whom it pushed out of the table */
 }
 
 /* `settings`: the configuration file, as text; free with kit_done(). */
