@@ -10,6 +10,24 @@ from nameserver import Nameserver, Nsd
 from remote import Remote
 
 
+FAILED = pytest.StashKey()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    if outcome.get_result().failed:
+        item.stash[FAILED] = True
+
+
+@pytest.fixture
+def tmp_path(tmp_path, request):
+    """As pytest's, but the folder of a test that passed goes with it: their spools are 25 GB a run."""
+    yield tmp_path
+    if FAILED not in request.node.stash:
+        shutil.rmtree(tmp_path, ignore_errors=True)
+
+
 @pytest.fixture
 def make_server(tmp_path):
     """make_server(**settings): a Server that is stopped, and judged, at the end of the test."""

@@ -17,6 +17,7 @@ import pathlib
 import re
 import resource
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -308,7 +309,7 @@ class Deaf(Swarm):
         self.figures["left"] = len(self.clients)
         self.say(self.figures)
         while True:  # the rest stays until we are ended
-            time.sleep(1)
+            signal.pause()
 
 
 class Trickle(Swarm):
