@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* "" for what is missing or no text. */
 static inline const char *get_text(const json_t *object, const char *key)
@@ -45,4 +46,16 @@ static inline bool has_value(const json_t *object, const char *key)
     const json_t *value = json_object_get(object, key);
 
     return value && !json_is_null(value);
+}
+
+/* The object in `array` whose text `key` is `value`; NULL. */
+static inline const json_t *find_in(const json_t *array, const char *key, const char *value)
+{
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *each = json_array_get(array, i);
+
+        if (strcmp(get_text(each, key), value) == 0)
+            return each;
+    }
+    return NULL;
 }

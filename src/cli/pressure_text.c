@@ -541,16 +541,6 @@ static const struct table_column client_columns[] = {
     {"ANNOUNCED", 0, true},
 };
 
-static const json_t *find_client(const json_t *sums, const char *client)
-{
-    const json_t *c;
-    size_t i;
-
-    json_array_foreach(json_object_get(sums, "clients"), i,
-                       c) if (strcmp(get_text(c, "client"), client) == 0) return c;
-    return NULL;
-}
-
 /* The table behind it is bounded: of many clients with few refusals each, a newcomer inherits the
  * count of whom it pushed out. What is shown is what it had at least. */
 static uint64_t surely_refused(const json_t *client)
@@ -575,7 +565,8 @@ static void print_clients(const json_t *view, const struct pressure_style *style
         add_cell(&s, get_text(c, "client"));
         for (size_t k = 0; k < ARRAY_SIZE(spans); k++)
             add_count(&s,
-                      surely_refused(find_client(sums_of(view, spans[k]), get_text(c, "client"))));
+                      surely_refused(find_in(json_object_get(sums_of(view, spans[k]), "clients"),
+                                             "client", get_text(c, "client"))));
         format_bytes(get_uint(c, "bytes"), bytes);
         add_cell(&s, bytes);
     }

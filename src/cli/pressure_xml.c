@@ -192,16 +192,6 @@ static void print_meter(const json_t *view, const json_t *r, const char *name, F
     fputs("        </ResourceMeter>\n", to);
 }
 
-static const json_t *find_resource(const json_t *view, const char *name)
-{
-    const json_t *r;
-    size_t i;
-
-    json_array_foreach(json_object_get(view, "resources"), i,
-                       r) if (strcmp(get_text(r, "name"), name) == 0) return r;
-    return NULL;
-}
-
 /* Logs beside the spool are measured once, with the spool's disk; the meter has both names. */
 static const json_t *stand_in(const json_t *view, const json_t *r)
 {
@@ -212,7 +202,7 @@ static const json_t *stand_in(const json_t *view, const json_t *r)
         return r;
     if (strcmp(get_text(r, "name"), "log_disk") != 0 || !*spool || strcmp(spool, log) != 0)
         return NULL;
-    return find_resource(view, "spool_disk");
+    return find_in(json_object_get(view, "resources"), "name", "spool_disk");
 }
 
 static void print_tracker(const json_t *view, FILE *to)
