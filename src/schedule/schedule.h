@@ -170,6 +170,54 @@ bool schedule_next_destination(const struct schedule *s, uint32_t *it,
                                struct schedule_destination *ret);
 bool schedule_next_entry(const struct schedule *s, uint32_t *it, struct schedule_entry *ret);
 
+/* ---- lanes: groups of destinations that share limits ---- */
+
+/*
+ * Every destination is in one lane; at first in SCHEDULE_LANE_NEW, where each destination gets one
+ * slot at a time until its lane is known. A slot is granted only where its lane has room too; lanes
+ * with ready mail take fair turns, within a lane its destinations do. Costs O(1) a grant and a
+ * take, whatever the number of lanes and destinations.
+ */
+#define SCHEDULE_LANE_NEW 0
+#define SCHEDULE_LANES_MAX 8192
+
+struct schedule_lane_limits {
+    uint32_t connections; /* slots of all its destinations; UINT32_MAX: no limit */
+    double per_second;    /* entries taken a second; 0: no limit. A burst of one second's worth */
+    bool paused;          /* no grant, no take */
+};
+/* A new lane (no limits at first). `*ret` is its number. 0, -ENOMEM, -ENOBUFS. */
+MUST_CHECK int schedule_lane_new(struct schedule *s, uint32_t *ret);
+void schedule_lane_set_limits(struct schedule *s, uint32_t lane,
+                              const struct schedule_lane_limits *limits);
+/* Moves a destination, with its slots and entries, into a lane; one that has no entries yet is
+ * remembered only while it has some. `policy` (copied; NULL: the common one) and `connections` (0:
+ * the common limit) hold for it from now on, below what schedule_set_policy() says. 0, -ENOMEM. */
+MUST_CHECK int schedule_set_lane(struct schedule *s, uint32_t destination, uint32_t lane,
+                                 const struct retry_policy *policy, uint32_t connections);
+uint32_t schedule_lane_of(const struct schedule *s, uint32_t destination);
+/*
+ * No retry wave: those of the lane's entries with attempts > 0 that are ready or due before
+ * now + window get new times spread evenly, by chance, over [now, now + window]. At most `max` of
+ * them in a call, `*cursor` (0: the start) is where to go on; false: done. To be called after a
+ * pause, a restart, or a cut.
+ */
+bool schedule_lane_spread(struct schedule *s, uint32_t lane, int64_t now_ms, uint64_t window_ms,
+                          uint32_t *cursor, size_t max);
+/* The lane has recovered: up to `count` of its waiting entries, the oldest filed of each
+ * destination first, become due now, before their own time. Returns how many. */
+size_t schedule_lane_release(struct schedule *s, uint32_t lane, int64_t now_ms, size_t count);
+
+struct schedule_lane_view {
+    uint64_t entries, waiting, ready, active, held;
+    uint32_t slots, slots_peak; /* peak since the last schedule_lane_reset_peak() */
+    uint32_t destinations;
+    uint64_t taken;            /* entries taken since it was made */
+    int64_t oldest_arrival_ms; /* a bound: exact after the age round; SCHEDULE_NEVER: no entry */
+};
+void schedule_lane_get(const struct schedule *s, uint32_t lane, struct schedule_lane_view *ret);
+void schedule_lane_reset_peak(struct schedule *s, uint32_t lane);
+
 struct schedule_totals {
     uint64_t entries, waiting, ready, active, held, destinations;
     uint32_t slots;

@@ -1,0 +1,51 @@
+/*
+ * evidence/providers.h - who operates a destination's MX hosts.
+ *
+ * The table is data (share/providers.yaml, embedded; a file of the operator's is read before it):
+ * names, groups, and MX patterns ("*.mail.protection.outlook.com"). A destination is of the
+ * provider whose patterns its best MX hosts match. One whose hosts match none is named by the
+ * common registered suffix of its MX set (libpsl's rules), so that a hoster's thousand domains
+ * are one provider; hosts without a common suffix give the best one's registered name.
+ * Immutable once made: any thread may ask it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/slice.h"
+
+#define PROVIDER_NAME_MAX 256      /* with its NUL */
+#define PROVIDER_UNKNOWN "unknown" /* before its MX hosts are known */
+
+struct providers; /* opaque */
+
+/* As replies_new(). */
+MUST_CHECK int providers_new(struct providers **ret, struct slice own, const char *own_name,
+                             struct buf *why);
+void providers_free(struct providers **p);
+
+struct provider_info {   /* borrowed from the table, or from `ret` of providers_of() */
+    const char *name;    /* "microsoft-365"; or a domain name: "mx.example-hoster.net"'s suffix */
+    const char *group;   /* "microsoft-domains"; NULL: none */
+    const char *title;   /* "Microsoft 365 (Exchange Online)"; NULL: not in the table */
+    const char *pattern; /* what matched; NULL: by common suffix */
+};
+
+/*
+ * The provider of a destination with these MX hosts (in order of preference, best first; `count`
+ * 1 or more; any case). `name_buf` holds the name where it is not the table's.
+ */
+void providers_of(const struct providers *p, const struct slice *hosts, size_t count,
+                  char name_buf[PROVIDER_NAME_MAX], struct provider_info *ret);
+/* Is that the name of a provider or a group in the table? */
+bool providers_knows(const struct providers *p, struct slice name);
+/* Is the provider (by name) in that group, or is it that provider? */
+bool providers_is_in(const struct providers *p, struct slice provider, struct slice name);
+/* Does the host match a pattern ("*.example.org", "mx?.example.org", exact)? Without case. */
+bool provider_pattern_matches(struct slice pattern, struct slice host);
+/* Calls fn for each provider in the table. */
+void providers_each(const struct providers *p,
+                    void (*fn)(void *ctx, const struct provider_info *info), void *ctx);

@@ -1,0 +1,77 @@
+/*
+ * ledger/ledger.h - the evidence that is kept: attempts, figures by minute, hour and day, lanes,
+ * incidents and the suppression list, in one SQLite file (`ledger.sqlite` in the evidence
+ * directory), bounded by age and size.
+ *
+ * A thread of its own writes: whoever has something for it posts a parcel (io/mailbox.h), many go
+ * into one transaction, and when it falls behind LEDGER_WAITING_MAX attempts further ones are
+ * dropped and counted (mail never waits for evidence; figures and lanes are never dropped).
+ * Reading (control, `penstock attempts`) has connections of its own, read-only, and may run in any
+ * process while the server runs: WAL.
+ *
+ * A disk without room, a damaged file: the ledger says so once (an event), sets a damaged file
+ * aside under another name, goes on in memory where it can, and mail goes on.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/slice.h"
+#include "evidence/attempt.h"
+#include "io/mailbox.h"
+
+struct ledger; /* opaque */
+
+#define LEDGER_WAITING_MAX 50000
+
+struct ledger_settings {
+    const char *directory;   /* made when missing, 0700 */
+    uint64_t age_max_s;      /* attempts; figures by hour are kept ten times as long */
+    uint64_t size_max_bytes; /* of the file: the oldest attempts go first */
+    uint64_t commit_ms;      /* a transaction is at least so long apart: 1000 */
+};
+
+/* Opens or makes the file and starts the thread. 0, -errno with a line in `why`. */
+MUST_CHECK int ledger_open(struct ledger **ret, const struct ledger_settings *s, struct buf *why);
+/* Writes what is waiting, ends the thread. */
+void ledger_close(struct ledger **l);
+void ledger_set(struct ledger *l, const struct ledger_settings *s);
+
+/* ---- any thread; never blocks, never fails for the caller ---- */
+
+/* An attempt in one allocation with its texts; NULL: no memory (count it). */
+struct ledger_attempt {
+    struct parcel parcel;
+    struct attempt attempt; /* its slices point behind it */
+    char texts[];
+};
+struct ledger_attempt *ledger_attempt_new(const struct attempt *a);
+void ledger_attempt_free(struct ledger_attempt **a);
+/* Takes it over. */
+void ledger_post_attempt(struct ledger *l, struct ledger_attempt *a);
+/* The state of one lane (lanes_save()), an incident (incident_encode()): replaces the one of the
+ * same name or id. Bytes are copied; counted where there is no memory. */
+void ledger_post_lane(struct ledger *l, struct slice name, struct slice state);
+void ledger_post_incident(struct ledger *l, uint64_t id, struct slice lane, int64_t opened_ms,
+                          int64_t closed_ms, struct slice json);
+/* The provider of a destination, learnt from its MX hosts. */
+void ledger_post_destination(struct ledger *l, struct slice domain, struct slice provider);
+
+/* ---- at start, before the server serves ---- */
+
+MUST_CHECK int ledger_each_lane(struct ledger *l, int (*fn)(void *ctx, struct slice state),
+                                void *ctx);
+MUST_CHECK int ledger_each_destination(
+    struct ledger *l, int (*fn)(void *ctx, struct slice domain, struct slice provider), void *ctx);
+uint64_t ledger_incident_id_max(struct ledger *l);
+
+struct ledger_figures {
+    uint64_t written, dropped, waiting, errors;
+    uint64_t file_bytes;
+    int64_t oldest_ms; /* of the attempts kept */
+};
+void ledger_get_figures(const struct ledger *l, struct ledger_figures *ret);
