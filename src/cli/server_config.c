@@ -1,0 +1,189 @@
+/*
+ * cli/server_config.c - what a configuration becomes, and how a new one takes the place of the old.
+ *
+ * Reload: the file is read and checked, then the queue changes, which may have to wait for
+ * transactions; then the log, the writer and the governor; then the lanes, one order each. The old
+ * configuration goes when the last lane has answered.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/assert.h"
+#include "cli/server_int.h"
+#include "cli/server_log.h"
+#include "config/config.h"
+#include "event/event.h"
+#include "io/tls.h"
+#include "pressure/pressure.h"
+
+const char *server_config_name(const struct server_options *o)
+{
+    return o->config_file ? o->config_file : "embedded defaults";
+}
+
+void server_tls_free(struct tls_set *t)
+{
+    for (size_t i = 0; t->listeners && i < t->count; i++)
+        tls_config_unref(&t->listeners[i]);
+    free(t->listeners);
+    tls_config_unref(&t->client);
+    *t = (struct tls_set){0};
+}
+
+static int make_listener_tls(const struct config *c, const struct config_listener *l,
+                             struct tls_config **ret, struct buf *why)
+{
+    switch (l->tls) {
+    case CONFIG_LISTENER_TLS_SELF_SIGNED:
+        return tls_config_new_self_signed(c->server.hostname, ret, why);
+    case CONFIG_LISTENER_TLS_FILES:
+        return tls_config_new_server(l->tls_certificate, l->tls_key, ret, why);
+    case CONFIG_LISTENER_TLS_OFF:
+    case CONFIG_LISTENER_TLS_AUTO:
+    default:
+        return 0;
+    }
+}
+
+int server_tls_make(const struct config *c, struct tls_set *ret, struct buf *why)
+{
+    struct tls_set t = {.count = c->listener_count};
+    int r = 0;
+
+    t.listeners = calloc(t.count, sizeof(struct tls_config *));
+    if (!t.listeners)
+        r = -ENOMEM;
+    for (size_t i = 0; r == 0 && i < t.count; i++)
+        r = make_listener_tls(c, &c->listeners[i], &t.listeners[i], why);
+    if (r == 0 && c->delivery.tls != CONFIG_CLIENT_TLS_OFF)
+        r = tls_config_new_client(c->delivery.tls == CONFIG_CLIENT_TLS_VERIFIED, c->tls.ca_file,
+                                  &t.client, why);
+    if (r < 0)
+        server_tls_free(&t);
+    else
+        *ret = t;
+    return r;
+}
+
+struct queue_settings server_queue_settings(const struct config *c)
+{
+    struct queue_settings s = {
+        .schedule = {.connections_max = c->delivery.connections_max,
+                     .connections_per_destination = c->delivery.connections_per_destination_max,
+                     .entries_max = c->spool.messages_max,
+                     .retry = {.delay_count = (uint32_t)c->retry.policy.delay_count,
+                               .jitter = c->retry.policy.jitter,
+                               .max_queue_time_s = (uint32_t)c->retry.policy.max_queue_time_s,
+                               .delay_dsn_s = (uint32_t)c->retry.delay_warning_s}},
+        .config = c,
+    };
+
+    memcpy(s.schedule.retry.delays_s, c->retry.policy.delays_s, sizeof(s.schedule.retry.delays_s));
+    return s;
+}
+
+struct spool_writer_config server_writer_config(const struct config *c)
+{
+    return (struct spool_writer_config){.commit_delay_us = (uint32_t)c->spool.commit_delay_us,
+                                        .commit_batch_bytes = c->spool.commit_batch_bytes,
+                                        .lazy_sync_ms = (uint32_t)c->spool.lazy_sync_ms};
+}
+
+/* ---- reload ---- */
+
+void server_reload_answered(struct server *s)
+{
+    const struct config *old = s->config;
+    struct tls_set old_tls = s->tls;
+
+    if (--s->reload_answers > 0)
+        return;
+    s->config = s->next_config;
+    s->tls = s->next_tls;
+    s->next_config = NULL;
+    s->next_tls = (struct tls_set){0};
+    server_tls_free(&old_tls);
+    config_unref(&old);
+    event(EVENT_CONFIG_RELOADED, EVENT_NO_ID, EV_STR("file", server_config_name(&s->options)));
+    (void)sd_notify(0, "READY=1");
+}
+
+/* The queue uses the new settings now: everybody else follows. */
+static void on_queue_changed(void *ctx)
+{
+    struct server *s = ctx;
+    struct spool_writer_config wc = server_writer_config(s->next_config);
+    struct buf why = BUF_INIT(SERVER_WHY_MAX);
+
+    server_set_log(s->next_config);
+    if (server_set_log_files(s->next_config, &why) < 0)
+        event(EVENT_CONFIG_REFUSED, EVENT_NO_ID, EV_SLICE("why", buf_slice(&why)));
+    buf_done(&why);
+    spool_writer_set_config(s->writer, &wc);
+    pressure_set_config(s->pressure, s->next_config);
+    s->reload_answers = s->lane_count;
+    for (uint32_t i = 0; i < s->lane_count; i++)
+        lane_order(&s->lanes[i], ORDER_RELOAD);
+}
+
+static int load_next(struct server *s, struct config **ret, struct tls_set *ret_tls,
+                     struct buf *why)
+{
+    int r = config_load(s->options.config_file, s->options.overrides, s->options.override_count,
+                        ret, why);
+
+    if (r < 0)
+        return r;
+    r = server_check_log_files(*ret, why);
+    if (r == 0)
+        r = server_tls_make(*ret, ret_tls, why);
+    if (r == 0 && (*ret)->listener_count != s->config->listener_count) {
+        (void)buf_add_str(why, "the number of listeners changed: that needs a restart");
+        server_tls_free(ret_tls);
+        r = -EINVAL;
+    }
+    if (r < 0) {
+        const struct config *c = *ret;
+
+        config_unref(&c);
+    }
+    return r;
+}
+
+static void warn_of_restart(const struct server *s, const struct config *next)
+{
+    struct buf names = BUF_INIT(KIB(4));
+
+    if (config_restart_needed(s->config, next, &names) > 0)
+        event(EVENT_CONFIG_NEEDS_RESTART, EVENT_NO_ID, EV_SLICE("settings", buf_slice(&names)),
+              EV_STR("why", "these are read at start only: restart to change them"));
+    buf_done(&names);
+}
+
+int server_reload(void *ctx, struct buf *why)
+{
+    struct server *s = ctx;
+    struct config *next;
+    struct queue_settings settings;
+    int r = -EBUSY;
+
+    if (s->next_config || s->stopping)
+        (void)buf_add_str(why, s->stopping ? "the server is stopping"
+                                           : "an earlier reload waits for transactions to end");
+    else
+        r = load_next(s, &next, &s->next_tls, why);
+    if (r < 0) {
+        if (buf_len(why) > 0 && buf_cstr(why)[buf_len(why) - 1] == '\n')
+            buf_truncate(why, buf_len(why) - 1); /* one line of a log, no matter how many errors */
+        event(EVENT_CONFIG_REFUSED, EVENT_NO_ID, EV_SLICE("why", buf_slice(why)));
+        return r;
+    }
+    warn_of_restart(s, next);
+    s->next_config = next;
+    settings = server_queue_settings(next);
+    r = queue_change_settings(s->queue, &settings, on_queue_changed, s);
+    ASSERT(r == 0); /* one at a time: next_config was NULL */
+    return 0;
+}

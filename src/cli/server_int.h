@@ -1,0 +1,130 @@
+/*
+ * cli/server_int.h - private to the files that are one server: server.c (running, signals,
+ * stopping, the status line), server_start.c (opening the parts in order), server_config.c (what a
+ * configuration becomes, and reload) and server_lane.c (the loop threads).
+ *
+ * Threads: everything belongs to the main thread but what a lane's order does.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/rand.h"
+#include "cli/server.h"
+#include "deliver/queue.h"
+#include "governor/gate.h"
+#include "io/loop.h"
+#include "io/mailbox.h"
+#include "io/thread.h"
+#include "receive/receiver.h"
+#include "spool/writer.h"
+
+struct addr;
+struct config;
+struct control;
+struct fs;
+struct json_out;
+struct pressure;
+struct spool;
+struct tls_config;
+struct worker;
+
+#define SERVER_WHY_MAX KIB(16) /* of a sentence that tells what is wrong */
+
+enum lane_orders { ORDER_NONE, ORDER_RELOAD, ORDER_STOP, ORDER_STOP_NOW, ORDER_REPORT, ORDER_END };
+
+/* One loop thread and what runs in it. */
+struct lane {
+    struct server *server;
+    uint32_t number;
+    struct thread thread;
+    struct loop *loop;
+    struct mailbox *box;
+    struct receiver *receiver;
+    struct worker *worker;
+    struct parcel order, answer; /* to the lane and back: one at a time */
+    enum lane_orders what;
+    size_t busy; /* as last reported; the main thread's */
+    bool is_out; /* an order is under way; the main thread's */
+    bool was_told_to_stop;
+};
+
+/* TLS made from one configuration; zeroed: none. */
+struct tls_set {
+    struct tls_config **listeners;
+    size_t count;
+    struct tls_config *client;
+};
+
+struct server {
+    struct server_options options;
+    const struct config *config;
+    struct tls_set tls;
+    struct loop *loop;
+    struct mailbox *box;
+    struct rand rand;
+    struct fs *fs;
+    struct spool *spool;
+    struct spool_writer *writer;
+    struct queue *queue;
+    struct pressure *pressure;
+    struct control *control;
+    struct gate gate; /* shared.gate */
+    struct receive_shared shared;
+    struct lane *lanes;
+    uint32_t lane_count, lanes_started;
+    struct loop_timer due, stop_timer, status_timer;
+
+    const struct config *next_config; /* a reload that waits for the queue */
+    struct tls_set next_tls;
+    uint32_t reload_answers;
+
+    bool stopping, has_ended, stop_was_hard;
+    uint64_t stop_began_ms;
+    uint64_t status_delivered, status_accepted;
+    int exit_code;
+};
+
+/* ---- server.c ---- */
+
+/* Control seams; `ctx`: the server. */
+void server_add_status(void *ctx, struct json_out *j);
+bool server_is_stopping(void *ctx);
+/* A callback of a loop was slow; `ctx`: its lane, NULL for the main thread's. Any thread. */
+void server_on_slow(void *ctx, uint64_t ms);
+
+/* ---- server_start.c ---- */
+
+/* Opens every part, in order, and starts the lanes. 0, or an error with a sentence in `why` where
+ * its number does not say all; server_free() then closes what was opened. */
+MUST_CHECK int server_start(struct server *s, struct buf *why);
+
+/* ---- server_config.c ---- */
+
+const char *server_config_name(const struct server_options *o);
+/* 0, or an error with a sentence in `why`: `*ret` is untouched then. */
+MUST_CHECK int server_tls_make(const struct config *c, struct tls_set *ret, struct buf *why);
+void server_tls_free(struct tls_set *t);
+struct queue_settings server_queue_settings(const struct config *c);
+struct spool_writer_config server_writer_config(const struct config *c);
+/* Reads the configuration file once more; `ctx`: the server. 0: it is taken, and everybody follows
+ * when the queue does. Negative, with a sentence in `why`: nothing changes. */
+MUST_CHECK int server_reload(void *ctx, struct buf *why);
+/* One more lane follows the new settings. */
+void server_reload_answered(struct server *s);
+
+/* ---- server_lane.c ---- */
+
+/* Makes its parts and listens; `bound`: the listeners' addresses, filled by the first lane. */
+MUST_CHECK int lane_open(struct server *s, struct lane *l, struct addr *bound, struct buf *why);
+/* When the spool is open. */
+MUST_CHECK int lane_add_worker(struct server *s, struct lane *l);
+MUST_CHECK int lane_start(struct server *s, struct lane *l);
+/* After its thread ended, or before it began. */
+void lane_close(struct lane *l);
+/* Tells its thread `what` to do; not while an earlier order is out. */
+void lane_order(struct lane *l, enum lane_orders what);
