@@ -1,8 +1,8 @@
 /*
  * receive/receive_int.h - private to receive/: receiver.c (listeners, policies, reports),
- * session.c (one connection), intake.c (what is let in), clients.c (limits for one client),
- * submission.c (one message on its way into the spool) and track.c (what the tracking log says of
- * it).
+ * session.c with welcome.c and mail.c (one connection, session_int.h), intake.c (what is let in),
+ * clients.c (limits for one client), submission.c (one message on its way into the spool) and
+ * track.c (what the tracking log says of it).
  */
 #pragma once
 
@@ -121,7 +121,7 @@ void intake_done(struct receiver *r); /* tells the last sum */
  * `limit` already. Any thread. */
 bool client_may(atomic_ullong *word, uint32_t limit, uint64_t now_ms);
 
-/* ---- session.c ---- */
+/* ---- session.c, welcome.c ---- */
 
 void session_open(struct receiver *r, struct policy *policy, struct stream *stream);
 /* 421 and the end; `even_in_message` or only when no message is under way. */
