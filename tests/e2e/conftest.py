@@ -115,7 +115,8 @@ def program():
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """small_disk(MIB): the mount point of an ext4 file system of its own."""
+    """small_disk(MIB): the mount point of an ext4 file system of its own. Its image is sparse: what is set aside on
+    it and not written takes nothing of the disk below."""
     mounted = []
 
     def make(mebibytes):
@@ -125,7 +126,7 @@ def small_disk(tmp_path):
         folder.mkdir()
         with open(image, "wb") as file:
             file.truncate(mebibytes << 20)
-        for command in (["mkfs.ext4", "-q", "-F", "-m", "0", str(image)],
+        for command in (["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", str(image)],
                         ["mount", "-o", "loop", str(image), str(folder)]):
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             if result.returncode != 0:

@@ -59,7 +59,7 @@ class Crowd:
             process.stdin.write(word + "\n")
             process.stdin.flush()
 
-    def answer(self, seconds=60):
+    def answer(self, seconds=300):
         """The sums of the next line of each."""
         sums = collections.Counter()
         for process in self.processes:
@@ -71,7 +71,7 @@ class Crowd:
             sums.update(json.loads(line))
         return sums
 
-    def ask(self, word, seconds=60):
+    def ask(self, word, seconds=300):
         self.tell(word)
         return self.answer(seconds)
 
@@ -239,7 +239,7 @@ class Hold(Swarm):
         asked = [client for client in self.clients.values() if client.step == 2]
         for client in asked:
             self.send(client, b"NOOP\r\n")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while self.figures["250"] + self.figures["closed"] < len(asked) and time.monotonic() < deadline:
             self.turn(0.1)
         self.say(self.figures)

@@ -21,8 +21,8 @@ BINARY = pathlib.Path(os.environ.get("PENSTOCK_BIN", ROOT / "build" / "penstock"
 NETWORK = os.environ.get("PENSTOCK_E2E_NETWORK", "127.77.0")
 HOST = NETWORK + ".1"
 SANITIZED = any(name in str(BINARY) for name in ("asan", "tsan"))
-PATIENCE = 60.0 if SANITIZED else 30.0  # seconds a condition may take on a busy machine
-STOP_SECONDS = 10.0  # what SIGTERM is promised to take
+PATIENCE = 180.0 if SANITIZED else 90.0  # seconds a condition may take on a busy machine: only a failure takes them
+STOP_SECONDS = 10.0 if not SANITIZED else 60.0  # what SIGTERM is promised to take; sanitizers look for leaks at the end
 
 # What a sanitizer or a failed assertion leaves in stderr.
 ALARM = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|assertion|ASSERT|"
@@ -142,7 +142,7 @@ class Server:
     def is_ready(self):
         return re.search(r"^ready\b", self.log(), re.MULTILINE) is not None
 
-    def run_to_failure(self, seconds=20.0):
+    def run_to_failure(self, seconds=PATIENCE):
         """For a start that must fail: the exit code and what it said."""
         self.spawn()
         try:

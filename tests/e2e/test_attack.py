@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import HOST, Raw, wait_until
+from harness import HOST, PATIENCE, Raw, wait_until
 from remote import HANG
 
 MAIL, RCPT = b"MAIL FROM:<a@sender.test>\r\n", b"RCPT TO:<b@rcpt.test>\r\n"
@@ -35,7 +35,7 @@ def test_a_command_line_that_trickles_ends_with_the_command_time_out(make_server
     server = make_server(delivery={"smart_host": remote.address},
                          smtp={"time_outs": {"command": "1s"}}).start()
     with Raw(server) as raw:
-        assert drip(raw, b"N", 20).startswith(b"421 ")
+        assert drip(raw, b"N", PATIENCE).startswith(b"421 ")
 
 
 @pytest.mark.parametrize("begin,piece", [
@@ -51,7 +51,7 @@ def test_a_message_that_trickles_ends_with_the_message_time_out(make_server, rem
         raw.send(b"".join(begin))
         said = b""
         raw.socket.settimeout(0.05)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while b"421 " not in said and time.monotonic() < deadline:
             with contextlib.suppress(socket.timeout):
                 raw.socket.sendall(piece)
@@ -61,11 +61,15 @@ def test_a_message_that_trickles_ends_with_the_message_time_out(make_server, rem
                     break
         assert b"421 " in said
     assert server.queue() == []
-    # Time that one message took is not taken from the next.
+
+
+def test_time_that_one_message_took_is_not_taken_from_the_next(make_server, remote):
+    server = make_server(delivery={"smart_host": remote.address},
+                         smtp={"time_outs": {"message": "5s"}}).start()
     with Raw(server) as raw:
         assert raw.transaction(b"Subject: a\r\n\r\nx") == 250
-        time_of_the_first = time.monotonic()
-        wait_until(lambda: time.monotonic() > time_of_the_first + 1.2, "the message time-out to pass")
+        first = time.monotonic()
+        wait_until(lambda: time.monotonic() > first + 5.2, "the message time-out to pass")
         assert raw.transaction(b"Subject: b\r\n\r\nx") == 250
 
 
@@ -84,7 +88,7 @@ def test_a_reload_does_not_wait_for_a_host_that_hangs(make_server, make_remote):
         wait_until(lambda: hung.ended, "the hanging host to have the message")
         server.write_config(smtp={"recipients_max": 3})
         server.signal(signal.SIGHUP)
-        server.wait_log("config_reloaded", 3)
+        server.wait_log("config_reloaded")
         assert raw.transaction(b"x") == 250
         fine.wait_mails(1)
     with Raw(server, helo=False) as raw:
@@ -93,7 +97,7 @@ def test_a_reload_does_not_wait_for_a_host_that_hangs(make_server, make_remote):
 
 def test_new_routes_do_not_stop_all_mail_while_a_host_hangs(make_server, make_remote):
     hung, fine, other = make_remote(rule=hangs_at_the_dot), make_remote(), make_remote()
-    server = make_server(delivery={"smart_host": fine.address, "time_outs": {"data_end": "20s"},
+    server = make_server(delivery={"smart_host": fine.address,
                                    "routes": [{"domain": "hung.test", "to": hung.address}]}).start()
     with Raw(server) as raw:
         assert raw.transaction(b"x", recipients=(b"b@hung.test",)) == 250
@@ -101,7 +105,8 @@ def test_new_routes_do_not_stop_all_mail_while_a_host_hangs(make_server, make_re
         server.write_config(delivery={"smart_host": other.address})
         server.signal(signal.SIGHUP)
         assert raw.transaction(b"x") == 250
-        wait_until(lambda: fine.mails or other.mails, "the mail to go on", 15)
+        wait_until(lambda: fine.mails or other.mails, "the mail to go on")
+        hung.close()
         server.wait_log("config_reloaded")
         assert raw.transaction(b"x") == 250
         other.wait_mails(1)
@@ -163,7 +168,7 @@ def test_a_flood_of_connections_leaves_descriptors_for_delivery(make_server, rem
     server.start(wrapper=["bash", "-c", 'ulimit -n 64; exec "$@"', "bash"])
     with Raw(server) as raw, contextlib.ExitStack() as flood:
         for _ in range(150):
-            flood.enter_context(socket.create_connection((HOST, server.port), 5))
+            flood.enter_context(socket.create_connection((HOST, server.port), PATIENCE))
         wait_until(lambda: "Too many connections" in server.log(), "connections to be refused")
         assert raw.transaction(b"Subject: x\r\n\r\nx") == 250
         remote.wait_mails(1)

@@ -42,8 +42,16 @@ def sockets(server):
 FILES_MAX = 100  # open ones that are no sockets
 
 
+def waited_for_cpu(task):
+    """Seconds that a thread could run and the machine did not let it; 0 where the kernel does not tell."""
+    with contextlib.suppress(OSError, IndexError):
+        return int(pathlib.Path(f"/proc/{task}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    return 0.0
+
+
 class Watch:
-    """Beside a test: asks the control socket again and again, and sends a mail every now and then."""
+    """Beside a test: asks the control socket again and again, and sends a mail every now and then. What it takes is
+    the server's time: that in which the machine runs neither the asked thread nor ours is not."""
 
     def __init__(self, server):
         self.server = server
@@ -55,15 +63,19 @@ class Watch:
     def run(self):
         try:
             while not self.ending.wait(0.05):
-                started = time.monotonic()
+                started = time.monotonic() - self.late()
                 get(self.server, "/v1/status")
-                self.slowest = max(self.slowest, time.monotonic() - started)
+                self.slowest = max(self.slowest, time.monotonic() - self.late() - started)
                 self.asked += 1
                 self.memory_peak = max(self.memory_peak, anonymous_bytes(self.server))
                 if self.asked % 5 == 1:
                     self.send()
         except (AssertionError, OSError) as failure:
             self.failure = failure
+
+    def late(self):
+        """The control socket's thread is the first."""
+        return waited_for_cpu(f"{self.server.process.pid}/task/{self.server.process.pid}") + waited_for_cpu("thread-self")
 
     def send(self):
         """A mail, or the 421 that says that there is no room for one more session."""
@@ -142,7 +154,7 @@ def test_a_hundred_thousand_connects_in_a_row(busy_server, remote):
     wait_until(lambda: get(server, "/v1/status")["counters"]["connections_in"] >= 900, "the first to be seen")
     memory, files = anonymous_bytes(server), sockets(server)
     with Watch(server) as watch, crowd.Crowd("storm", server, count, 2) as clients:
-        done = clients.answer(120)
+        done = clients.answer()
     assert done["failed"] == 0, done
     watch.judge()
     settled(server, remote, watch, files)
@@ -157,11 +169,11 @@ def test_a_hundred_thousand_connects_in_a_row(busy_server, remote):
 
 def test_sessions_that_send_a_byte_a_second(busy_server, remote):
     count = scaled(1000, 200)
-    server = busy_server(smtp={"time_outs": {"command": "4s", "message": "4s"}})
+    server = busy_server(smtp={"time_outs": {"command": "8s", "message": "8s"}})
     memory, files = anonymous_bytes(server), sockets(server)
-    with Watch(server) as watch, crowd.Crowd("drip", server, count, 2, seconds=30) as clients:
+    with Watch(server) as watch, crowd.Crowd("drip", server, count, 2, seconds=harness.PATIENCE) as clients:
         assert clients.answer()["greeted"] == count
-        done = clients.answer(60)
+        done = clients.answer()
         growth = anonymous_bytes(server) - memory
     assert done["left"] == 0 and done["421"] == count, done
     watch.judge()
@@ -177,7 +189,7 @@ def test_sessions_that_never_read_replies(busy_server, remote):
     memory, files = anonymous_bytes(server), sockets(server)
     with Watch(server) as watch, crowd.Crowd("deaf", server, count, 2, seconds=8) as clients:
         assert clients.answer()["greeted"] == count
-        done = clients.answer(60)
+        done = clients.answer()
         watch_peak = watch.memory_peak - memory
     watch.judge()
     settled(server, remote, watch, files)
