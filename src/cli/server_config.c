@@ -17,6 +17,7 @@
 #include "event/event.h"
 #include "io/tls.h"
 #include "pressure/pressure.h"
+#include "spool/spool.h"
 
 const char *server_config_name(const struct server_options *o)
 {
@@ -122,6 +123,7 @@ static void on_queue_changed(void *ctx)
         event(EVENT_CONFIG_REFUSED, EVENT_NO_ID, EV_SLICE("why", buf_slice(&why)));
     buf_done(&why);
     spool_writer_set_config(s->writer, &wc);
+    spool_set_max_bytes(s->spool, s->next_config->spool.size_max_bytes);
     pressure_set_config(s->pressure, s->next_config);
     s->reload_answers = s->lane_count;
     for (uint32_t i = 0; i < s->lane_count; i++)

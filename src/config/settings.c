@@ -237,8 +237,9 @@ static const struct setting main_list[] = {
     {"spool.segment_size", VALUE_SIZE, AT(spool.segment_size_bytes), .def = "64MiB",
      RANGE(MIB(1), GIB(1)), .what = "Size of one file of the spool; smaller on a small disk."},
     {"spool.size_max", VALUE_SIZE, AT(spool.size_max_bytes), .def = "0", RANGE(0, UINT64_MAX / 2),
-     .def_note = "0: the disk's size",
-     .what = "The most that all files of the spool may take together."},
+     .def_note = "0: the disk's size", .reload = true,
+     .what = "The most that all files of the spool may take together. Lowered below what they "
+             "take, it removes nothing: new mail is refused until enough was delivered."},
     {"spool.drain_reserve", VALUE_SIZE, AT(spool.drain_reserve_bytes), .def = "64MiB",
      RANGE(MIB(1), GIB(64)),
      .what = "Kept for the records of delivered and deferred mail, so that a full spool still "

@@ -60,8 +60,8 @@ MUST_CHECK int pressure_new(struct pressure **ret, const struct pressure_seams *
 void pressure_stop(struct pressure *p);
 bool pressure_is_idle(const struct pressure *p);
 void pressure_free(struct pressure **p);
-/* A reload. The next sample is judged by the new settings; where the spool is, and how large it may
- * become, stays as it was at pressure_new(). */
+/* A reload. The next sample is judged by the new settings; where the spool is stays as
+ * it was at pressure_new(), and how large it may become the spool itself knows. */
 void pressure_set_config(struct pressure *p, const struct config *config);
 /* Takes a sample now, whatever the timer says: for tests. */
 void pressure_sample(struct pressure *p);

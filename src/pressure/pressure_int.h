@@ -45,7 +45,7 @@ struct sampler {
 struct pressure {
     struct pressure_seams seams;
     const struct config *config;
-    const struct config *started; /* with: the spool is where, and as large as, it says */
+    const struct config *started; /* with: the spool is where it says */
     struct pressure_lane *lanes;
     struct lane_call *reports, *reliefs; /* one a lane each */
     struct receive_report *last;         /* of each lane */
@@ -88,8 +88,7 @@ void governor_settings_of(const struct config *c, uint64_t segment_bytes,
  * free, and where spool.size_max leaves less room than the disk, that is the limit. `logs`: bytes
  * to keep for log files that lie there too.
  */
-void figure_spool_disk(struct governor_figure *disk, const struct spool_stat *st, uint64_t size_max,
-                       uint64_t logs);
+void figure_spool_disk(struct governor_figure *disk, const struct spool_stat *st, uint64_t logs);
 /* Memory and the limit that kills (R19, R22): the lowest of `configured` (when not 0, alone), the
  * control group's, the machine's and the address space's. `*origin` names it. */
 struct memory_limit {

@@ -347,7 +347,7 @@ static void new_settings_judge_the_next_sample(void **state)
     sample(w, 2000);
     assert_verdict(w, MAIL_INTERNAL, GATE_REFUSE, "memory");
     assert_int_equal(atomic_load(&w->shared.body_memory_max), MEMORY_BYTES / 4);
-    /* The spool has its size until a restart. */
+    /* The spool is told its size by the server, not from here. */
     assert_int_equal(w->p->sample.figures[GOVERNOR_SPOOL_DISK].limit, DISK_BYTES);
     pressure_get_view(w->p, &view);
     assert_string_equal(view.spool_directory, "./var/spool");
@@ -533,9 +533,10 @@ static void the_spools_own_room_counts_as_free(void **state)
         struct spool_stat st = {.file_bytes = MIB(cases[i].file),
                                 .reusable_bytes = MIB(cases[i].reusable),
                                 .reserved_bytes = MIB(cases[i].reserved),
-                                .drain_reserve_bytes = MIB(cases[i].reserve)};
+                                .drain_reserve_bytes = MIB(cases[i].reserve),
+                                .max_bytes = MIB(cases[i].size_max)};
 
-        figure_spool_disk(&f, &st, MIB(cases[i].size_max), MIB(cases[i].logs));
+        figure_spool_disk(&f, &st, MIB(cases[i].logs));
         assert_int_equal(f.used, MIB(cases[i].want_used));
         assert_int_equal(f.limit, MIB(cases[i].want_limit));
         assert_int_equal(f.need, MIB(cases[i].want_need));

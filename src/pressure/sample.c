@@ -214,9 +214,9 @@ static void sample_disks(struct pressure *p, struct governor_figure *figures)
                     &figures[GOVERNOR_LOG_DISK]);
 }
 
-void figure_spool_disk(struct governor_figure *disk, const struct spool_stat *st, uint64_t size_max,
-                       uint64_t logs)
+void figure_spool_disk(struct governor_figure *disk, const struct spool_stat *st, uint64_t logs)
 {
+    uint64_t size_max = st->max_bytes;
     uint64_t disk_free, spool_free;
 
     if (!disk->is_known)
@@ -302,7 +302,7 @@ void sampler_take(struct pressure *p)
     else
         sample_kernel(p);
     spool_get_stat(p->seams.spool, st);
-    figure_spool_disk(&figures[GOVERNOR_SPOOL_DISK], st, p->started->spool.size_max_bytes,
+    figure_spool_disk(&figures[GOVERNOR_SPOOL_DISK], st,
                       logs_allowance(p, figures[GOVERNOR_SPOOL_DISK].limit));
     figures[GOVERNOR_UNCOMMITTED] =
         known(spool_writer_uncommitted_bytes(p->seams.writer), 0, "the spool's writer");

@@ -110,14 +110,15 @@ void order_remove(struct spool *sp, uint32_t slot)
 uint64_t segment_can_grow(struct spool *sp)
 {
     uint64_t size = sp->config.segment_bytes, total = sp->segment_total, count;
+    uint64_t max = atomic_load(&sp->max_bytes);
     uint64_t aside = atomic_load(&sp->envelope_bytes) + SPARE_DISK_BYTES;
     struct fs_space space;
 
     if (fs_space(sp->fs, &space) < 0 || space.free_bytes <= aside)
         return 0;
     count = (space.free_bytes - aside) / size;
-    if (sp->config.max_bytes) {
-        uint64_t left = sp->config.max_bytes > total ? sp->config.max_bytes - total : 0;
+    if (max) {
+        uint64_t left = max > total ? max - total : 0;
 
         count = MIN_OF(count, left / size);
     }

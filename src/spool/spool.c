@@ -138,6 +138,7 @@ void spool_get_stat(struct spool *sp, struct spool_stat *ret)
     ret->reserved_bytes = atomic_load(&sp->reserved);
     taken = with_overhead(sp, ret->reserved_bytes) + sp->keep;
     ret->free_bytes = room > taken ? room - taken : 0;
+    ret->max_bytes = atomic_load(&sp->max_bytes);
     ret->capacity_bytes = ret->file_bytes + growable;
     ret->capacity_bytes -= MIN_OF(ret->capacity_bytes, sp->keep);
     ret->syncs = sp->syncs;

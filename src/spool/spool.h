@@ -102,6 +102,7 @@ struct spool_stat {
     uint64_t drain_reserve_bytes; /* as it is on this disk */
     uint64_t reserved_bytes;      /* promised to messages that are under way */
     uint64_t capacity_bytes, free_bytes; /* what intake may still take, reserve excluded */
+    uint64_t max_bytes;                  /* as spool_set_max_bytes() says; 0: the disk's size */
     uint64_t syncs, bytes_written, commits, marks, removes, checkpoints, compacted_bytes;
     uint64_t damaged;
     bool failed;
@@ -109,6 +110,9 @@ struct spool_stat {
 /* Cheap (a look at each segment, one statvfs), and as true as the disk is at this moment, whoever
  * else fills it. */
 void spool_get_stat(struct spool *sp, struct spool_stat *ret);
+/* Another limit for all segments together (spool_config.max_bytes), from now on. What is over it
+ * stays until it is not needed. */
+void spool_set_max_bytes(struct spool *sp, uint64_t max_bytes);
 /* No compaction by spool_tick() while `paused`; spool_relieve() is not meant. */
 void spool_pause_compaction(struct spool *sp, bool paused);
 

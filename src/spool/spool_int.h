@@ -97,7 +97,8 @@ struct spool {
     struct spool_stat stat; /* messages, live_bytes, commits, marks, removes */
     _Atomic uint64_t syncs, bytes_written, checkpoints, compacted_bytes, damaged;
 
-    struct lock grow_lock; /* one thread at a time allocates a segment */
+    _Atomic uint64_t max_bytes; /* of all segments; 0: no limit but the disk's */
+    struct lock grow_lock;      /* one thread at a time allocates a segment */
     uint32_t next_number;
     _Atomic uint64_t room;          /* bytes for records in free segments and the head's rest */
     _Atomic uint64_t reserved;      /* of it promised by spool_reserve() */

@@ -496,6 +496,38 @@ static void test_stat(void **state)
     disk_done(&d);
 }
 
+/* The limit may be changed at any time; what is over it stays until it is not needed. */
+static void test_max_bytes(void **state)
+{
+    struct spool_stat st;
+    struct disk d = {
+        .fs = fs_sim_new(5, MIB(16)),
+        .config = {.segment_bytes = KIB(256), .max_bytes = MIB(4), .first_id = 1},
+    };
+
+    (void)state;
+    buf_init(&d.why, 4096);
+    disk_open(&d);
+    assert_int_equal(spool_reserve(d.sp, MIB(5)), -ENOSPC);
+    spool_set_max_bytes(d.sp, MIB(8));
+    assert_int_equal(spool_reserve(d.sp, MIB(5)), 0);
+    spool_get_stat(d.sp, &st);
+    assert_int_equal(st.max_bytes, MIB(8));
+    assert_true(st.file_bytes > MIB(5));
+    spool_set_max_bytes(d.sp, MIB(2));
+    spool_get_stat(d.sp, &st);
+    assert_int_equal(st.growable_bytes, 0);
+    assert_int_equal(spool_reserve(d.sp, MIB(3)), -ENOSPC);
+    spool_unreserve(d.sp, MIB(5));
+    for (int i = 0; i < 100; i++)
+        assert_true(spool_tick(d.sp, KIB(256)) >= 0);
+    spool_get_stat(d.sp, &st);
+    assert_true(st.file_bytes < MIB(2));
+    spool_set_max_bytes(d.sp, 0);
+    assert_int_equal(spool_reserve(d.sp, MIB(9)), 0);
+    disk_done(&d);
+}
+
 static void test_compaction(void **state)
 {
     struct disk d;
@@ -592,6 +624,7 @@ int main(void)
         cmocka_unit_test(test_restarts_on_full_disk),
         cmocka_unit_test(test_full_disk_fails),
         cmocka_unit_test(test_stat),
+        cmocka_unit_test(test_max_bytes),
         cmocka_unit_test(test_compaction),
         cmocka_unit_test(test_each),
         cmocka_unit_test(test_lock),

@@ -129,6 +129,7 @@ int spool_open(struct spool **ret, struct fs *fs, const struct spool_config *con
         return -ENOMEM;
     sp->fs = fs;
     sp->config = *config;
+    atomic_store(&sp->max_bytes, config->max_bytes);
     if (report)
         sp->report = *report;
     sp->head = sp->victim = SLOT_NONE;
@@ -443,6 +444,12 @@ int spool_tick(struct spool *sp, uint64_t budget_bytes)
     if (atomic_load(&sp->compaction_paused))
         return atomic_load(&sp->trim_due);
     return compact_in_background(sp, starved, budget_bytes);
+}
+
+void spool_set_max_bytes(struct spool *sp, uint64_t max_bytes)
+{
+    atomic_store(&sp->max_bytes, max_bytes);
+    atomic_store(&sp->trim_due, true); /* spare segments may be over it now */
 }
 
 void spool_pause_compaction(struct spool *sp, bool paused)
