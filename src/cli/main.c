@@ -12,6 +12,7 @@ static const struct command {
     {"config", cmd_config, "check, show, describe and reload the configuration"},
     {"events", cmd_events, "tell what happened, from the event log"},
     {"load", cmd_load, "send test mail, measure and count what is answered"},
+    {"metrics", cmd_metrics, "print the metrics of a running server"},
     {"pressure", cmd_pressure, "show why a running server slows or refuses mail, and what to do"},
     {"queue", cmd_queue, "look at the queue of a running server, and act on it"},
     {"sendmail", cmd_sendmail, "submit a message, as programs expect it of sendmail"},

@@ -550,6 +550,7 @@ static void pressure_is_told_whole(void **state)
     const json_t *stall = find(resources, "name", "cpu_stall");
     const json_t *classes = json_object_get(json_object_get(view, "admission"), "classes");
     const json_t *day = json_object_get(json_object_get(view, "sums"), "day");
+    const json_t *totals = json_object_get(view, "totals");
     const json_t *bodies = json_array_get(json_object_get(view, "remedies"), 0);
     const json_t *change = json_array_get(json_object_get(view, "history"), 1);
 
@@ -578,6 +579,12 @@ static void pressure_is_told_whole(void **state)
     assert_int_equal(int_of(change, "threshold"), GIB(88) / 10);
     assert_int_equal(
         int_of(json_object_get(json_object_get(view, "at_level_ms"), "hour"), "medium"), 200000);
+    assert_int_equal(int_of(json_object_get(json_object_get(view, "at_level_ms"), "total"), "high"),
+                     1);
+    assert_int_equal(int_of(json_object_get(totals, "refused_for"), "spool_disk"), 11);
+    assert_int_equal(
+        int_of(find(json_object_get(totals, "classes"), "class", "external"), "refused_client"), 3);
+    assert_int_equal(int_of(bodies, "total_took_us"), 40000);
     json_decref(view);
 }
 
@@ -593,6 +600,58 @@ static void pressure_tells_what_was_set(void **state)
     assert_string_equal(text_of(find(settings, "name", "spool.directory"), "value"), "./s");
     assert_int_equal(text_of(json_object_get(view, "spool"), "directory")[0], '/');
     json_decref(view);
+}
+
+/* Lines that a reader of the page looks for; the format is metrics_out_test.c's, whole pages are
+ * read by tests/e2e. */
+static void metrics_are_those_of_the_view(void **state)
+{
+    static const char *const lines[] = {
+        "# TYPE penstock_level gauge\npenstock_level 1\n",
+        "penstock_level_seconds_total{level=\"normal\"} 90000.000\n",
+        "penstock_level_span_seconds{level=\"medium\",span=\"hour\"} 200.000\n",
+        "penstock_resource_level{resource=\"spool_disk\"} 1\n",
+        "penstock_resource_used{resource=\"spool_disk\"} 9663676416\n",
+        "penstock_resource_limit{resource=\"spool_disk\"} 10737418240\n",
+        "penstock_resource_known{resource=\"io_stall\"} 0\n",
+        "penstock_resource_info{resource=\"system_memory\",unit=\"bytes\",counts=\"advisory\","
+        "rule=\"percent\",origin=\"MemTotal\"} 1\n",
+        "penstock_resource_info{resource=\"queue\",unit=\"messages\",counts=\"observed\","
+        "rule=\"absolute\",origin=\"counted\"} 1\n",
+        "penstock_resource_threshold{resource=\"queue\",step=\"medium_to_low\"} 2000\n",
+        "penstock_resource_threshold_configured{resource=\"memory\",step=\"low_to_medium\"} 88\n",
+        "penstock_resource_forecast_seconds{resource=\"spool_disk\",until=\"high\"} 410\n",
+        "penstock_resource_forecast_seconds{resource=\"spool_disk\",until=\"full\"} +Inf\n",
+        "penstock_resource_forecast_seconds{resource=\"queue\",until=\"medium\"} 86400\n",
+        "penstock_resource_level_seconds_total{resource=\"memory\",level=\"high\"} 0.000\n",
+        "penstock_admission{class=\"external\"} 2\n",
+        "penstock_admission_delay_seconds{class=\"internal\"} 4.000\n",
+        "penstock_message_size_max_bytes 26214400\n",
+        "penstock_mails_accepted_total{class=\"external\"} 7000\n",
+        "penstock_mails_delayed_total{class=\"internal\"} 40\n",
+        "penstock_refusals_total{class=\"external\",reason=\"client\"} 3\n",
+        "penstock_refusals_for_total{resource=\"spool_disk\"} 11\n",
+        "penstock_refusals_for_total{resource=\"size\"} 0\n",
+        "penstock_sessions 250\n",
+        "penstock_log_lines_lost_total 5\n",
+        "penstock_remedy_freed_bytes_total{remedy=\"drop_bodies\"} 125829120\n",
+        "penstock_remedy_seconds_total{remedy=\"drop_bodies\"} 0.040000\n",
+        "penstock_remedy_running{remedy=\"pause_background\"} 1\n",
+        "penstock_spool_free_bytes 12345\n",
+        "# TYPE penstock_messages_accepted_total counter\npenstock_messages_accepted_total 0\n",
+    };
+    struct buf page = BUF_INIT(MIB(1));
+
+    (void)state;
+    assert_int_equal(ask("GET", "/metrics", "", &page), 200);
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+        if (!strstr(buf_cstr(&page), lines[i]))
+            fail_msg("not there: %s", lines[i]);
+    assert_null(strstr(buf_cstr(&page), "resource_used{resource=\"cpu_stall\""));
+    assert_null(strstr(buf_cstr(&page), "192.0.2.7")); /* clients make no series */
+    buf_done(&page);
+    assert_int_equal(ask("POST", "/metrics", "", &page), 405);
+    buf_done(&page);
 }
 
 static void a_listing_has_the_servers_level(void **state)
@@ -860,6 +919,7 @@ int main(void)
         cmocka_unit_test(a_reload_tells_what_is_wrong),
         cmocka_unit_test(pressure_is_told_whole),
         cmocka_unit_test(pressure_tells_what_was_set),
+        cmocka_unit_test(metrics_are_those_of_the_view),
         cmocka_unit_test(a_listing_has_the_servers_level),
         cmocka_unit_test(health_turns_with_the_gate),
         cmocka_unit_test(a_server_without_governor_is_ready),

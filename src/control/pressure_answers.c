@@ -98,6 +98,23 @@ static void add_seconds(struct json_out *j, const char *key, int64_t s)
         json_out_int(j, key, s);
 }
 
+static void add_levels(struct json_out *j, const char *key, const uint64_t ms[PRESSURE_LEVELS])
+{
+    json_out_object(j, key);
+    for (int l = 0; l < PRESSURE_LEVELS; l++)
+        json_out_uint(j, governor_level_name((enum pressure_level)l), ms[l]);
+    json_out_object_end(j);
+}
+
+static void add_level_times(struct json_out *j, const struct level_sums *s)
+{
+    json_out_object(j, "at_level_ms");
+    add_levels(j, "hour", s->ms[LEVEL_HOUR]);
+    add_levels(j, "day", s->ms[LEVEL_DAY]);
+    add_levels(j, "total", s->total_ms);
+    json_out_object_end(j);
+}
+
 static void add_resource(struct json_out *j, const struct pressure_view *v, size_t i)
 {
     const struct governor_resource_view *r = &v->governor.resources[i];
@@ -123,6 +140,8 @@ static void add_resource(struct json_out *j, const struct pressure_view *v, size
     json_out_real(j, "trend_per_s", r->trend);
     add_seconds(j, "medium_in_s", r->medium_in_s);
     add_seconds(j, "high_in_s", r->high_in_s);
+    add_seconds(j, "full_in_s", r->full_in_s);
+    add_level_times(j, &r->at_level);
     json_out_object_end(j);
 }
 
@@ -140,9 +159,8 @@ static void add_verdict(struct json_out *j, const struct gate_line *l)
     json_out_str(j, "token", gate_token(l->resource));
 }
 
-/* What the gate says, and what is refused beside it: a queue that is full. */
-static struct gate_line line_of(const struct pressure *p, const struct gate_settings *g,
-                                enum mail_class c)
+struct gate_line control_gate_line(const struct pressure *p, const struct gate_settings *g,
+                                   enum mail_class c)
 {
     struct gate_line line = g->lines[c];
     uint8_t resource;
@@ -159,7 +177,7 @@ static void add_admission(struct json_out *j, const struct pressure *p,
     json_out_object(j, "admission");
     json_out_array(j, "classes");
     for (int c = 0; c < MAIL_CLASSES; c++) {
-        struct gate_line line = line_of(p, g, (enum mail_class)c);
+        struct gate_line line = control_gate_line(p, g, (enum mail_class)c);
 
         json_out_object(j, NULL);
         json_out_str(j, "class", mail_class_name((enum mail_class)c));
@@ -190,6 +208,34 @@ static void add_clients(struct json_out *j, const struct tally_top *t)
     json_out_array_end(j);
 }
 
+static void add_class_counts(struct json_out *j, const uint64_t counts[MAIL_CLASSES][TALLY_WHATS],
+                             const uint64_t bytes[MAIL_CLASSES])
+{
+    json_out_array(j, "classes");
+    for (int c = 0; c < MAIL_CLASSES; c++) {
+        json_out_object(j, NULL);
+        json_out_str(j, "class", mail_class_name((enum mail_class)c));
+        for (int w = 0; w < TALLY_WHATS; w++)
+            json_out_uint(j, tally_what_name((enum tally_what)w), counts[c][w]);
+        json_out_uint(j, "refused_bytes", bytes[c]);
+        json_out_object_end(j);
+    }
+    json_out_array_end(j);
+}
+
+/* Since the start, and what each refusal was for (R1). */
+static void add_all_counts(struct json_out *j, const struct tally_totals *t)
+{
+    json_out_object(j, "totals");
+    add_class_counts(j, t->counts, t->bytes);
+    json_out_object(j, "refused_for");
+    for (size_t i = 0; i < TALLY_CAUSES; i++)
+        if (*tally_cause_name(i))
+            json_out_uint(j, tally_cause_name(i), t->causes[i]);
+    json_out_object_end(j);
+    json_out_object_end(j);
+}
+
 static void add_sums(struct json_out *j, const struct pressure_view *v)
 {
     json_out_object(j, "sums");
@@ -197,16 +243,7 @@ static void add_sums(struct json_out *j, const struct pressure_view *v)
         const struct tally_sums *s = &v->sums[span];
 
         json_out_object(j, span_names[span]);
-        json_out_array(j, "classes");
-        for (int c = 0; c < MAIL_CLASSES; c++) {
-            json_out_object(j, NULL);
-            json_out_str(j, "class", mail_class_name((enum mail_class)c));
-            for (int w = 0; w < TALLY_WHATS; w++)
-                json_out_uint(j, tally_what_name((enum tally_what)w), s->counts[c][w]);
-            json_out_uint(j, "refused_bytes", s->bytes[c]);
-            json_out_object_end(j);
-        }
-        json_out_array_end(j);
+        add_class_counts(j, s->counts, s->bytes);
         add_clients(j, &s->refused);
         json_out_object_end(j);
     }
@@ -231,6 +268,7 @@ static void add_remedies(struct json_out *j, const struct pressure_view *v)
         if (r->runs > 0) {
             json_out_int(j, "last_ms", to_wall(v, r->last_at_ms));
             json_out_uint(j, "last_took_us", r->last_took_us);
+            json_out_uint(j, "total_took_us", r->total_took_us);
             if (r->is_measured) {
                 add_amount(j, "last_freed", r->last_freed);
                 add_amount(j, "total_freed", r->total_freed);
@@ -253,20 +291,6 @@ static void add_holders(struct json_out *j, const struct pressure_view *v)
         json_out_object_end(j);
     }
     json_out_array_end(j);
-}
-
-static void add_level_times(struct json_out *j, const struct governor_view *g)
-{
-    static const char *const spans[] = {"hour", "day"};
-
-    json_out_object(j, "at_level_ms");
-    for (size_t i = 0; i < ARRAY_SIZE(spans); i++) {
-        json_out_object(j, spans[i]);
-        for (int l = 0; l < PRESSURE_LEVELS; l++)
-            json_out_uint(j, governor_level_name((enum pressure_level)l), g->at_level_ms[i][l]);
-        json_out_object_end(j);
-    }
-    json_out_object_end(j);
 }
 
 static void add_history(struct json_out *j, const struct pressure_view *v)
@@ -444,6 +468,7 @@ void answer_pressure(const struct control_seams *seams, int64_t started_ms, stru
     add_admission(&j, seams->pressure, &v.governor.gate);
     add_totals(&j, &v);
     add_sums(&j, &v);
+    add_all_counts(&j, &v.totals);
     add_remedies(&j, &v);
     json_out_uint(&j, "sessions", v.sessions);
     json_out_uint(&j, "delayed_sessions", v.delayed_sessions);
@@ -451,7 +476,7 @@ void answer_pressure(const struct control_seams *seams, int64_t started_ms, stru
     json_out_uint(&j, "messages_in_flight", v.messages_in_flight);
     json_out_uint(&j, "bytes_in_flight", v.bytes_in_flight);
     add_holders(&j, &v);
-    add_level_times(&j, &v.governor);
+    add_level_times(&j, &v.governor.at_level);
     add_history(&j, &v);
     add_storage(&j, seams, &v);
     add_configuration(&j, v.config);

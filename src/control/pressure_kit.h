@@ -29,7 +29,8 @@ static inline void kit_governor(struct governor_view *g)
                                 .samples = 45000,
                                 .transitions = 3,
                                 .suppressed = 7,
-                                .at_level_ms = {{3400000, 200000, 0}, {86200000, 200000, 0}}};
+                                .at_level = {.ms = {{3400000, 200000, 0}, {86200000, 200000, 0}},
+                                             .total_ms = {90000000, 200000, 1}}};
     for (int i = 0; i < GOVERNOR_RESOURCES; i++) {
         struct governor_resource_view *r = &g->resources[i];
 
@@ -39,7 +40,8 @@ static inline void kit_governor(struct governor_view *g)
             .effective = {GIB(88) / 10 + 1, GIB(94) / 10 + 1, GIB(9) - 1, GIB(85) / 10 - 1},
             .since_ms = KIT_MONO_MS - 7200000,
             .medium_in_s = INT64_MAX,
-            .high_in_s = INT64_MAX};
+            .high_in_s = INT64_MAX,
+            .full_in_s = INT64_MAX};
         if (i == GOVERNOR_SPOOL_INODES || i == GOVERNOR_DESCRIPTORS) {
             r->figure.used = 400;
             r->figure.limit = 1000;
@@ -71,6 +73,7 @@ static inline void kit_governor(struct governor_view *g)
                                                                .last_at_ms = KIT_MONO_MS - 120000,
                                                                .last_took_us = 12000,
                                                                .last_freed = MIB(38),
+                                                               .total_took_us = 40000,
                                                                .total_freed = MIB(120),
                                                                .is_measured = true,
                                                                .last_for = GOVERNOR_MEMORY};
@@ -151,6 +154,10 @@ static inline void kit_init(struct pressure *p, const char *settings)
     kit_sums(&v->sums[TALLY_MINUTE], 1);
     kit_sums(&v->sums[TALLY_HOUR], 20);
     kit_sums(&v->sums[TALLY_DAY], 300);
+    v->totals.counts[MAIL_EXTERNAL][TALLY_ACCEPTED] = 7000;
+    v->totals.counts[MAIL_INTERNAL][TALLY_DELAYED] = 40;
+    v->totals.counts[MAIL_EXTERNAL][TALLY_REFUSED_CLIENT] = 3;
+    v->totals.causes[GOVERNOR_SPOOL_DISK] = 11;
     for (size_t i = 0; i < v->holder_count; i++) {
         v->holders[i] =
             (struct pressure_holder){.bytes = MIB(30 - i), .since_ms = KIT_NOW_MS - 15000};

@@ -17,6 +17,7 @@
 #include "base/slice.h"
 #include "control/answers_int.h"
 #include "control/control_int.h"
+#include "control/metrics_int.h"
 #include "control/pressure_int.h"
 #include "event/event.h"
 #include "spool/spool.h"
@@ -37,6 +38,7 @@ struct asked {
     struct buf *out;               /* gets the JSON */
     struct buf *why;               /* on failure gets the sentence */
     struct MHD_Response *response; /* set by a route that does not answer with JSON */
+    const char *type;              /* of `out`; NULL: JSON */
     bool is_answered;              /* `out` is the answer, whatever the status */
 };
 
@@ -181,6 +183,13 @@ static unsigned get_pressure(struct asked *a)
     return MHD_HTTP_OK;
 }
 
+static unsigned get_metrics(struct asked *a)
+{
+    answer_metrics(&a->routes->seams, a->routes->started_ms, a->out);
+    a->type = METRICS_CONTENT_TYPE;
+    return MHD_HTTP_OK;
+}
+
 /* Who gets an answer knows that the queue's thread runs. */
 static unsigned get_live(struct asked *a)
 {
@@ -253,6 +262,7 @@ static const struct route {
     {"GET", "/v1/queue/{id}/body", get_body},
     {"POST", "/v1/config/reload", post_reload},
     {"GET", "/v1/pressure", get_pressure},
+    {"GET", "/metrics", get_metrics},
     {"GET", "/health/live", get_live},
     {"GET", "/health/ready", get_ready},
 };
@@ -317,20 +327,19 @@ static void free_answer(void *cls)
     free(cls);
 }
 
-static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned status,
-                                 struct buf *text)
+static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned status,
+                                 const char *type, struct buf *text)
 {
     struct MHD_Response *response;
     enum MHD_Result r;
 
-    (void)buf_push(text, '\n');
     response = MHD_create_response_from_buffer_with_free_callback_cls(
         buf_len(text), buf_tail(text) - buf_len(text), free_answer, text);
     if (!response) {
         free_answer(text);
         return MHD_NO;
     }
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     r = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
     return r;
@@ -389,8 +398,11 @@ static enum MHD_Result answer_request(struct control_routes *routes_of,
         if (status != MHD_HTTP_OK && !a.is_answered) {
             buf_clear(out);
             answer_error(buf_slice(&why), out);
+            a.type = NULL;
         }
-        r = send_json(connection, status, out);
+        if (!a.type)
+            (void)buf_push(out, '\n');
+        r = send_text(connection, status, a.type ? a.type : "application/json", out);
     }
     buf_done(&why);
     return r;

@@ -122,7 +122,7 @@ uint64_t counter_get(enum counter c)
     return sum;
 }
 
-#define COUNTER_NAME(constant, name) name,
+#define COUNTER_NAME(constant, name, help) name,
 
 const char *counter_name(enum counter c)
 {
@@ -130,6 +130,16 @@ const char *counter_name(enum counter c)
 
     ASSERT(c < COUNTERS);
     return names[c];
+}
+
+#define COUNTER_HELP(constant, name, help) help,
+
+const char *counter_help(enum counter c)
+{
+    static const char *const helps[] = {COUNTER_TABLE(COUNTER_HELP)};
+
+    ASSERT(c < COUNTERS);
+    return helps[c];
 }
 
 static uint8_t *my_ring(struct event_thread *t)

@@ -95,50 +95,50 @@ enum event_level {
     X(EVENT_RECORDS_LOST, "records_lost", EVENT_WARNING, COUNTER_NONE)                             \
     X(EVENT_INTERNAL_ERROR, "internal_error", EVENT_ERROR, COUNTER_INTERNAL_ERRORS)
 
-/* What is counted: X(constant, name). The names are the metrics' names. */
+/* What is counted: X(constant, name, help). Names and helps are the metrics', too. */
 #define COUNTER_TABLE(X)                                                                           \
-    X(COUNTER_CONNECTIONS_IN, "connections_in")                                                    \
-    X(COUNTER_CONNECTIONS_REFUSED, "connections_refused")                                          \
-    X(COUNTER_CONNECTIONS_LOST, "connections_lost")                                                \
-    X(COUNTER_COMMANDS_REJECTED, "commands_rejected")                                              \
-    X(COUNTER_MESSAGES_ACCEPTED, "messages_accepted")                                              \
-    X(COUNTER_MESSAGES_REFUSED, "messages_refused")                                                \
-    X(COUNTER_RECIPIENTS_ACCEPTED, "recipients_accepted")                                          \
-    X(COUNTER_RECIPIENTS_REFUSED, "recipients_refused")                                            \
-    X(COUNTER_BYTES_IN, "bytes_in")                                                                \
-    X(COUNTER_REFUSED_4XX, "refused_4xx")                                                          \
-    X(COUNTER_REFUSED_5XX, "refused_5xx")                                                          \
-    X(COUNTER_ATTEMPTS, "attempts")                                                                \
-    X(COUNTER_MESSAGES_DELIVERED, "messages_delivered")                                            \
-    X(COUNTER_MESSAGES_DEFERRED, "messages_deferred")                                              \
-    X(COUNTER_MESSAGES_FAILED, "messages_failed")                                                  \
-    X(COUNTER_MESSAGES_EXPIRED, "messages_expired")                                                \
-    X(COUNTER_MESSAGES_REMOVED, "messages_removed")                                                \
-    X(COUNTER_RECIPIENTS_DELIVERED, "recipients_delivered")                                        \
-    X(COUNTER_RECIPIENTS_DEFERRED, "recipients_deferred")                                          \
-    X(COUNTER_RECIPIENTS_FAILED, "recipients_failed")                                              \
-    X(COUNTER_DSN_SENT, "dsn_sent")                                                                \
-    X(COUNTER_CONNECTIONS_OUT, "connections_out")                                                  \
-    X(COUNTER_CONNECTIONS_REUSED, "connections_reused")                                            \
-    X(COUNTER_CONNECTIONS_FAILED, "connections_failed")                                            \
-    X(COUNTER_BYTES_OUT, "bytes_out")                                                              \
-    X(COUNTER_DNS_FAILED, "dns_failed")                                                            \
-    X(COUNTER_TLS_STARTED, "tls_started")                                                          \
-    X(COUNTER_TLS_FAILED, "tls_failed")                                                            \
-    X(COUNTER_SPOOL_DAMAGE, "spool_damage")                                                        \
-    X(COUNTER_SPOOL_ERRORS, "spool_errors")                                                        \
-    X(COUNTER_SLOW_CALLBACKS, "slow_callbacks")                                                    \
-    X(COUNTER_INTERNAL_ERRORS, "internal_errors")                                                  \
-    X(COUNTER_LOG_DROPPED, "log_dropped")                                                          \
-    X(COUNTER_RECORDS_DROPPED, "records_dropped")                                                  \
-    X(COUNTER_MAILS_DELAYED, "mails_delayed")                                                      \
-    X(COUNTER_REFUSED_PRESSURE, "refused_pressure")                                                \
-    X(COUNTER_REFUSED_LATE, "refused_late")                                                        \
-    X(COUNTER_REFUSED_CLIENT_LIMIT, "refused_client_limit")                                        \
-    X(COUNTER_REMEDIES, "remedies")
+    X(COUNTER_CONNECTIONS_IN, "connections_in", "Connections of clients taken.")                   \
+    X(COUNTER_CONNECTIONS_REFUSED, "connections_refused", "Connections of clients turned away.")   \
+    X(COUNTER_CONNECTIONS_LOST, "connections_lost", "Sessions that a client broke off.")           \
+    X(COUNTER_COMMANDS_REJECTED, "commands_rejected", "Commands answered with an error.")          \
+    X(COUNTER_MESSAGES_ACCEPTED, "messages_accepted", "Messages that got their 250.")              \
+    X(COUNTER_MESSAGES_REFUSED, "messages_refused", "Messages refused, at MAIL or later.")         \
+    X(COUNTER_RECIPIENTS_ACCEPTED, "recipients_accepted", "Recipients of accepted messages.")      \
+    X(COUNTER_RECIPIENTS_REFUSED, "recipients_refused", "Recipients refused.")                     \
+    X(COUNTER_BYTES_IN, "bytes_in", "Bytes of messages received.")                                 \
+    X(COUNTER_REFUSED_4XX, "refused_4xx", "Replies that refused for now.")                         \
+    X(COUNTER_REFUSED_5XX, "refused_5xx", "Replies that refused for good.")                        \
+    X(COUNTER_ATTEMPTS, "attempts", "Attempts to deliver.")                                        \
+    X(COUNTER_MESSAGES_DELIVERED, "messages_delivered", "Messages delivered to a destination.")    \
+    X(COUNTER_MESSAGES_DEFERRED, "messages_deferred", "Attempts after which a message waits.")     \
+    X(COUNTER_MESSAGES_FAILED, "messages_failed", "Messages that failed at a destination.")        \
+    X(COUNTER_MESSAGES_EXPIRED, "messages_expired", "Messages that waited for too long.")          \
+    X(COUNTER_MESSAGES_REMOVED, "messages_removed", "Messages removed by the operator.")           \
+    X(COUNTER_RECIPIENTS_DELIVERED, "recipients_delivered", "Recipients delivered to.")            \
+    X(COUNTER_RECIPIENTS_DEFERRED, "recipients_deferred", "Recipients put off by an attempt.")     \
+    X(COUNTER_RECIPIENTS_FAILED, "recipients_failed", "Recipients that failed for good.")          \
+    X(COUNTER_DSN_SENT, "dsn_sent", "Delivery reports of ours.")                                   \
+    X(COUNTER_CONNECTIONS_OUT, "connections_out", "Connections to other hosts.")                   \
+    X(COUNTER_CONNECTIONS_REUSED, "connections_reused", "Connections used once more.")             \
+    X(COUNTER_CONNECTIONS_FAILED, "connections_failed", "Connections that could not be made.")     \
+    X(COUNTER_BYTES_OUT, "bytes_out", "Bytes sent to other hosts.")                                \
+    X(COUNTER_DNS_FAILED, "dns_failed", "Questions to the DNS without answer.")                    \
+    X(COUNTER_TLS_STARTED, "tls_started", "Connections that began TLS.")                           \
+    X(COUNTER_TLS_FAILED, "tls_failed", "Connections on which TLS failed.")                        \
+    X(COUNTER_SPOOL_DAMAGE, "spool_damage", "Damaged records met in the spool.")                   \
+    X(COUNTER_SPOOL_ERRORS, "spool_errors", "Errors of the spool's disk.")                         \
+    X(COUNTER_SLOW_CALLBACKS, "slow_callbacks", "Callbacks that held up a loop.")                  \
+    X(COUNTER_INTERNAL_ERRORS, "internal_errors", "Errors of the program itself.")                 \
+    X(COUNTER_LOG_DROPPED, "log_dropped", "Log lines lost.")                                       \
+    X(COUNTER_RECORDS_DROPPED, "records_dropped", "Lines of log files lost.")                      \
+    X(COUNTER_MAILS_DELAYED, "mails_delayed", "MAILs that waited for their reply.")                \
+    X(COUNTER_REFUSED_PRESSURE, "refused_pressure", "Refusals for want of room.")                  \
+    X(COUNTER_REFUSED_LATE, "refused_late", "Refusals at the end of DATA.")                        \
+    X(COUNTER_REFUSED_CLIENT_LIMIT, "refused_client_limit", "Refusals over a client's limit.")     \
+    X(COUNTER_REMEDIES, "remedies", "Remedies that were told in the log.")
 
 #define EVENT_ENUM_LINE(constant, name, level, counter) constant,
-#define COUNTER_ENUM_LINE(constant, name) constant,
+#define COUNTER_ENUM_LINE(constant, name, help) constant,
 enum event_type { EVENT_TABLE(EVENT_ENUM_LINE) EVENT_TYPES };
 enum counter { COUNTER_TABLE(COUNTER_ENUM_LINE) COUNTERS, COUNTER_NONE = COUNTERS };
 
@@ -229,6 +229,7 @@ void counter_add(enum counter c, uint64_t n);
 /* The sum over all threads, those that ended included. Any thread. */
 uint64_t counter_get(enum counter c);
 const char *counter_name(enum counter c);
+const char *counter_help(enum counter c); /* a sentence */
 
 /* In the journal a line is logfmt without time and level, which are fields of the entry, as every
  * field of the event is: PENSTOCK_EVENT=server_ready, PENSTOCK_LOOPS=2. */

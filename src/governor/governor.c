@@ -23,7 +23,7 @@ struct governor {
     enum governor_resource cause; /* of that level, or of the last one above normal */
     struct admission admission;
     struct remedies remedies;
-    struct level_time time;
+    struct level_time times[GOVERNOR_RESOURCES + 1]; /* the last one: the server's */
     struct gate_settings gate;
     bool is_refusing, is_reminded;
     uint64_t off_normal_since_ms;
@@ -194,6 +194,14 @@ static void tell_refusing(struct governor *g, struct governor_outcome *ret)
     g->is_refusing = is_refusing;
 }
 
+/* Until this sample all levels were what the last one made of them. */
+static void add_times(struct governor *g, uint64_t last_ms)
+{
+    for (size_t i = 0; i < GOVERNOR_RESOURCES; i++)
+        level_time_add(&g->times[i], g->resources[i].level.now, last_ms, g->now_ms);
+    level_time_add(&g->times[GOVERNOR_RESOURCES], g->level.now, last_ms, g->now_ms);
+}
+
 void governor_tick(struct governor *g, const struct governor_sample *sample, uint64_t now_ms,
                    struct governor_outcome *ret)
 {
@@ -202,7 +210,7 @@ void governor_tick(struct governor *g, const struct governor_sample *sample, uin
     memset(ret, 0, sizeof(*ret));
     g->now_ms = MAX_OF(now_ms, last_ms);
     g->samples++;
-    level_time_add(&g->time, g->level.now, last_ms, g->now_ms);
+    add_times(g, last_ms);
     sample_resources(g, sample, ret);
     judge_server(g, ret);
     remedies_ask(&g->remedies, &g->settings, g->resources, g->now_ms, ret);
@@ -237,12 +245,16 @@ static void view_resource(const struct governor *g, enum governor_resource which
         .has_hardened = r->has_hardened,
         .medium_in_s = INT64_MAX,
         .high_in_s = INT64_MAX,
+        .full_in_s = INT64_MAX,
     };
+    level_time_get(&g->times[which], g->now_ms, &ret->at_level);
     if (!r->figure.is_known)
         return;
     ret->trend = trend_slope(&r->trend);
     ret->medium_in_s = trend_reaches(ret->trend, r->figure.used, r->effective.low_to_medium);
     ret->high_in_s = trend_reaches(ret->trend, r->figure.used, r->effective.medium_to_high);
+    if (r->figure.limit > 0)
+        ret->full_in_s = trend_reaches(ret->trend, r->figure.used, r->figure.limit);
     /* Hysteresis: a level lasts below the threshold that began it. */
     if (r->level.now >= PRESSURE_MEDIUM)
         ret->medium_in_s = 0;
@@ -266,7 +278,7 @@ void governor_get_view(const struct governor *g, struct governor_view *ret)
     ret->history_count = (size_t)MIN_OF(g->transitions, GOVERNOR_HISTORY_MAX);
     for (size_t i = 0; i < ret->history_count; i++)
         ret->history[i] = g->history[(g->transitions - 1 - i) % GOVERNOR_HISTORY_MAX];
-    level_time_get(&g->time, g->now_ms, ret->at_level_ms);
+    level_time_get(&g->times[GOVERNOR_RESOURCES], g->now_ms, &ret->at_level);
     ret->transitions = g->transitions;
     ret->suppressed = g->suppressed;
     ret->gate = g->gate;

@@ -42,6 +42,7 @@
 
 #include "base/base.h"
 #include "governor/gate.h"
+#include "governor/level_time.h"
 #include "governor/tally.h"
 
 /* X(constant, name in settings and views, token in replies, name in Exchange's view, unit). */
@@ -180,11 +181,12 @@ struct governor_resource_view {
     uint32_t off_normal; /* samples on end */
     bool has_hardened;
     double trend; /* change of `used` a second, over the last minutes; 0: none known */
-    /* Until medium and until high with this trend: INT64_MAX: never. */
-    int64_t medium_in_s, high_in_s;
+    /* Until medium, until high and until the limit with this trend: INT64_MAX: never. */
+    int64_t medium_in_s, high_in_s, full_in_s;
+    struct level_sums at_level;
 };
 struct governor_remedy_view {
-    uint64_t runs, last_at_ms, last_took_us, last_freed, total_freed;
+    uint64_t runs, last_at_ms, last_took_us, last_freed, total_took_us, total_freed;
     bool is_running, is_measured; /* is_measured: last_freed says something */
     enum governor_resource last_for;
 };
@@ -196,8 +198,8 @@ struct governor_view {
     struct governor_remedy_view remedies[GOVERNOR_REMEDIES];
     struct governor_transition history[GOVERNOR_HISTORY_MAX]; /* newest first */
     size_t history_count;
-    uint64_t at_level_ms[2][PRESSURE_LEVELS]; /* [0] the last hour, [1] the last day */
-    uint64_t transitions, suppressed;         /* suppressed: falls held back by the dwell */
+    struct level_sums at_level;
+    uint64_t transitions, suppressed; /* suppressed: falls held back by the dwell */
     struct gate_settings gate;
 };
 void governor_get_view(const struct governor *g, struct governor_view *ret);

@@ -265,6 +265,11 @@ static void check_remedies(struct model *m)
         }
 }
 
+static uint64_t total_ms(const struct level_sums *s)
+{
+    return s->total_ms[PRESSURE_NORMAL] + s->total_ms[PRESSURE_MEDIUM] + s->total_ms[PRESSURE_HIGH];
+}
+
 static void check_view(const struct model *m)
 {
     uint64_t age_ms = m->now_ms - m->start_ms;
@@ -273,16 +278,19 @@ static void check_view(const struct model *m)
         uint64_t sum = 0;
 
         for (size_t l = 0; l < PRESSURE_LEVELS; l++)
-            sum += m->view.at_level_ms[span][l];
+            sum += m->view.at_level.ms[span][l];
         assert_true(sum <= (span ? 24 : 1) * UINT64_C(3600000));
         assert_true(sum <= age_ms);
     }
+    assert_int_equal(total_ms(&m->view.at_level), age_ms);
     for (size_t i = 1; i < m->view.history_count; i++)
         assert_true(m->view.history[i - 1].at_ms >= m->view.history[i].at_ms);
     for (size_t i = 0; i < GOVERNOR_RESOURCES; i++) {
         const struct governor_resource_view *v = &m->view.resources[i];
 
         assert_true(v->medium_in_s >= 0 && v->medium_in_s <= v->high_in_s);
+        assert_true(v->full_in_s >= 0);
+        assert_int_equal(total_ms(&v->at_level), age_ms);
     }
 }
 

@@ -170,8 +170,8 @@ static void time_that_does_not_pass_changes_no_level(void **state)
     }
     governor_get_view(b.governor, &b.view);
     assert_int_equal(b.view.now_ms, b.now_ms);
-    assert_int_equal(b.view.at_level_ms[0][PRESSURE_NORMAL], INTERVAL_MS);
-    assert_int_equal(b.view.at_level_ms[0][PRESSURE_MEDIUM], 0);
+    assert_int_equal(b.view.at_level.ms[0][PRESSURE_NORMAL], INTERVAL_MS);
+    assert_int_equal(b.view.at_level.ms[0][PRESSURE_MEDIUM], 0);
     b.now_ms += 10000 - INTERVAL_MS;
     tick(&b);
     assert_int_equal(b.view.level, PRESSURE_NORMAL);
@@ -736,9 +736,14 @@ static void the_view_says_what_to_free_and_when_it_is_full(void **state)
     assert_int_equal(level_with(&b, GOVERNOR_MEMORY, 1500), PRESSURE_HIGH);
     assert_int_equal(level_with(&b, GOVERNOR_MEMORY, 1001), PRESSURE_HIGH);
     assert_int_equal(b.view.resources[GOVERNOR_MEMORY].high_in_s, 0); /* it is, likewise */
-    assert_int_equal(b.view.at_level_ms[0][PRESSURE_NORMAL], 11 * INTERVAL_MS);
-    assert_int_equal(b.view.at_level_ms[1][PRESSURE_MEDIUM], 61 * INTERVAL_MS);
-    assert_int_equal(b.view.at_level_ms[1][PRESSURE_HIGH], INTERVAL_MS);
+    assert_int_equal(b.view.at_level.ms[0][PRESSURE_NORMAL], 11 * INTERVAL_MS);
+    assert_int_equal(b.view.at_level.ms[1][PRESSURE_MEDIUM], 61 * INTERVAL_MS);
+    assert_int_equal(b.view.at_level.ms[1][PRESSURE_HIGH], INTERVAL_MS);
+    assert_int_equal(b.view.at_level.total_ms[PRESSURE_MEDIUM], 61 * INTERVAL_MS);
+    /* Each by itself: the queue stays medium, and memory was high only at the end. */
+    assert_int_equal(v->at_level.ms[0][PRESSURE_MEDIUM], 62 * INTERVAL_MS);
+    assert_int_equal(b.view.resources[GOVERNOR_MEMORY].at_level.total_ms[PRESSURE_HIGH],
+                     INTERVAL_MS);
     assert_int_equal(b.view.samples, 73);
     bench_done(&b);
 }

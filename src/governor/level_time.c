@@ -35,14 +35,15 @@ void level_time_add(struct level_time *t, enum pressure_level level, uint64_t fr
                     uint64_t to_ms)
 {
     ASSERT(from_ms <= to_ms && level < PRESSURE_LEVELS);
+    t->total_ms[level] += to_ms - from_ms;
     for (size_t span = 0; span < LEVEL_SPANS; span++)
         add_to_span(t->parts[span], part_ms[span], level, from_ms, to_ms);
 }
 
-void level_time_get(const struct level_time *t, uint64_t now_ms,
-                    uint64_t ret_ms[LEVEL_SPANS][PRESSURE_LEVELS])
+void level_time_get(const struct level_time *t, uint64_t now_ms, struct level_sums *ret)
 {
-    memset(ret_ms, 0, LEVEL_SPANS * sizeof(*ret_ms));
+    memset(ret, 0, sizeof(*ret));
+    memcpy(ret->total_ms, t->total_ms, sizeof(ret->total_ms));
     for (size_t span = 0; span < LEVEL_SPANS; span++)
         for (size_t i = 0; i < LEVEL_PARTS; i++) {
             const struct level_part *p = &t->parts[span][i];
@@ -50,6 +51,6 @@ void level_time_get(const struct level_time *t, uint64_t now_ms,
             if (p->number + LEVEL_PARTS <= now_ms / part_ms[span])
                 continue;
             for (size_t level = 0; level < PRESSURE_LEVELS; level++)
-                ret_ms[span][level] += p->ms[level];
+                ret->ms[span][level] += p->ms[level];
         }
 }

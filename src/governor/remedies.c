@@ -77,6 +77,7 @@ void remedies_done(struct remedies *m, enum governor_remedy remedy, uint64_t fre
     r->view.runs++;
     r->view.last_at_ms = now_ms;
     r->view.last_took_us = took_us;
+    r->view.total_took_us += took_us;
     r->view.is_measured = freed != UINT64_MAX;
     r->view.last_freed = r->view.is_measured ? freed : 0;
     r->view.total_freed += r->view.last_freed;

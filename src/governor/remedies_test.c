@@ -124,6 +124,7 @@ static void a_remedy_without_effect_is_tried_more_rarely(void **state)
         assert_int_equal(v->runs, i + 2);
         assert_int_equal(v->last_at_ms, b.now_ms + 1);
         assert_int_equal(v->last_took_us, 1234);
+        assert_int_equal(v->total_took_us, 5 + 1234 * (i + 1));
         assert_int_equal(v->total_freed, total + 1);
         assert_int_equal(v->is_measured, runs[i].freed != UINT64_MAX);
         assert_int_equal(v->last_freed, v->is_measured ? runs[i].freed : 0);

@@ -13,8 +13,12 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "governor/governor.h"
 
 #define PARTS 6
+#define CAUSE_SIZE (TALLY_CAUSES - 1)
+#define CAUSE_SESSIONS (TALLY_CAUSES - 2)
+_Static_assert(GOVERNOR_RESOURCES <= CAUSE_SESSIONS, "each resource has a cause of its own");
 
 struct part {
     uint64_t number; /* time / length of a part */
@@ -23,6 +27,7 @@ struct part {
 
 struct tally {
     uint64_t now_ms;
+    struct tally_totals totals;
     struct part parts[TALLY_SPANS][PARTS];
 };
 
@@ -42,6 +47,15 @@ const char *tally_what_name(enum tally_what w)
     };
 
     return w < ARRAY_SIZE(names) ? names[w] : "";
+}
+
+const char *tally_cause_name(size_t cause)
+{
+    if (cause == CAUSE_SIZE)
+        return gate_token(GATE_RESOURCE_SIZE);
+    if (cause == CAUSE_SESSIONS)
+        return gate_token(GATE_RESOURCE_SESSIONS);
+    return cause < GOVERNOR_RESOURCES ? governor_resource_name((enum governor_resource)cause) : "";
 }
 
 /* Clients announce what they like: sums stop at the top and do not wrap. */
@@ -143,6 +157,16 @@ void tally_refused(struct tally_batch *b, enum mail_class c, enum tally_what w, 
     tally_top_add(&b->refused, client, 1, announced);
 }
 
+void tally_refused_for(struct tally_batch *b, uint8_t resource)
+{
+    if (resource == GATE_RESOURCE_SIZE)
+        b->causes[CAUSE_SIZE]++;
+    else if (resource == GATE_RESOURCE_SESSIONS)
+        b->causes[CAUSE_SESSIONS]++;
+    else if (resource < GOVERNOR_RESOURCES)
+        b->causes[resource]++;
+}
+
 int tally_new(struct tally **ret, uint64_t now_ms)
 {
     struct tally *t = calloc(1, sizeof(*t));
@@ -160,14 +184,21 @@ void tally_free(struct tally **t)
     *t = NULL;
 }
 
-static void add_sums(struct tally_sums *into, const uint64_t counts[MAIL_CLASSES][TALLY_WHATS],
-                     const uint64_t bytes[MAIL_CLASSES], const struct tally_top *refused)
+static void add_counts(uint64_t into[MAIL_CLASSES][TALLY_WHATS], uint64_t into_bytes[MAIL_CLASSES],
+                       const uint64_t counts[MAIL_CLASSES][TALLY_WHATS],
+                       const uint64_t bytes[MAIL_CLASSES])
 {
     for (size_t c = 0; c < MAIL_CLASSES; c++) {
         for (size_t w = 0; w < TALLY_WHATS; w++)
-            into->counts[c][w] = add(into->counts[c][w], counts[c][w]);
-        into->bytes[c] = add(into->bytes[c], bytes[c]);
+            into[c][w] = add(into[c][w], counts[c][w]);
+        into_bytes[c] = add(into_bytes[c], bytes[c]);
     }
+}
+
+static void add_sums(struct tally_sums *into, const uint64_t counts[MAIL_CLASSES][TALLY_WHATS],
+                     const uint64_t bytes[MAIL_CLASSES], const struct tally_top *refused)
+{
+    add_counts(into->counts, into->bytes, counts, bytes);
     if (refused->count > 0)
         merge_top(&into->refused, refused);
 }
@@ -175,6 +206,9 @@ static void add_sums(struct tally_sums *into, const uint64_t counts[MAIL_CLASSES
 void tally_add(struct tally *t, const struct tally_batch *b, uint64_t now_ms)
 {
     t->now_ms = MAX_OF(t->now_ms, now_ms);
+    add_counts(t->totals.counts, t->totals.bytes, b->counts, b->bytes);
+    for (size_t i = 0; i < TALLY_CAUSES; i++)
+        t->totals.causes[i] = add(t->totals.causes[i], b->causes[i]);
     for (size_t span = 0; span < TALLY_SPANS; span++) {
         uint64_t number = t->now_ms / part_ms[span];
         struct part *p = &t->parts[span][number % PARTS];
@@ -198,4 +232,9 @@ void tally_get(const struct tally *t, enum tally_span span, uint64_t now_ms, str
         if (p->number + PARTS > number)
             add_sums(ret, p->sums.counts, p->sums.bytes, &p->sums.refused);
     }
+}
+
+void tally_get_totals(const struct tally *t, struct tally_totals *ret)
+{
+    *ret = t->totals;
 }

@@ -1,6 +1,6 @@
 /*
- * governor/tally.h - what was refused and slowed: by class and cause, and by client, over the last
- * minute, hour and day.
+ * governor/tally.h - what was refused and slowed: by class and kind, and by client, over the last
+ * minute, hour and day; and since the start by class and kind, and by the resource it was for.
  *
  * Each loop has a tally_batch, written by its sessions without lock; the queue thread takes it with
  * a parcel once a sample (the loop copies and clears it) and adds it to the tally. Clients are
@@ -41,13 +41,22 @@ struct tally_top { /* a value; zero is empty */
 };
 void tally_top_add(struct tally_top *t, const char *client, uint64_t count, uint64_t bytes);
 
+/* What a refusal was for: a resource, or one of the two tokens of gate.h that are none. */
+#define TALLY_CAUSES 16
+/* "spool_disk", "size", "sessions"; "" for an index that stands for nothing. */
+const char *tally_cause_name(size_t cause);
+
 struct tally_batch { /* zero is empty */
     uint64_t counts[MAIL_CLASSES][TALLY_WHATS];
     uint64_t bytes[MAIL_CLASSES]; /* announced by refused MAILs */
+    uint64_t causes[TALLY_CAUSES];
     struct tally_top refused;
 };
 void tally_refused(struct tally_batch *b, enum mail_class c, enum tally_what w, const char *client,
                    uint64_t announced);
+/* What the refusal was for: an enum governor_resource or a GATE_RESOURCE_. A limit of the client's
+ * own has none. */
+void tally_refused_for(struct tally_batch *b, uint8_t resource);
 
 enum tally_span { TALLY_MINUTE, TALLY_HOUR, TALLY_DAY, TALLY_SPANS };
 struct tally; /* opaque: rings of 6 parts a span */
@@ -62,3 +71,11 @@ struct tally_sums {
 };
 void tally_get(const struct tally *t, enum tally_span span, uint64_t now_ms,
                struct tally_sums *ret);
+
+/* Since the start: none of these numbers is ever less than it was. */
+struct tally_totals {
+    uint64_t counts[MAIL_CLASSES][TALLY_WHATS];
+    uint64_t bytes[MAIL_CLASSES];
+    uint64_t causes[TALLY_CAUSES];
+};
+void tally_get_totals(const struct tally *t, struct tally_totals *ret);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/rand.h"
+#include "governor/governor.h"
 #include "governor/tally.h"
 
 enum { CLIENTS = 300, LOOPS = 3, SAMPLES = 500, PARTS = 6, SEEDS = 4 };
@@ -181,6 +182,7 @@ static void what_is_old_is_forgotten_and_time_does_not_go_back(void **state)
     struct tally *t;
     struct tally_batch b;
     struct tally_sums sums;
+    struct tally_totals totals;
 
     (void)state;
     memset(&b, 0, sizeof(b));
@@ -203,6 +205,9 @@ static void what_is_old_is_forgotten_and_time_does_not_go_back(void **state)
         assert_int_equal(sums.counts[MAIL_INTERNAL][TALLY_REFUSED_LATE], 0);
         assert_int_equal(sums.refused.count, 0);
     }
+    tally_get_totals(t, &totals);
+    assert_int_equal(totals.counts[MAIL_INTERNAL][TALLY_REFUSED_LATE], 2);
+    assert_int_equal(totals.bytes[MAIL_INTERNAL], 154);
     tally_free(&t);
 }
 
@@ -264,9 +269,46 @@ static void large_figures_and_long_names_are_bounded(void **state)
     tally_free(&t);
 }
 
+/* Resources, the two that are none, and nothing for what nobody knows. */
+static void what_refusals_were_for_is_counted(void **state)
+{
+    static const uint8_t known[] = {GOVERNOR_SPOOL_DISK, GOVERNOR_IO_STALL, GATE_RESOURCE_SIZE,
+                                    GATE_RESOURCE_SESSIONS};
+    static const char *const names[] = {"spool_disk", "io_stall", "size", "sessions"};
+    struct tally_totals totals;
+    struct tally_batch b;
+    struct tally *t;
+    uint64_t sum = 0;
+
+    (void)state;
+    memset(&b, 0, sizeof(b));
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        for (size_t n = 0; n <= i; n++)
+            tally_refused_for(&b, known[i]);
+    tally_refused_for(&b, GOVERNOR_RESOURCES);
+    tally_refused_for(&b, 200);
+    assert_int_equal(tally_new(&t, 0), 0);
+    tally_add(t, &b, 0);
+    tally_add(t, &b, 100000000);
+    tally_get_totals(t, &totals);
+    for (size_t cause = 0; cause < TALLY_CAUSES; cause++) {
+        sum += totals.causes[cause];
+        for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+            if (strcmp(tally_cause_name(cause), names[i]) == 0)
+                assert_int_equal(totals.causes[cause], 2 * (i + 1));
+    }
+    assert_int_equal(sum, 20);
+    tally_free(&t);
+}
+
 static void everything_has_a_name(void **state)
 {
     (void)state;
+    for (size_t r = 0; r < GOVERNOR_RESOURCES; r++)
+        assert_string_equal(tally_cause_name(r), governor_resource_name((enum governor_resource)r));
+    assert_string_equal(tally_cause_name(TALLY_CAUSES - 1), "size");
+    assert_string_equal(tally_cause_name(GOVERNOR_RESOURCES), "");
+    assert_string_equal(tally_cause_name(TALLY_CAUSES), "");
     for (size_t w = 0; w < TALLY_WHATS; w++)
         assert_true(*tally_what_name((enum tally_what)w));
     assert_string_equal(tally_what_name(TALLY_WHATS), "");
@@ -279,6 +321,7 @@ int main(void)
         cmocka_unit_test(what_is_old_is_forgotten_and_time_does_not_go_back),
         cmocka_unit_test(many_small_parts_make_a_large_one),
         cmocka_unit_test(large_figures_and_long_names_are_bounded),
+        cmocka_unit_test(what_refusals_were_for_is_counted),
         cmocka_unit_test(everything_has_a_name),
     };
 

@@ -145,7 +145,7 @@ static void time_at_levels_is_what_the_sum_says(void **state)
 
         memset(&t, 0, sizeof(t));
         for (size_t n = 0; n < ARRAY_SIZE(list); n++) {
-            uint64_t got[LEVEL_SPANS][PRESSURE_LEVELS];
+            struct level_sums got;
 
             list[n] = (struct stretch){.from_ms = now_ms,
                                        .to_ms = now_ms + rand_below(&chance, paces_ms[pace]),
@@ -154,16 +154,19 @@ static void time_at_levels_is_what_the_sum_says(void **state)
             level_time_add(&t, list[n].level, list[n].from_ms, list[n].to_ms);
             if (n % 50 > 0)
                 continue;
-            level_time_get(&t, now_ms, got);
+            level_time_get(&t, now_ms, &got);
+            for (size_t level = 0; level < PRESSURE_LEVELS; level++)
+                assert_int_equal(got.total_ms[level],
+                                 plain_sum(list, n + 1, 0, (enum pressure_level)level));
             for (size_t span = 0; span < LEVEL_SPANS; span++) {
                 uint64_t part_ms = spans_ms[span] / LEVEL_PARTS;
                 uint64_t parts = now_ms / part_ms + 1, total = 0;
                 uint64_t from_ms = parts > LEVEL_PARTS ? (parts - LEVEL_PARTS) * part_ms : 0;
 
                 for (size_t level = 0; level < PRESSURE_LEVELS; level++) {
-                    assert_int_equal(got[span][level],
+                    assert_int_equal(got.ms[span][level],
                                      plain_sum(list, n + 1, from_ms, (enum pressure_level)level));
-                    total += got[span][level];
+                    total += got.ms[span][level];
                 }
                 assert_true(total <= spans_ms[span]);
                 assert_true(total >= MIN_OF(now_ms - list[0].from_ms, spans_ms[span] - part_ms));
@@ -179,16 +182,17 @@ static void time_at_levels_is_forgotten_after_the_span(void **state)
 
     (void)state;
     for (size_t span = 0; span < LEVEL_SPANS; span++) {
-        uint64_t got[LEVEL_SPANS][PRESSURE_LEVELS];
+        struct level_sums got;
         uint64_t begin_ms = 7 * spans_ms[span];
         struct level_time t;
 
         memset(&t, 0, sizeof(t));
         level_time_add(&t, PRESSURE_HIGH, begin_ms, begin_ms + 10);
-        level_time_get(&t, begin_ms + spans_ms[span] - 1, got);
-        assert_int_equal(got[span][PRESSURE_HIGH], 10);
-        level_time_get(&t, begin_ms + spans_ms[span], got);
-        assert_int_equal(got[span][PRESSURE_HIGH], 0);
+        level_time_get(&t, begin_ms + spans_ms[span] - 1, &got);
+        assert_int_equal(got.ms[span][PRESSURE_HIGH], 10);
+        level_time_get(&t, begin_ms + spans_ms[span], &got);
+        assert_int_equal(got.total_ms[PRESSURE_HIGH], 10);
+        assert_int_equal(got.ms[span][PRESSURE_HIGH], 0);
     }
 }
 

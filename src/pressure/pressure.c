@@ -264,6 +264,7 @@ void pressure_get_view(struct pressure *p, struct pressure_view *ret)
     governor_get_view(p->governor, &ret->governor);
     for (size_t i = 0; i < TALLY_SPANS; i++)
         tally_get(p->tally, (enum tally_span)i, now_ms(p), &ret->sums[i]);
+    tally_get_totals(p->tally, &ret->totals);
     for (size_t i = 0; i < p->seams.lane_count; i++)
         add_report(ret, &p->last[i]);
     ret->delayed_sessions = atomic_load_explicit(&shared->delayed, memory_order_relaxed);

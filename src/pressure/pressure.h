@@ -80,6 +80,7 @@ struct pressure_view {
     int64_t taken_ms; /* wall clock of the last sample */
     struct governor_view governor;
     struct tally_sums sums[TALLY_SPANS];
+    struct tally_totals totals;
     struct pressure_holder holders[PRESSURE_HOLDERS_MAX]; /* largest first */
     size_t holder_count;
     uint64_t sessions, delayed_sessions, delayed_sessions_max, messages_in_flight, bytes_in_flight;

@@ -156,6 +156,7 @@ static void test_refused_at_connect(void **state)
     hear_end(fd);
     report = take_report(&f);
     assert_int_equal(report.tally.counts[MAIL_EXTERNAL][TALLY_REFUSED_CONNECT], 1);
+    assert_int_equal(report.tally.causes[GOVERNOR_SPOOL_DISK], 1);
     open_gate(&f);
     fd = greeted(&f);
     quit(fd);
@@ -345,6 +346,8 @@ static void test_size(void **state)
     report = take_report(&f);
     assert_int_equal(report.tally.counts[MAIL_INTERNAL][TALLY_REFUSED_SIZE], 2);
     assert_int_equal(report.tally.counts[MAIL_INTERNAL][TALLY_REFUSED], 2);
+    assert_int_equal(report.tally.causes[GOVERNOR_MEMORY], 1);
+    assert_int_equal(report.tally.causes[GOVERNOR_QUEUE], 1);
     assert_int_equal(report.tally.bytes[MAIL_INTERNAL], 20010001);
     send_one(fd, &f);
     quit(fd);

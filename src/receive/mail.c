@@ -52,6 +52,7 @@ static struct smtp_decision refuse_for_room(struct session *s, struct slice from
                   : resource == GATE_RESOURCE_SIZE ? TALLY_REFUSED_SIZE
                                                    : TALLY_REFUSED,
                   s->ip, size);
+    tally_refused_for(&r->tally, resource);
     counter_add(COUNTER_REFUSED_4XX, 1);
     counter_add(late ? COUNTER_REFUSED_LATE : COUNTER_REFUSED_PRESSURE, 1);
     if (intake_may_tell(r, session_config(s)))

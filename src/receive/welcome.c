@@ -49,6 +49,7 @@ static void count_turned_away(struct session *s, const struct turned_away *t)
     if (t->kind == AWAY_FOR_ROOM) {
         counter_add(COUNTER_REFUSED_PRESSURE, 1);
         tally_refused(&s->receiver->tally, s->class, TALLY_REFUSED_CONNECT, s->ip, 0);
+        tally_refused_for(&s->receiver->tally, t->resource);
     }
 }
 
