@@ -150,6 +150,7 @@ struct config_smtp {
     /* Of one client outside pressure.internal_networks in a minute; 0: no limit. */
     uint32_t connections_per_client_minute_max, messages_per_client_minute_max;
     uint32_t errors_per_client_minute_max;
+    uint32_t client_ipv6_bits;            /* addresses with these in common are one client */
     uint32_t messages_per_connection_max; /* 0: no limit */
     uint32_t errors_max;
     uint32_t command_line_max_bytes, text_line_max_bytes; /* CRLF included */

@@ -213,6 +213,20 @@ bool addr_is_loopback(const struct addr *a)
     return memcmp(ip, ipv6_loopback, sizeof(ip)) == 0 || (is_mapped(ip) && ip[12] == 127);
 }
 
+void addr_mask_ipv6(struct addr *a, unsigned bits)
+{
+    uint8_t *ip = a->u.in6.sin6_addr.s6_addr;
+
+    ASSERT(bits <= 128);
+    if (a->u.any.sa_family != AF_INET6 || is_mapped(ip))
+        return;
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned kept = bits > 8 * i ? MIN_OF(bits - 8 * i, 8U) : 0;
+
+        ip[i] = (uint8_t)(ip[i] & (0xff00U >> kept));
+    }
+}
+
 bool addr_eq(const struct addr *a, const struct addr *b)
 {
     uint8_t ip_a[16], ip_b[16];

@@ -44,6 +44,9 @@ void addr_format_ip(const struct addr *a, char ret_text[static ADDR_TEXT_MAX]);
 uint16_t addr_port(const struct addr *a); /* 0 for a Unix path */
 bool addr_is_ipv6(const struct addr *a);
 bool addr_is_loopback(const struct addr *a); /* a Unix path is too */
+/* Clears what is behind the first `bits` (up to 128) of an IPv6 address: who has one of a network has
+ * all of it. An IPv4 address, mapped or not, and a Unix path stay. */
+void addr_mask_ipv6(struct addr *a, unsigned bits);
 bool addr_eq(const struct addr *a, const struct addr *b);
 
 /* An IP network, "10.0.0.0/8", "::1/128", "192.0.2.7". An IPv4-mapped IPv6 address counts as its

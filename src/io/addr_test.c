@@ -186,6 +186,36 @@ static void networks_refuse_what_they_are_not(void **state)
     }
 }
 
+static void a_mask_leaves_the_network(void **state)
+{
+    static const struct {
+        const char *addr;
+        unsigned bits;
+        const char *left;
+    } cases[] = {
+        {"2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::"},
+        {"2001:db8:1:2:3:4:5:6", 128, "2001:db8:1:2:3:4:5:6"},
+        {"2001:db8:1:2:3:4:5:6", 48, "2001:db8:1::"},
+        {"2001:db8:1:ffff::1", 57, "2001:db8:1:ff80::"},
+        {"ffff:ffff::1", 0, "::"},
+        {"::1", 127, "::"},
+        {"::ffff:10.1.2.3", 64, "::ffff:10.1.2.3"},
+        {"10.1.2.3", 0, "10.1.2.3"},
+        {"unix:/x", 0, "unix:/x"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char text[ADDR_TEXT_MAX];
+        struct addr a;
+
+        assert_int_equal(addr_parse(slice_str(cases[i].addr), 0, &a, NULL), 0);
+        addr_mask_ipv6(&a, cases[i].bits);
+        addr_format_ip(&a, text);
+        assert_string_equal(text, cases[i].left);
+    }
+}
+
 static void each_ipv4_byte_has_its_digits(void **state)
 {
     (void)state;
@@ -208,6 +238,7 @@ int main(void)
         cmocka_unit_test(addresses_differ),
         cmocka_unit_test(unix_paths_have_a_limit),
         cmocka_unit_test(raw_ips_have_two_lengths),
+        cmocka_unit_test(a_mask_leaves_the_network),
         cmocka_unit_test(each_ipv4_byte_has_its_digits),
         cmocka_unit_test(networks_contain),
         cmocka_unit_test(networks_refuse_what_they_are_not),

@@ -36,8 +36,9 @@ enum receive_rate { RECEIVE_CONNECTIONS, RECEIVE_MESSAGES, RECEIVE_ERRORS, RECEI
 
 /*
  * What all receivers share. The counts are atomics; the rest is set before the loops start. A
- * client outside pressure.internal_networks is counted in the bucket its address hashes to: two
- * clients in one bucket share a limit, which is rare, and costs no lock. All zero is a good start,
+ * client outside pressure.internal_networks is counted in the bucket its address hashes to, of IPv6
+ * its network (smtp.client_ipv6_prefix): two clients in one bucket share a limit, which is rare, and
+ * costs no lock. All zero is a good start,
  * but for the pointers without a default and `connections_max`.
  */
 struct receive_shared {

@@ -103,6 +103,18 @@ static void on_greeting_delay(struct loop_timer *t)
     greet(s);
 }
 
+/* Where a client is counted, with all others whose addresses hash to it. */
+static uint32_t bucket_of(const struct receive_shared *shared, const struct config *config,
+                          const struct addr *peer)
+{
+    struct addr client = *peer;
+    char text[ADDR_TEXT_MAX];
+
+    addr_mask_ipv6(&client, config->smtp.client_ipv6_bits);
+    addr_format_ip(&client, text);
+    return (uint32_t)(slice_hash_case(slice_str(text), shared->hash_seed) % RECEIVE_CLIENT_BUCKETS);
+}
+
 void session_open(struct receiver *r, struct policy *policy, struct stream *stream)
 {
     struct session *s = calloc(1, sizeof(*s));
@@ -119,8 +131,7 @@ void session_open(struct receiver *r, struct policy *policy, struct stream *stre
     buf_init(&s->out, OUT_MAX);
     buf_init(&s->stash, STASH_MAX);
     addr_format_ip(stream_peer(stream), s->ip);
-    s->bucket = (uint32_t)(slice_hash_case(slice_str(s->ip), r->shared->hash_seed) %
-                           RECEIVE_CLIENT_BUCKETS);
+    s->bucket = bucket_of(r->shared, config, stream_peer(stream));
     (void)atomic_fetch_add(&r->shared->connections, 1);
     s->is_limited = !intake_is_internal(config, stream_peer(stream));
     s->class = intake_class(&config->listeners[policy->index], !s->is_limited);
