@@ -345,6 +345,21 @@ static void on_reset(void *ctx, enum smtp_reset reason)
     submission_abort(&s->submission);
 }
 
+static const char *on_error(void *ctx)
+{
+    struct session *s = ctx;
+
+    if (session_client_is_within(s, RECEIVE_ERRORS,
+                                 session_config(s)->smtp.errors_per_client_minute_max))
+        return NULL;
+    session_count_client_refused(s, 0);
+    if (intake_may_tell(s->receiver, session_config(s)))
+        event(EVENT_CLIENT_LOST, EVENT_NO_ID, EV_STR("client", s->ip),
+              EV_SLICE("helo", session_helo(s)),
+              EV_STR("why", "the client is over smtp.errors_per_client_minute_max"));
+    return "Too many errors from your address in a minute";
+}
+
 static struct smtp_decision on_starttls(void *ctx)
 {
     (void)ctx;
@@ -374,6 +389,7 @@ const struct smtp_server_handler mail_handler = {
     .on_body_end = on_body_end,
     .on_reset = on_reset,
     .on_starttls = on_starttls,
+    .on_error = on_error,
     .on_line = on_line,
     .on_reply = on_reply,
 };

@@ -231,49 +231,22 @@ static void start_tls(struct session *s)
 }
 
 /* Commands that were refused for what they are; the reply to each has said why. */
-static void log_rejected(struct session *s, uint32_t errors)
+static void log_rejected(struct session *s)
 {
+    uint32_t errors = smtp_server_errors(&s->smtp);
+
     if (errors > s->errors + s->refused_recipients)
         event(EVENT_COMMAND_REJECTED, EVENT_NO_ID, EV_STR("client", s->ip),
               EV_SLICE("helo", session_helo(s)), EV_UINT("errors", errors));
-}
-
-static bool is_over_errors(struct session *s, uint32_t added)
-{
-    uint32_t limit = session_config(s)->smtp.errors_per_client_minute_max;
-    bool is_within = true;
-
-    while (is_within && added-- > 0)
-        is_within = session_client_is_within(s, RECEIVE_ERRORS, limit);
-    return !is_within;
-}
-
-/* While a commit is out no 421 may come, which would say that the message was refused. */
-static enum smtp_server_next count_errors(struct session *s, enum smtp_server_next next)
-{
-    uint32_t errors = smtp_server_errors(&s->smtp);
-    uint32_t added = errors > s->errors ? errors - s->errors : 0;
-
-    log_rejected(s, errors);
     s->errors = errors;
     s->refused_recipients = 0;
-    if (!added || !is_over_errors(s, added) || s->commit_is_out)
-        return next;
-    session_count_client_refused(s, 0);
-    if (intake_may_tell(s->receiver, session_config(s)))
-        event(EVENT_CLIENT_LOST, EVENT_NO_ID, EV_STR("client", s->ip),
-              EV_SLICE("helo", session_helo(s)),
-              EV_STR("why", "the client is over smtp.errors_per_client_minute_max"));
-    smtp_server_shutdown(&s->smtp, 421, SMTP_ENHANCED(4, 7, 0),
-                         SLICE_LIT("Too many errors from your address in a minute"));
-    return SMTP_SERVER_CLOSE;
 }
 
 static void after_feed(struct session *s, enum smtp_server_next next)
 {
     bool has_replied = buf_len(&s->out) > 0;
 
-    next = count_errors(s, next);
+    log_rejected(s);
     switch (next) {
     case SMTP_SERVER_MORE:
         flush(s);

@@ -95,11 +95,14 @@ static void say_closing(struct smtp_server *s, const char *text)
  * ever. True: it was one too many, and the session is closed. */
 static bool count_error(struct smtp_server *s)
 {
+    const char *end = s->handler->on_error ? s->handler->on_error(s->ctx) : NULL;
+
     s->errors++;
-    if (!s->config->errors_max || s->errors <= s->config->errors_max)
-        return false;
-    say_closing(s, "Too many errors");
-    return true;
+    if (!end && s->config->errors_max && s->errors > s->config->errors_max)
+        end = "Too many errors";
+    if (end)
+        say_closing(s, end);
+    return end != NULL;
 }
 
 /* A broken command. */

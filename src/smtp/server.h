@@ -87,6 +87,10 @@ struct smtp_server_handler {
     /* STARTTLS. 2xx: the 220 is in `out` and feed returns TLS. Not WAIT. NULL where not offered. */
     struct smtp_decision (*on_starttls)(void *ctx);
     void (*on_quit)(void *ctx); /* may be NULL */
+    /* A broken command, or a recipient refused for good, before its reply: what errors_max counts.
+     * NULL: its reply comes. Else the session is closed with 421 4.7.0 and that text instead. May
+     * be NULL. */
+    const char *(*on_error)(void *ctx);
     /* For a log of what was said; either may be NULL. A command line that is whole and not too
      * long, without its CRLF, before anything is done about it. A reply, all its lines as on the
      * wire, when it is in `out`. Bodies are not told. */

@@ -222,6 +222,11 @@ static void set_errors(struct kit *k)
     k->config.errors_max = 2;
     k->config.idle_max = 3;
 }
+static void set_owner_counts(struct kit *k)
+{
+    k->config.errors_max = 0;
+    k->errors_end = 3;
+}
 static void set_few_recipients(struct kit *k)
 {
     k->config.recipients_max = 2;
@@ -305,6 +310,10 @@ static void settings_make_a_difference(void **state)
         {set_errors,
          {OPEN "RCPT TO:<no-a@d>\r\nRCPT TO:<no-b@d>\r\nRCPT TO:<no-c@d>\r\nNOOP\r\n",
           OPEN_SAID "550/5.1.1 550/5.1.1 421/4.7.0", NULL}},
+        /* the owner may have enough before that */
+        {set_owner_counts,
+         {OPEN "RCPT TO:<no-a@d>\r\nWHAT\r\nRCPT TO:<no-c@d>\r\nNOOP\r\n",
+          OPEN_SAID "550/5.1.1 500/5.5.2 421/4.7.0", NULL}},
         {set_plain,
          {"EHLO c\r\nMAIL FROM:<a@b> SIZE=1\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d> NOTIFY=NEVER\r\n"
           "MAIL FROM:<a@b>\r\n",

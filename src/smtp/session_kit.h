@@ -24,6 +24,7 @@ struct kit {
     bool pauses;                                 /* every on_body asks for a pause */
     bool in_transaction, in_body;
     uint32_t recipients, messages;
+    uint32_t errors, errors_end; /* the owner ends the session at so many; 0: never */
 };
 
 static inline struct smtp_decision kit_decide(struct kit *k, struct slice mailbox)
@@ -176,6 +177,13 @@ static inline void kit_on_reply(void *ctx, struct slice wire)
     (void)buf_add(&k->replies, wire);
 }
 
+static inline const char *kit_on_error(void *ctx)
+{
+    struct kit *k = ctx;
+
+    return ++k->errors == k->errors_end ? "That will do" : NULL;
+}
+
 static inline const struct smtp_server_handler *kit_handler(void)
 {
     static const struct smtp_server_handler handler = {
@@ -188,6 +196,7 @@ static inline const struct smtp_server_handler *kit_handler(void)
         .on_reset = kit_on_reset,
         .on_starttls = kit_on_starttls,
         .on_quit = kit_on_quit,
+        .on_error = kit_on_error,
         .on_line = kit_on_line,
         .on_reply = kit_on_reply,
     };
