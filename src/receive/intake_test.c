@@ -237,7 +237,13 @@ static void test_delayed_then_gone(void **state)
     (void)close(fd);
     wait_delayed(&f, 1);
     fd = greeted(&f);
-    say(fd, MAIL "RCPT TO:<c@d.example>\r\n"); /* its pipeline waits with it */
+    say(fd, MAIL "RCPT TO:<c@d.example>\r\nDATA\r\n"); /* its pipeline waits with it */
+    wait_delayed(&f, 2);
+    say(fd, "x\r\n"); /* which goes on while it waits */
+    (void)close(fd);
+    wait_delayed(&f, 1);
+    fd = greeted(&f);
+    say(fd, MAIL "RCPT TO:<c@d.example>\r\n");
     wait_delayed(&f, 2);
     (void)order(&f, ORDER_STOP);
     hear(fd, "421 4.3.2");

@@ -7,7 +7,8 @@
  *        `---- flush() <----'<-- session_committed()
  *
  * What the machine cannot take yet (a decision is open, the body is paused) waits in `stash`; the
- * stream is paused meanwhile, so the stash holds what one read brought, at most.
+ * stream is paused meanwhile, so the stash holds what one read brought, at most. Only a session in
+ * the tarpit is heard on with a little in its stash, which is how its end is noticed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "governor/tally.h"
 #include "receive/session_int.h"
 
+#define HEARD_WHILE_DELAYED KIB(4)
 #define OUT_KEPT 512 /* most replies fit; a larger buffer is given back */
 #define CLOSED_BY_ERROR "Remote(SocketError)"
 
@@ -242,6 +244,12 @@ static void log_rejected(struct session *s)
     s->refused_recipients = 0;
 }
 
+static bool must_pause(const struct session *s, enum smtp_server_next next)
+{
+    return next == SMTP_SERVER_PAUSED ||
+           buf_len(&s->stash) > (s->delayed ? HEARD_WHILE_DELAYED : 0);
+}
+
 static void after_feed(struct session *s, enum smtp_server_next next)
 {
     bool has_replied = buf_len(&s->out) > 0;
@@ -256,7 +264,7 @@ static void after_feed(struct session *s, enum smtp_server_next next)
     case SMTP_SERVER_WAIT: /* most clients wait for their reply, and need not be paused */
     case SMTP_SERVER_PAUSED:
         flush(s);
-        if (!s->is_dead && (next == SMTP_SERVER_PAUSED || buf_len(&s->stash)))
+        if (!s->is_dead && must_pause(s, next))
             stream_pause(s->stream);
         break;
     case SMTP_SERVER_TLS:
