@@ -1,6 +1,8 @@
 /*
- * deliver/queue_int.h - private to the queue manager: queue.c (filing, jobs, results), report.c
- * (delivery status notifications) and queue_people.c (listings and actions).
+ * deliver/queue_int.h - private to the queue manager: queue.c (turns, jobs), queue_file.c (filing),
+ * queue_settle.c (results), queue_request.c and queue_fold.c (what is written to the spool),
+ * queue_change.c (new settings), queue_age.c, report.c (delivery status notifications) and
+ * queue_people.c (listings and actions).
  */
 #pragma once
 
@@ -80,12 +82,39 @@ struct settlement {
 };
 
 int64_t queue_now(const struct queue *q);
+
+/* ---- queue.c ---- */
+
+/* All entries of the job are settled: it goes out again with others, or ends. */
+void queue_job_returned(struct queue *q, struct job *job);
+
+/* ---- queue_change.c ---- */
+
+/* New settings that waited for the jobs to come back. */
+void queue_apply_change(struct queue *q);
+/* No job goes out now, so that those that are out come back and a change can be made. */
+bool queue_is_frozen(const struct queue *q);
+#define QUEUE_FREEZE_MS 5000 /* how long at a time */
+
+/* ---- queue_file.c ---- */
+
 struct slice queue_destination_of(const struct queue *q, const struct recipient *rcpt);
 /* Decodes an envelope into the queue's scratch, which grows as needed. 0, -ERR_DAMAGED, -ENOMEM. */
 MUST_CHECK int queue_decode(struct queue *q, struct slice bytes, struct envelope *ret);
 /* Whether the recipient is pending and belongs to the message's entry at `dest`. */
 bool queue_is_of_entry(const struct queue *q, const struct recipient *rcpt, struct slice dest);
-bool details_any(const struct attempt_details *d, enum recipient_state state);
+/* The message when it has several entries, or NULL. */
+struct shared_message *queue_find_shared(struct queue *q, uint64_t id);
+void queue_forget_shared(struct queue *q);
+/*
+ * Looks in the spool for what could not be filed, when there is room again. Not while a request is
+ * out: a removal on its way would let us file what is finished.
+ */
+void queue_refile(struct queue *q);
+/* The message goes from the spool: nothing of it is pending. */
+void queue_post_removal(struct queue *q, uint64_t id);
+
+/* ---- queue_request.c ---- */
 
 struct queue_request *queue_request_new(struct queue *q, enum spool_op op, uint64_t id);
 void queue_request_post(struct queue_request *rq);
@@ -104,6 +133,10 @@ void queue_sync(struct queue *q);
 void queue_post_mark(struct queue *q, uint64_t id, const struct mark *m, entry_ref ref);
 /* After each answer: folds that waited for it go on. */
 void queue_fold_step(struct queue *q);
+
+/* ---- queue_settle.c ---- */
+
+bool details_any(const struct attempt_details *d, enum recipient_state state);
 
 void settlement_init(struct settlement *s, struct queue *q, entry_ref ref, uint64_t id);
 void settlement_free(struct settlement *s);

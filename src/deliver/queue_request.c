@@ -1,0 +1,125 @@
+/*
+ * deliver/queue_request.c - requests to the spool's writer, and what waits for them to be durable.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "deliver/queue_int.h"
+#include "event/event.h"
+
+#define FREE_REQUESTS_MAX 256
+#define FREE_REQUEST_BYTES_MAX KIB(4) /* of a mark, kept for the next one */
+
+static const char *op_name(enum spool_op op)
+{
+    static const char *const names[] = {
+        [SPOOL_OP_APPEND] = "append",       [SPOOL_OP_COMMIT] = "commit",
+        [SPOOL_OP_ABORT] = "abort",         [SPOOL_OP_MARK] = "mark",
+        [SPOOL_OP_REWRITE] = "rewrite",     [SPOOL_OP_REMOVE] = "remove",
+        [SPOOL_OP_SET_ASIDE] = "set aside", [SPOOL_OP_SYNC] = "sync",
+    };
+
+    return names[op];
+}
+
+void queue_request_drop(struct queue_request *rq)
+{
+    struct queue *q = rq->queue;
+
+    if (buf_len(&rq->bytes) > FREE_REQUEST_BYTES_MAX)
+        buf_done(&rq->bytes);
+    if (q->free_request_count >= FREE_REQUESTS_MAX) {
+        buf_done(&rq->bytes);
+        free(rq);
+        return;
+    }
+    q->free_request_count++;
+    list_add_head(&q->free_requests, &rq->node);
+}
+
+/*
+ * A spool that has failed records nothing until it is opened again: whatever is sent now would be
+ * sent again after the restart. So nothing is.
+ */
+static void note_failure(struct queue *q, int result)
+{
+    if (result != -ERR_FAILED || q->spool_has_failed)
+        return;
+    q->spool_has_failed = true;
+    event(EVENT_SPOOL_ERROR, EVENT_NO_ID, EV_ERR("why", result),
+          EV_STR("then", "no mail is sent until a restart, as its delivery could not be recorded"));
+}
+
+static void request_answered(struct parcel *p, void *receiver)
+{
+    struct queue_request *rq = CONTAINER_OF(p, struct queue_request, r.parcel);
+    struct queue *q = rq->queue;
+
+    (void)receiver;
+    q->requests--;
+    list_del(&rq->node);
+    if (rq->r.result < 0 && rq->r.result != -ENOENT && rq->r.result != -E2BIG)
+        event(EVENT_SPOOL_ERROR, rq->r.id, EV_STR("request", op_name(rq->r.op)),
+              EV_ERR("why", rq->r.result));
+    note_failure(q, rq->r.result);
+    if (rq->answered)
+        rq->answered(rq);
+    queue_request_drop(rq);
+    queue_fold_step(q);
+}
+
+struct queue_request *queue_request_new(struct queue *q, enum spool_op op, uint64_t id)
+{
+    struct list *node = list_pop(&q->free_requests);
+    struct queue_request *rq;
+
+    if (node) {
+        rq = LIST_ENTRY(node, struct queue_request, node);
+        q->free_request_count--;
+        buf_clear(&rq->bytes);
+    } else {
+        rq = calloc(1, sizeof(*rq));
+        if (!rq)
+            return NULL;
+        buf_init(&rq->bytes, SPOOL_ENVELOPE_MAX);
+    }
+    rq->r = (struct spool_request){
+        .parcel.deliver = request_answered, .op = op, .id = id, .answer_to = q->seams.answers};
+    rq->queue = q;
+    list_init(&rq->node);
+    rq->answered = NULL;
+    rq->ctx = NULL;
+    rq->ref = ENTRY_NONE;
+    return rq;
+}
+
+void queue_request_post(struct queue_request *rq)
+{
+    struct queue *q = rq->queue;
+
+    q->requests++;
+    list_add_tail(&q->requests_out, &rq->node);
+    q->seams.post(q->seams.ctx, &rq->r);
+}
+
+static void sync_answered(struct queue_request *rq)
+{
+    struct queue *q = rq->queue;
+
+    q->sync_is_out = false;
+    if (q->sync_again)
+        queue_sync(q);
+}
+
+void queue_sync(struct queue *q)
+{
+    struct queue_request *rq;
+
+    q->sync_again = q->sync_is_out; /* that one may be too early for what came since */
+    rq = q->sync_is_out ? NULL : queue_request_new(q, SPOOL_OP_SYNC, EVENT_NO_ID);
+    if (!rq)
+        return;
+    q->sync_is_out = true;
+    rq->answered = sync_answered;
+    queue_request_post(rq);
+}
