@@ -456,7 +456,7 @@ int answer_message(struct queue *q, uint64_t id, struct buf *to)
 
 /* ---- actions ---- */
 
-void answer_action(struct queue *q, const struct control_ask *ask, int64_t now_ms, struct buf *to)
+bool answer_action(struct queue *q, const struct control_ask *ask, int64_t now_ms, struct buf *to)
 {
     struct queue_filter filter = control_ask_filter(ask, now_ms);
     struct queue_action_result result = {0};
@@ -471,6 +471,7 @@ void answer_action(struct queue *q, const struct control_ask *ask, int64_t now_m
     json_out_uint(&j, "busy", result.busy);
     add_cursor(&j, ask, more, at);
     json_out_object_end(&j);
+    return result.done > 0 && ask->action != QUEUE_RETRY;
 }
 
 void answer_error(struct slice sentence, struct buf *to)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/base.h"
@@ -25,7 +26,7 @@ void answer_list(const struct control_seams *seams, const struct control_ask *as
 void answer_summary(struct queue *q, const struct control_ask *ask, struct buf *to);
 /* One message, whole. 0, or queue_read_message()'s error and nothing was added. */
 MUST_CHECK int answer_message(struct queue *q, uint64_t id, struct buf *to);
-/* Does one page of an action and tells what came of it. */
-void answer_action(struct queue *q, const struct control_ask *ask, int64_t now_ms, struct buf *to);
+/* Does one page of an action and tells what came of it. True: something is to be made durable. */
+bool answer_action(struct queue *q, const struct control_ask *ask, int64_t now_ms, struct buf *to);
 /* {"error": sentence} */
 void answer_error(struct slice sentence, struct buf *to);

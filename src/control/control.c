@@ -46,10 +46,13 @@ static void run(struct control *c)
     MHD_UNSIGNED_LONG_LONG ms;
     bool was_full = is_full(c);
 
+    c->routes.has_woken = false;
     (void)MHD_run(c->daemon);
     if (was_full) /* it listens again only in the run after the one that saw a connection end */
         (void)MHD_run(c->daemon);
-    if (MHD_get_timeout(c->daemon, &ms) == MHD_YES)
+    if (c->routes.has_woken)
+        loop_timer_start(&c->timer, 0);
+    else if (MHD_get_timeout(c->daemon, &ms) == MHD_YES)
         loop_timer_start(&c->timer, ms);
     else
         loop_timer_stop(&c->timer);
@@ -125,10 +128,11 @@ static int start_daemon(struct control *c, int fd)
     const union MHD_DaemonInfo *info;
 
     c->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL, 0, NULL, NULL, control_on_request, &c->routes, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_S_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_NOTIFY_COMPLETED, control_on_completed, NULL, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, control_on_request, &c->routes,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, control_on_completed, NULL,
+        MHD_OPTION_END);
     if (!c->daemon) /* who closes `fd` then is not said; closing it twice would be worse */
         return -ENOMEM;
     info = MHD_get_daemon_info(c->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -153,7 +157,7 @@ int control_open(struct control **ret, struct loop *loop, const struct control_s
     c->loop = loop;
     c->path.sun_family = AF_UNIX;
     memcpy(c->path.sun_path, socket_path, len + 1);
-    control_routes_init(&c->routes, seams);
+    control_routes_init(&c->routes, seams, &c->timer);
     loop_timer_init(&c->timer, loop, on_timer);
     fd = listen_at(&c->path, why);
     r = fd < 0 ? fd : start_daemon(c, fd);
@@ -179,6 +183,7 @@ void control_close(struct control **cp)
     *cp = NULL;
     if (c->watch)
         loop_unwatch_fd(&c->watch);
+    control_routes_done(&c->routes);
     loop_timer_stop(&c->timer);
     if (c->path.sun_path[0])
         (void)unlink(c->path.sun_path);

@@ -1,6 +1,6 @@
 /*
  * control/control_test.c - the API over a real socket and loop, with a queue, schedule and spool
- * played by the functions below: those of control's lower layers that it calls.
+ * played by control_kit.h.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,261 +22,9 @@
 
 #include "base/clock.h"
 #include "base/id.h"
-#include "control/control.h"
+#include "control/control_kit.h"
 #include "control/filter_int.h"
-#include "control/json_out.h"
-#include "control/pressure_kit.h"
-#include "deliver/queue.h"
 #include "io/loop.h"
-
-#define NOW 1790000000000
-#define ENTRIES 2500
-#define DESTINATIONS 300
-#define BODY_BYTES 300000
-
-/* ---- a queue of ENTRIES messages with ids from 1; every tenth is held ---- */
-
-struct queue {
-    struct queue_filter filter; /* of the last call */
-    enum queue_action action;
-    uint64_t acted;
-    bool body_breaks;
-};
-static struct queue queue;
-
-static bool entry_matches(const struct queue_filter *f, uint64_t id)
-{
-    return (f->id == 0 || f->id == id) && (!f->held_only || id % 10 == 0);
-}
-
-static void fill_envelope(struct envelope *e, struct recipient recipients[static 2])
-{
-    recipients[0] = (struct recipient){.address = SLICE_LIT("b@example.org"),
-                                       .notify = NOTIFY_FAILURE | NOTIFY_DELAY,
-                                       .attempts = 2,
-                                       .last_code = 452,
-                                       .last_attempt_ms = NOW - 60000,
-                                       .next_attempt_ms = NOW + 60000,
-                                       .last_text = SLICE_LIT("4.3.1 \xff no room\nleft")};
-    recipients[1] = (struct recipient){.address = SLICE_LIT("c@example.net"),
-                                       .state = RECIPIENT_DELIVERED,
-                                       .attempts = 1,
-                                       .last_code = 250,
-                                       .last_attempt_ms = NOW - 90000};
-    *e = (struct envelope){.sender = SLICE_LIT("a@example.com"),
-                           .flags = ENVELOPE_8BITMIME | ENVELOPE_TLS,
-                           .arrival_ms = NOW - 100000,
-                           .body_bytes = BODY_BYTES,
-                           .client_ip = SLICE_LIT("192.0.2.1"),
-                           .recipients = recipients,
-                           .recipient_count = 2};
-}
-
-bool queue_list(struct queue *q, const struct queue_filter *filter, bool details, size_t limit,
-                uint32_t *cursor, bool (*fn)(void *ctx, const struct queue_item *item), void *ctx)
-{
-    struct recipient recipients[2];
-    struct envelope envelope;
-
-    q->filter = *filter;
-    fill_envelope(&envelope, recipients);
-    for (size_t matched = 0; *cursor < ENTRIES && matched < limit;) {
-        uint64_t id = ++*cursor;
-        struct queue_item item = {.id = id,
-                                  .destination = SLICE_LIT("example.org"),
-                                  .state = id % 10 == 0 ? "held" : "deferred",
-                                  .arrival_ms = NOW - 100000,
-                                  .due_ms = id % 10 == 0 ? SCHEDULE_NEVER : NOW + 1,
-                                  .envelope = details ? &envelope : NULL};
-
-        if (!entry_matches(filter, id))
-            continue;
-        matched++;
-        if (!fn(ctx, &item))
-            break;
-    }
-    return *cursor < ENTRIES;
-}
-
-bool queue_act(struct queue *q, const struct queue_filter *filter, enum queue_action action,
-               uint32_t *cursor, struct queue_action_result *ret)
-{
-    q->filter = *filter;
-    q->action = action;
-    *ret = (struct queue_action_result){0};
-    for (int scanned = 0; *cursor < ENTRIES && scanned < 1000; scanned++)
-        if (entry_matches(filter, ++*cursor)) {
-            ret->matched++;
-            ret->done++;
-        }
-    q->acted += ret->done;
-    return *cursor < ENTRIES;
-}
-
-int queue_read_message(struct queue *q, uint64_t id, struct queue_message *ret)
-{
-    const struct mark_result results[] = {
-        {.recipient = 0, .code = 452, .text = SLICE_LIT("4.3.1 no")},
-        {.recipient = 1, .code = 452, .text = SLICE_LIT("4.3.1 no")},
-        {.recipient = 9, .code = 0, .text = SLICE_LIT("")}, /* of no recipient: damaged */
-    };
-    const struct mark mark = {.kind = MARK_ATTEMPT,
-                              .at_ms = NOW - 5,
-                              .next_attempt_ms = NOW + 5,
-                              .results = results,
-                              .result_count = ARRAY_SIZE(results)};
-    struct buf one = BUF_INIT(1000);
-
-    (void)q;
-    if (id > ENTRIES)
-        return -ENOENT;
-    ret->id = id;
-    buf_init(&ret->envelope_bytes, 100);
-    buf_init(&ret->marks, 1000);
-    fill_envelope(&ret->envelope, calloc(2, sizeof(struct recipient)));
-    assert_int_equal(mark_encode(&mark, &one), 0);
-    assert_int_equal(buf_add_u32(&ret->marks, (uint32_t)buf_len(&one)), 0);
-    assert_int_equal(buf_add(&ret->marks, buf_slice(&one)), 0);
-    buf_done(&one);
-    return 0;
-}
-
-void queue_message_done(struct queue_message *m)
-{
-    free(m->envelope.recipients);
-    buf_done(&m->marks);
-}
-
-const struct schedule *queue_schedule(const struct queue *q)
-{
-    (void)q;
-    return NULL;
-}
-
-struct spool *queue_spool(const struct queue *q)
-{
-    (void)q;
-    return NULL;
-}
-
-void queue_get_figures(const struct queue *q, struct queue_figures *ret)
-{
-    (void)q;
-    *ret = (struct queue_figures){.jobs = 3};
-}
-
-void schedule_get_totals(const struct schedule *s, struct schedule_totals *ret)
-{
-    (void)s;
-    *ret = (struct schedule_totals){.entries = ENTRIES, .held = ENTRIES / 10};
-}
-
-bool schedule_next_destination(const struct schedule *s, uint32_t *it,
-                               struct schedule_destination *ret)
-{
-    (void)s;
-    if (*it >= DESTINATIONS)
-        return false;
-    *ret = (struct schedule_destination){.name = SLICE_LIT("example.org"),
-                                         .entries = *it % 2, /* every other one is empty */
-                                         .oldest_arrival_ms = NOW - 7,
-                                         .next_due_ms = SCHEDULE_NEVER};
-    ++*it;
-    return true;
-}
-
-static bool spool_failed;
-
-void spool_get_stat(struct spool *sp, struct spool_stat *ret)
-{
-    (void)sp;
-    *ret = (struct spool_stat){.messages = ENTRIES, .free_bytes = 12345, .failed = spool_failed};
-}
-
-static int readers;
-
-int spool_read(struct spool *sp, uint64_t id, bool nowait, struct spool_reader *ret,
-               struct buf *ret_envelope, struct buf *ret_marks)
-{
-    assert_false(nowait);
-    assert_null(ret_envelope);
-    assert_null(ret_marks);
-    if (id > ENTRIES)
-        return -ENOENT;
-    *ret = (struct spool_reader){.sp = sp, .id = id, .body_bytes = BODY_BYTES};
-    readers++;
-    return 0;
-}
-
-ptrdiff_t spool_read_body(struct spool_reader *r, bool nowait, void *to, size_t size)
-{
-    size_t n = MIN_OF(size, (size_t)(r->body_bytes - r->at));
-
-    (void)nowait;
-    if (queue.body_breaks && r->at > BODY_BYTES / 2)
-        return -EIO;
-    for (size_t i = 0; i < n; i++)
-        ((uint8_t *)to)[i] = (uint8_t)((r->at + i) % 251);
-    r->at += (uint32_t)n;
-    return (ptrdiff_t)n;
-}
-
-void spool_read_done(struct spool_reader *r)
-{
-    (void)r;
-    readers--;
-}
-
-/* ---- the seams ---- */
-
-static unsigned changes, reloads;
-static bool reload_fails;
-
-static int64_t wall_ms(void *ctx)
-{
-    (void)ctx;
-    return NOW;
-}
-
-static int reload(void *ctx, struct buf *why)
-{
-    (void)ctx;
-    reloads++;
-    if (!reload_fails)
-        return 0;
-    (void)buf_add_str(why, "penstock.yaml:3:1: key 'x' is not known");
-    return -EINVAL;
-}
-
-static void queue_changed(void *ctx)
-{
-    (void)ctx;
-    changes++;
-}
-
-static void add_status(void *ctx, struct json_out *j)
-{
-    (void)ctx;
-    json_out_str(j, "version", "test");
-}
-
-static bool stops;
-
-static bool is_stopping(void *ctx)
-{
-    (void)ctx;
-    return stops;
-}
-
-static struct pressure governed;
-
-static const struct control_seams seams = {.queue = &queue,
-                                           .pressure = &governed,
-                                           .wall_ms = wall_ms,
-                                           .reload = reload,
-                                           .queue_changed = queue_changed,
-                                           .add_status = add_status,
-                                           .is_stopping = is_stopping};
 
 /* ---- a client in the same thread ---- */
 
@@ -312,19 +60,28 @@ static void read_all(int fd, struct buf *to)
     }
 }
 
-/* The status; the body of the answer comes in `ret`. */
-static int ask(const char *method, const char *url, const char *body, struct buf *ret)
+/* The descriptor at which the answer comes. */
+static int begin_ask(const char *method, const char *url, const char *body)
 {
-    struct buf out = BUF_INIT(MIB(1)), in = BUF_INIT(MIB(8));
+    struct buf out = BUF_INIT(MIB(1));
     int fd = connect_to_it();
-    ptrdiff_t at;
-    int status;
 
     (void)buf_addf(&out,
                    "%s %s HTTP/1.1\r\nHost: penstock\r\nConnection: close\r\n"
                    "Content-Length: %zu\r\n\r\n%s",
                    method, url, strlen(body), body);
     assert_int_equal(send(fd, buf_cstr(&out), buf_len(&out), 0), buf_len(&out));
+    buf_done(&out);
+    return fd;
+}
+
+/* The status; the body of the answer comes in `ret`. */
+static int end_ask(int fd, struct buf *ret)
+{
+    struct buf in = BUF_INIT(MIB(8));
+    ptrdiff_t at;
+    int status;
+
     read_all(fd, &in);
     (void)close(fd);
     at = slice_find_slice(buf_slice(&in), SLICE_LIT("\r\n\r\n"));
@@ -333,8 +90,12 @@ static int ask(const char *method, const char *url, const char *body, struct buf
     buf_clear(ret);
     assert_int_equal(buf_add(ret, slice_from(buf_slice(&in), (size_t)at + 4)), 0);
     buf_done(&in);
-    buf_done(&out);
     return status;
+}
+
+static int ask(const char *method, const char *url, const char *body, struct buf *ret)
+{
+    return end_ask(begin_ask(method, url, body), ret);
 }
 
 static json_t *ask_json(const char *method, const char *url, const char *body, int status)
@@ -515,6 +276,79 @@ static void actions_come_in_pages(void **state)
     assert_int_equal(changes, 3);
     assert_int_equal(queue.action, QUEUE_BOUNCE);
     assert_int_equal(queue.acted, ENTRIES);
+}
+
+static const char removal[] = "{\"action\":\"remove\",\"filter\":{\"id\":\"2d\"}}";
+static const char retry[] = "{\"action\":\"retry\",\"filter\":{\"id\":\"2d\"}}";
+
+static bool has_answer(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    for (int i = 0; i < 20; i++)
+        loop_turn(loop, false);
+    return poll(&p, 1, 0) > 0;
+}
+
+static void tell_waiters(int result)
+{
+    size_t count = queue.waiter_count;
+
+    queue.waiter_count = 0;
+    for (size_t i = 0; i < count; i++)
+        queue.waiters[i]->fn(queue.waiters[i], result);
+}
+
+/* An answer is a promise that no crash breaks. */
+static void an_action_is_answered_when_it_is_durable(void **state)
+{
+    struct buf in = BUF_INIT(MIB(8));
+    int fds[16]; /* as many as may wait */
+
+    (void)state;
+    queue.is_slow = true;
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = begin_ask("POST", "/v1/queue/actions", removal);
+        assert_false(has_answer(fds[i]));
+    }
+    assert_int_equal(queue.waiter_count, ARRAY_SIZE(fds));
+    queue.acted = 0;
+    assert_int_equal(ask("POST", "/v1/queue/actions", removal, &in), 503);
+    assert_int_equal(queue.acted, 0);
+    assert_int_equal(ask("GET", "/health/live", "", &in), 200);
+    tell_waiters(0);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        assert_int_equal(end_ask(fds[i], &in), 200);
+    assert_non_null(strstr(buf_cstr(&in), "\"done\":1"));
+    assert_int_equal(ask("POST", "/v1/queue/actions", retry, &in), 200); /* nothing to wait for */
+    fds[0] = begin_ask("POST", "/v1/queue/actions", removal);
+    assert_false(has_answer(fds[0]));
+    tell_waiters(-EIO);
+    assert_int_equal(end_ask(fds[0], &in), 500);
+    assert_non_null(strstr(buf_cstr(&in), "a crash may undo it"));
+    queue.is_slow = false;
+    buf_done(&in);
+}
+
+static void a_server_ends_while_an_action_waits(void **state)
+{
+    struct buf why = BUF_INIT(1000);
+    int fds[2];
+
+    (void)state;
+    queue.is_slow = true;
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = begin_ask("POST", "/v1/queue/actions", removal);
+        assert_false(has_answer(fds[i]));
+    }
+    (void)close(fds[0]); /* its client did not wait */
+    assert_false(has_answer(fds[1]));
+    control_close(&control);
+    assert_int_equal(queue.waiter_count, 0);
+    (void)close(fds[1]);
+    queue.is_slow = false;
+    assert_int_equal(control_open(&control, loop, &seams, path, &why), 0);
+    buf_done(&why);
 }
 
 static void a_reload_tells_what_is_wrong(void **state)
@@ -916,6 +750,8 @@ int main(void)
         cmocka_unit_test(a_message_is_told_whole),
         cmocka_unit_test(bodies_are_streamed),
         cmocka_unit_test(actions_come_in_pages),
+        cmocka_unit_test(an_action_is_answered_when_it_is_durable),
+        cmocka_unit_test(a_server_ends_while_an_action_waits),
         cmocka_unit_test(a_reload_tells_what_is_wrong),
         cmocka_unit_test(pressure_is_told_whole),
         cmocka_unit_test(pressure_tells_what_was_set),

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/id.h"
+#include "base/list.h"
 #include "base/slice.h"
 #include "control/answers_int.h"
 #include "control/control_int.h"
@@ -23,10 +24,19 @@
 #include "spool/spool.h"
 
 #define WHY_MAX KIB(16)
+#define WAITING_MAX 16 /* half of the connections: others answer however long the disk takes */
 
 struct request {
     struct buf body;
     bool body_is_too_long;
+    /* Of an action that was done, and is answered when it is durable. */
+    struct queue_waiter waiter;
+    struct control_routes *routes;
+    struct MHD_Connection *connection;
+    struct list node;   /* among those that wait */
+    struct buf *answer; /* NULL: nothing was done yet */
+    uid_t uid;
+    int result; /* when it waits no more */
 };
 
 /* A request while it is answered. */
@@ -40,11 +50,15 @@ struct asked {
     struct MHD_Response *response; /* set by a route that does not answer with JSON */
     const char *type;              /* of `out`; NULL: JSON */
     bool is_answered;              /* `out` is the answer, whatever the status */
+    bool waits;                    /* until what was done is durable */
 };
 
-void control_routes_init(struct control_routes *r, const struct control_seams *seams)
+void control_routes_init(struct control_routes *r, const struct control_seams *seams,
+                         struct loop_timer *wake)
 {
-    *r = (struct control_routes){.seams = *seams, .started_ms = seams->wall_ms(seams->ctx)};
+    *r = (struct control_routes){
+        .seams = *seams, .started_ms = seams->wall_ms(seams->ctx), .wake = wake};
+    list_init(&r->waiting);
 }
 
 static unsigned fail(struct asked *a, unsigned status, const char *sentence)
@@ -230,8 +244,10 @@ static unsigned post_actions(struct asked *a)
     } else if (control_ask_is_blank(&ask)) {
         status = fail(a, MHD_HTTP_BAD_REQUEST,
                       "The filter is empty: to act on every message say \"all\": true.");
+    } else if (a->routes->waiting_count == WAITING_MAX) {
+        status = fail(a, MHD_HTTP_SERVICE_UNAVAILABLE, "Too many actions wait for the disk.");
     } else {
-        answer_action(seams->queue, &ask, seams->wall_ms(seams->ctx), a->out);
+        a->waits = answer_action(seams->queue, &ask, seams->wall_ms(seams->ctx), a->out);
         if (seams->queue_changed)
             seams->queue_changed(seams->ctx);
     }
@@ -345,6 +361,13 @@ static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned sta
     return r;
 }
 
+static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned status,
+                                 struct buf *text)
+{
+    (void)buf_push(text, '\n');
+    return send_text(connection, status, "application/json", text);
+}
+
 static unsigned answer(struct asked *a, const char *method, const char *url, uid_t *ret_uid)
 {
     const struct route *route;
@@ -374,6 +397,68 @@ static void log_request(const char *method, const char *url, unsigned status, ui
           EV_UINT("status", status), EV_UINT("uid", uid));
 }
 
+/* ---- actions that wait until they are durable ---- */
+
+static void end_wait(struct request *request, int result)
+{
+    list_del(&request->node);
+    request->routes->waiting_count--;
+    request->result = result;
+    MHD_resume_connection(request->connection); /* the daemon asks again when it runs */
+    request->routes->has_woken = true;
+    loop_timer_start(request->routes->wake, 0);
+}
+
+static void on_durable(struct queue_waiter *w, int result)
+{
+    end_wait(CONTAINER_OF(w, struct request, waiter), result);
+}
+
+static void begin_wait(struct asked *a, uid_t uid)
+{
+    struct request *request = a->request;
+
+    request->routes = a->routes;
+    request->connection = a->connection;
+    request->answer = a->out;
+    request->uid = uid;
+    request->waiter.fn = on_durable;
+    list_add_tail(&a->routes->waiting, &request->node);
+    a->routes->waiting_count++;
+    MHD_suspend_connection(a->connection);
+    queue_wait_durable(a->routes->seams.queue, &request->waiter);
+}
+
+static enum MHD_Result answer_waited(struct request *request, const char *method, const char *url)
+{
+    struct buf *out = request->answer, why = BUF_INIT(WHY_MAX);
+    unsigned status = MHD_HTTP_OK;
+
+    request->answer = NULL;
+    if (request->result < 0) {
+        status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+        (void)buf_addf(&why, "It was done, but a crash may undo it: %s.", err_str(request->result));
+        buf_clear(out);
+        answer_error(buf_slice(&why), out);
+        buf_done(&why);
+    }
+    log_request(method, url, status, request->uid);
+    return send_json(request->connection, status, out);
+}
+
+void control_routes_done(struct control_routes *r)
+{
+    LIST_FOR_SAFE(node, next, &r->waiting)
+    {
+        struct request *request = LIST_ENTRY(node, struct request, node);
+
+        queue_wait_cancel(&request->waiter);
+        end_wait(request, -ECANCELED);
+    }
+}
+
+/* ---- the requests ---- */
+
 static enum MHD_Result answer_request(struct control_routes *routes_of,
                                       struct MHD_Connection *connection, struct request *request,
                                       const char *method, const char *url)
@@ -389,6 +474,10 @@ static enum MHD_Result answer_request(struct control_routes *routes_of,
         return MHD_NO; /* closes the connection */
     buf_init(out, ANSWER_MAX);
     status = answer(&a, method, url, &uid);
+    if (a.waits && !buf_failed(out)) {
+        begin_wait(&a, uid);
+        return MHD_YES;
+    }
     log_request(method, url, status, uid);
     if (a.response) {
         r = MHD_queue_response(connection, status, a.response);
@@ -400,9 +489,8 @@ static enum MHD_Result answer_request(struct control_routes *routes_of,
             answer_error(buf_slice(&why), out);
             a.type = NULL;
         }
-        if (!a.type)
-            (void)buf_push(out, '\n');
-        r = send_text(connection, status, a.type ? a.type : "application/json", out);
+        r = a.type ? send_text(connection, status, a.type, out)
+                   : send_json(connection, status, out);
     }
     buf_done(&why);
     return r;
@@ -430,6 +518,8 @@ enum MHD_Result control_on_request(void *cls, struct MHD_Connection *connection,
         *upload_data_size = 0;
         return MHD_YES;
     }
+    if (request->answer)
+        return answer_waited(request, method, url);
     return answer_request(cls, connection, request, method, url);
 }
 
@@ -441,8 +531,11 @@ void control_on_completed(void *cls, struct MHD_Connection *connection, void **r
     (void)cls;
     (void)connection;
     (void)how;
-    if (request)
+    if (request) {
         buf_done(&request->body);
+        if (request->answer)
+            free_answer(request->answer);
+    }
     free(request);
     *requestp = NULL;
 }

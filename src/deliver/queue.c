@@ -45,6 +45,8 @@ int queue_new(struct queue **ret, const struct queue_settings *settings, struct 
     list_init(&q->free_requests);
     list_init(&q->requests_out);
     list_init(&q->folds);
+    list_init(&q->sync_waiters);
+    list_init(&q->next_waiters);
     r = schedule_new(&q->schedule, &settings->schedule, rand);
     if (r < 0) {
         free(q);
@@ -63,6 +65,7 @@ void queue_free(struct queue **qp)
     if (!q)
         return;
     ASSERT(q->jobs == 0 && q->requests == 0 && list_is_empty(&q->folds));
+    ASSERT(list_is_empty(&q->sync_waiters) && list_is_empty(&q->next_waiters));
     while ((node = list_pop(&q->free_requests))) {
         struct queue_request *rq = LIST_ENTRY(node, struct queue_request, node);
 

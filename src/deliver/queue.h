@@ -18,6 +18,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/list.h"
 #include "base/rand.h"
 #include "base/slice.h"
 #include "io/mailbox.h"
@@ -202,6 +203,20 @@ struct queue_action_result {
  * HOLD act on the whole message. */
 bool queue_act(struct queue *q, const struct queue_filter *filter, enum queue_action action,
                uint32_t *cursor, struct queue_action_result *ret);
+
+/* Who waits for what the queue was told so far to be durable. */
+struct queue_waiter {
+    /* Called once, in the queue thread: 0; the spool's error, and a crash may undo what was done;
+     * -ENOMEM: it was not made durable at once, and is soon. */
+    void (*fn)(struct queue_waiter *w, int result);
+    struct list node; /* private */
+};
+
+/* Holds, releases and removals done until now are made durable at once, then w->fn() is called,
+ * maybe before this returns. `w` is borrowed till then. */
+void queue_wait_durable(struct queue *q, struct queue_waiter *w);
+/* It is not called any more. Also when it was, or nobody waits (after list_init()). */
+void queue_wait_cancel(struct queue_waiter *w);
 
 /* One message whole, from the spool (blocking): envelope with its marks folded in. `buffers` keep
  * the bytes the envelope points into. 0, -ENOENT, -ERR_DAMAGED, -EIO, -ENOMEM. */

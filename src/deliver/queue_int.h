@@ -40,7 +40,10 @@ struct queue {
     uint64_t loaded_id_max; /* of the messages that the spool had at the last queue_load() */
     uint64_t unreadable;    /* envelopes of a version that this program does not know */
     int64_t refile_ms;      /* not before: a look at the spool for what is not filed */
-    bool stopping, sync_is_out, sync_again, spool_has_failed;
+    bool stopping, spool_has_failed;
+    /* queue_request.c: is_unsynced: something was posted after the last sync. */
+    bool sync_is_out, sync_again, is_unsynced;
+    struct list sync_waiters, next_waiters; /* for the sync that is out; for the next */
 
     struct {                                          /* queue_age.c */
         int64_t began_ms, before_ms[AGE_ROUNDS_KEPT]; /* of the present round, of those before */

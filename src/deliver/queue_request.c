@@ -98,16 +98,43 @@ void queue_request_post(struct queue_request *rq)
     struct queue *q = rq->queue;
 
     q->requests++;
+    q->is_unsynced = true;
     list_add_tail(&q->requests_out, &rq->node);
     q->seams.post(q->seams.ctx, &rq->r);
+}
+
+static void take_all(struct list *from, struct list *to)
+{
+    struct list *node;
+
+    while ((node = list_pop(from)))
+        list_add_tail(to, node);
+}
+
+static void tell_waiters(struct queue *q, int result)
+{
+    struct list told, *node;
+
+    list_init(&told);
+    take_all(&q->sync_waiters, &told);
+    while ((node = list_pop(&told))) {
+        struct queue_waiter *w = LIST_ENTRY(node, struct queue_waiter, node);
+
+        w->fn(w, result);
+    }
 }
 
 static void sync_answered(struct queue_request *rq)
 {
     struct queue *q = rq->queue;
+    int r = q->spool_has_failed ? -ERR_FAILED : rq->r.result;
 
     q->sync_is_out = false;
-    if (q->sync_again)
+    if (r == 0 && !list_is_empty(&q->folds)) /* a mark is still to be written */
+        take_all(&q->sync_waiters, &q->next_waiters);
+    else
+        tell_waiters(q, r);
+    if (q->sync_again || !list_is_empty(&q->next_waiters))
         queue_sync(q);
 }
 
@@ -116,10 +143,31 @@ void queue_sync(struct queue *q)
     struct queue_request *rq;
 
     q->sync_again = q->sync_is_out; /* that one may be too early for what came since */
-    rq = q->sync_is_out ? NULL : queue_request_new(q, SPOOL_OP_SYNC, EVENT_NO_ID);
-    if (!rq)
+    if (q->sync_is_out)
         return;
+    take_all(&q->next_waiters, &q->sync_waiters);
+    rq = queue_request_new(q, SPOOL_OP_SYNC, EVENT_NO_ID);
+    if (!rq) {
+        tell_waiters(q, -ENOMEM);
+        return;
+    }
     q->sync_is_out = true;
     rq->answered = sync_answered;
     queue_request_post(rq);
+    q->is_unsynced = false;
+}
+
+void queue_wait_durable(struct queue *q, struct queue_waiter *w)
+{
+    if (q->sync_is_out && !q->is_unsynced) {
+        list_add_tail(&q->sync_waiters, &w->node);
+        return;
+    }
+    list_add_tail(&q->next_waiters, &w->node);
+    queue_sync(q);
+}
+
+void queue_wait_cancel(struct queue_waiter *w)
+{
+    list_del(&w->node);
 }

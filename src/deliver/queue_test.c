@@ -180,6 +180,59 @@ static void test_hold_is_for_the_whole_message(void **state)
     teardown(&w);
 }
 
+struct durable {
+    struct queue_waiter waiter; /* first */
+    unsigned calls;
+    int result;
+};
+
+static void note_durable(struct queue_waiter *w, int result)
+{
+    struct durable *d = (struct durable *)w;
+
+    d->calls++;
+    d->result = result;
+}
+
+/* Who waits for an action is told when it is durable, not earlier, and once. */
+static void test_an_action_is_waited_for(void **state)
+{
+    struct durable first = {.waiter.fn = note_durable}, second = first, third = first;
+    struct world w;
+    uint64_t id;
+
+    (void)state;
+    setup(&w, usual);
+    id = submit(&w, two, 2, small);
+    (void)act(&w, id, QUEUE_HOLD);
+    queue_wait_durable(w.k.q, &first.waiter);
+    assert_true(kit_serve_one(&w.k)); /* the mark */
+    assert_int_equal(first.calls, 0);
+    (void)act(&w, id, QUEUE_RELEASE); /* while the first sync is under way */
+    queue_wait_durable(w.k.q, &second.waiter);
+    queue_wait_durable(w.k.q, &third.waiter);
+    queue_wait_cancel(&third.waiter);
+    assert_true(kit_serve_one(&w.k));
+    assert_int_equal(first.calls, 1);
+    assert_int_equal(first.result, 0);
+    assert_int_equal(second.calls, 0); /* its mark was posted after that sync */
+    kit_serve(&w.k);
+    assert_int_equal(second.calls, 1);
+    assert_int_equal(second.result, 0);
+    assert_int_equal(w.k.served[SPOOL_OP_SYNC], 2);
+    (void)act(&w, id, QUEUE_HOLD);
+    queue_wait_durable(w.k.q, &first.waiter);
+    w.k.is_dead = true;
+    kit_serve(&w.k);
+    w.k.is_dead = false;
+    assert_int_equal(first.calls, 2);
+    assert_int_equal(first.result, -EIO);
+    assert_int_equal(third.calls, 0);
+    (void)act(&w, id, QUEUE_RELEASE);
+    drain(&w);
+    teardown(&w);
+}
+
 /* Two bounces while the report is not yet stored are one. */
 static void test_an_action_ends_an_entry_once(void **state)
 {
@@ -495,6 +548,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hold_is_for_the_whole_message),
+        cmocka_unit_test(test_an_action_is_waited_for),
         cmocka_unit_test(test_an_action_ends_an_entry_once),
         cmocka_unit_test(test_a_bounce_that_cannot_be_reported),
         cmocka_unit_test(test_a_mark_is_waited_for),
