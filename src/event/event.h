@@ -93,6 +93,14 @@ enum event_level {
     X(EVENT_REMEDY, "remedy", EVENT_NOTICE, COUNTER_REMEDIES)                                      \
     X(EVENT_REFUSALS_NOT_TOLD, "refusals_not_told", EVENT_NOTICE, COUNTER_NONE)                    \
     X(EVENT_RECORDS_LOST, "records_lost", EVENT_WARNING, COUNTER_NONE)                             \
+    X(EVENT_PROVIDER_LEARNT, "provider_learnt", EVENT_DEBUG, COUNTER_NONE)                         \
+    X(EVENT_LANE_CHANGED, "lane_changed", EVENT_WARNING, COUNTER_LANE_CHANGES)                     \
+    X(EVENT_LANE_RESTORED, "lane_restored", EVENT_NOTICE, COUNTER_LANE_CHANGES)                    \
+    X(EVENT_LANE_ACTION, "lane_action", EVENT_NOTICE, COUNTER_NONE)                                \
+    X(EVENT_LEDGER_ERROR, "ledger_error", EVENT_ERROR, COUNTER_LEDGER_ERRORS)                      \
+    X(EVENT_WARM_UP, "warm_up", EVENT_NOTICE, COUNTER_NONE)                                        \
+    X(EVENT_INCIDENT_OPENED, "incident_opened", EVENT_ERROR, COUNTER_INCIDENTS)                    \
+    X(EVENT_INCIDENT_CLOSED, "incident_closed", EVENT_NOTICE, COUNTER_NONE)                        \
     X(EVENT_INTERNAL_ERROR, "internal_error", EVENT_ERROR, COUNTER_INTERNAL_ERRORS)
 
 /* What is counted: X(constant, name, help). Names and helps are the metrics', too. */
@@ -135,7 +143,11 @@ enum event_level {
     X(COUNTER_REFUSED_PRESSURE, "refused_pressure", "Refusals for want of room.")                  \
     X(COUNTER_REFUSED_LATE, "refused_late", "Refusals at the end of DATA.")                        \
     X(COUNTER_REFUSED_CLIENT_LIMIT, "refused_client_limit", "Refusals over a client's limit.")     \
-    X(COUNTER_REMEDIES, "remedies", "Remedies that were told in the log.")
+    X(COUNTER_REMEDIES, "remedies", "Remedies that were told in the log.")                         \
+    X(COUNTER_LANE_CHANGES, "lane_changes", "Changes of band or limits of a lane.")                \
+    X(COUNTER_INCIDENTS, "incidents", "Incidents opened.")                                         \
+    X(COUNTER_LEDGER_ERRORS, "ledger_errors", "Errors of the ledger of evidence.")                 \
+    X(COUNTER_EVIDENCE_LOST, "evidence_lost", "Attempts without memory for their evidence.")
 
 #define EVENT_ENUM_LINE(constant, name, level, counter) constant,
 #define COUNTER_ENUM_LINE(constant, name, help) constant,

@@ -46,6 +46,8 @@ void ledger_set(struct ledger *l, const struct ledger_settings *s);
 /* An attempt in one allocation with its texts; NULL: no memory (count it). */
 struct ledger_attempt {
     struct parcel parcel;
+    void *owner;            /* of whoever it is posted to on its way here */
+    uint32_t lane;          /* the same: a lane_ref */
     struct attempt attempt; /* its slices point behind it */
     char texts[];
 };
@@ -58,6 +60,14 @@ void ledger_post_attempt(struct ledger *l, struct ledger_attempt *a);
 void ledger_post_lane(struct ledger *l, struct slice name, struct slice state);
 void ledger_post_incident(struct ledger *l, uint64_t id, struct slice lane, int64_t opened_ms,
                           int64_t closed_ms, struct slice json);
+/* How a lane's queue stands, once a minute: kept with its figures of that minute. */
+struct ledger_queue {
+    struct slice provider, source;
+    int64_t at_ms;
+    uint64_t length;
+    uint64_t age_oldest_ms, age_median_ms, age_p90_ms;
+};
+void ledger_post_queue(struct ledger *l, const struct ledger_queue *q);
 /* The provider of a destination, learnt from its MX hosts. */
 void ledger_post_destination(struct ledger *l, struct slice domain, struct slice provider);
 

@@ -1,0 +1,409 @@
+/* ledger/ledger_test.c - a real file in a folder of the test's own. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "ledger/ledger_int.h"
+
+#define T0 INT64_C(1790000000000)
+#define MINUTE INT64_C(60000)
+
+struct world {
+    char folder[64], path[128];
+    struct ledger *ledger;
+};
+
+static const struct ledger_settings usual = {
+    .age_max_s = 20 * 365 * 86400, .size_max_bytes = MIB(512), .commit_ms = 1};
+
+static void open_ledger(struct world *w, const struct ledger_settings *like)
+{
+    struct ledger_settings s = *like;
+    struct buf why = BUF_INIT(KIB(4));
+
+    s.directory = w->folder;
+    if (ledger_open(&w->ledger, &s, &why) < 0)
+        fail_msg("%s", buf_cstr(&why));
+    buf_done(&why);
+}
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+
+    assert_non_null(w);
+    (void)snprintf(w->folder, sizeof(w->folder), "/tmp/penstock-ledger-XXXXXX");
+    assert_non_null(mkdtemp(w->folder));
+    (void)snprintf(w->path, sizeof(w->path), "%s/" LEDGER_FILE, w->folder);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    char command[128];
+
+    ledger_close(&w->ledger);
+    (void)snprintf(command, sizeof(command), "rm -r %s", w->folder);
+    assert_int_equal(system(command), 0);
+    free(w);
+    return 0;
+}
+
+static struct attempt attempt_at(int64_t at_ms)
+{
+    return (struct attempt){.queue_id = 0x1234,
+                            .arrival_ms = at_ms - 1500,
+                            .at_ms = at_ms,
+                            .latency_ms = 40,
+                            .number = 1,
+                            .result = ATTEMPT_RESULT_DELIVERED,
+                            .recipients = 1,
+                            .delivered = 1,
+                            .phase = SMTP_PHASE_END,
+                            .code = 250,
+                            .enhanced = SMTP_ENHANCED(2, 0, 0),
+                            .text = SLICE_LIT("250 2.0.0 Ok: queued as 4F"),
+                            .klass = REPLY_NONE,
+                            .domain = SLICE_LIT("example.org"),
+                            .host = SLICE_LIT("mx1.example.org"),
+                            .peer = SLICE_LIT("192.0.2.1"),
+                            .local = SLICE_LIT("192.0.2.7"),
+                            .provider = SLICE_LIT("example-hoster"),
+                            .source = SLICE_LIT("default"),
+                            .sender = SLICE_LIT("a@sender.test"),
+                            .tls = true};
+}
+
+static struct attempt refused_at(int64_t at_ms)
+{
+    struct attempt a = attempt_at(at_ms);
+
+    a.result = ATTEMPT_RESULT_DEFERRED;
+    a.delivered = 0;
+    a.deferred = 1;
+    a.code = 452;
+    a.enhanced = SMTP_ENHANCED(4, 3, 1);
+    a.text = SLICE_LIT("452 4.3.1 Insufficient system resources");
+    a.klass = REPLY_CAPACITY;
+    return a;
+}
+
+static void post(struct world *w, const struct attempt *a)
+{
+    struct ledger_attempt *l = ledger_attempt_new(a);
+
+    assert_non_null(l);
+    ledger_post_attempt(w->ledger, l);
+}
+
+/* One value out of the file, as another process reads it. */
+static void expect(struct world *w, const char *sql, const char *wanted)
+{
+    sqlite3 *db;
+    sqlite3_stmt *st;
+    const char *got;
+
+    assert_int_equal(sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    got = sqlite3_step(st) == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : "no row";
+    if (!got || strcmp(got, wanted) != 0)
+        fail_msg("%s\n  gave %s\n  and not %s", sql, got ? got : "NULL", wanted);
+    (void)sqlite3_finalize(st);
+    (void)sqlite3_close(db);
+}
+
+static void test_an_attempt_keeps_its_texts(void **state)
+{
+    char text[ATTEMPT_TEXT_MAX + 100];
+    struct attempt a = attempt_at(T0);
+    struct ledger_attempt *l;
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    a.text = slice_make(text, sizeof(text));
+    l = ledger_attempt_new(&a);
+    assert_non_null(l);
+    memset(text, 'y', sizeof(text));
+    assert_int_equal(l->attempt.text.len, ATTEMPT_TEXT_MAX);
+    assert_int_equal(l->attempt.text.ptr[0], 'x');
+    assert_true(slice_eq(l->attempt.domain, a.domain));
+    assert_true(slice_eq(l->attempt.sender, a.sender));
+    assert_int_equal(l->attempt.message_id.len, 0);
+    ledger_attempt_free(&l);
+    assert_null(l);
+}
+
+static void test_attempts_are_kept(void **state)
+{
+    struct world *w = *state;
+    struct attempt a = attempt_at(T0), b = refused_at(T0 + 1);
+
+    open_ledger(w, &usual);
+    post(w, &a);
+    post(w, &b);
+    ledger_close(&w->ledger);
+    expect(w, "SELECT count(*) FROM attempts", "2");
+    expect(w,
+           "SELECT queue_id||' '||arrival||' '||latency||' '||number||' '||result||' '||delivered||"
+           "' '||deferred||' '||phase||' '||code||' '||enhanced||' '||text||' '||sender||' '||tls"
+           " FROM attempts ORDER BY id LIMIT 1",
+           "4660 1789999998500 40 1 0 1 0 10 250 2.0.0 250 2.0.0 Ok: queued as 4F a@sender.test 1");
+    expect(w, "SELECT id >> 12 FROM attempts WHERE code = 452", "1790000000001");
+    expect(w,
+           "SELECT d.name||' '||h.name||' '||p.name||' '||s.name FROM attempts a"
+           " JOIN names d ON d.id = a.domain JOIN names h ON h.id = a.host"
+           " JOIN names p ON p.id = a.provider JOIN names s ON s.id = a.source LIMIT 1",
+           "example.org mx1.example.org example-hoster default");
+}
+
+static void test_a_clock_set_back_keeps_the_order(void **state)
+{
+    struct world *w = *state;
+    struct attempt a = attempt_at(T0), b = refused_at(T0 - 3600 * 1000);
+
+    open_ledger(w, &usual);
+    post(w, &a);
+    post(w, &b);
+    ledger_close(&w->ledger);
+    expect(w, "SELECT code FROM attempts ORDER BY id DESC", "452");
+    open_ledger(w, &usual); /* also after a start */
+    post(w, &a);
+    ledger_close(&w->ledger);
+    expect(w, "SELECT code FROM attempts ORDER BY id DESC", "250");
+    expect(w, "SELECT count(*) FROM attempts", "3");
+}
+
+static void test_figures_by_minute_hour_and_day(void **state)
+{
+    struct world *w = *state;
+
+    open_ledger(w, &usual);
+    for (int minute = 0; minute < 3; minute++) {
+        struct attempt a = attempt_at(T0 + minute * MINUTE), b = refused_at(T0 + minute * MINUTE);
+
+        b.number = 2;
+        post(w, &a);
+        post(w, &b);
+    }
+    ledger_close(&w->ledger);
+    expect(w, "SELECT count(*) FROM figures WHERE span = 60 AND domain = 0", "3");
+    expect(w, "SELECT count(*) FROM figures WHERE span = 60 AND domain > 0", "3");
+    expect(w,
+           "SELECT attempts||' '||delivered_first||' '||deferred||' '||capacity||' '||retries FROM"
+           " figures WHERE span = 86400 AND domain = 0",
+           "6 3 3 3 3");
+    expect(w, "SELECT length(times) FROM figures WHERE span = 3600 AND domain = 0", "5");
+    expect(w, "SELECT name FROM names JOIN figures ON lane = names.id", "example-hoster/default");
+    open_ledger(w, &usual); /* the same minute again, after a restart, adds */
+    post(w, &(struct attempt){.at_ms = T0,
+                              .number = 1,
+                              .result = ATTEMPT_RESULT_FAILED,
+                              .provider = SLICE_LIT("example-hoster"),
+                              .source = SLICE_LIT("default")});
+    ledger_close(&w->ledger);
+    expect(w, "SELECT attempts||' '||failed FROM figures WHERE span = 86400 AND domain = 0", "7 1");
+}
+
+static void test_a_queue_belongs_to_its_minute(void **state)
+{
+    struct world *w = *state;
+    struct attempt a = attempt_at(T0);
+
+    open_ledger(w, &usual);
+    post(w, &a);
+    ledger_post_queue(w->ledger, &(struct ledger_queue){.provider = SLICE_LIT("example-hoster"),
+                                                        .source = SLICE_LIT("default"),
+                                                        .at_ms = T0,
+                                                        .length = 7,
+                                                        .age_oldest_ms = 9000,
+                                                        .age_median_ms = 800,
+                                                        .age_p90_ms = 8000});
+    ledger_close(&w->ledger);
+    expect(
+        w,
+        "SELECT attempts||' '||queue||' '||age_oldest||' '||age_median||' '||age_p90 FROM figures"
+        " WHERE span = 60 AND domain = 0",
+        "1 7 9000 800 8000");
+}
+
+struct seen {
+    char text[1000];
+};
+
+static int add_lane(void *ctx, struct slice s)
+{
+    struct seen *seen = ctx;
+    size_t n = strlen(seen->text);
+
+    (void)snprintf(seen->text + n, sizeof(seen->text) - n, "%.*s;", SLICE_FMT(s));
+    return 0;
+}
+
+static int add_destination(void *ctx, struct slice domain, struct slice provider)
+{
+    int r = add_lane(ctx, domain);
+
+    return r < 0 ? r : add_lane(ctx, provider);
+}
+
+static void test_state_comes_back(void **state)
+{
+    struct world *w = *state;
+    struct seen lanes = {""}, destinations = {""};
+
+    open_ledger(w, &usual);
+    ledger_post_lane(w->ledger, SLICE_LIT("a/default"), SLICE_LIT("old"));
+    ledger_post_lane(w->ledger, SLICE_LIT("a/default"), SLICE_LIT("new"));
+    ledger_post_destination(w->ledger, SLICE_LIT("example.org"), SLICE_LIT("a"));
+    ledger_post_incident(w->ledger, 41, SLICE_LIT("a/default"), T0, 0, SLICE_LIT("{}"));
+    ledger_close(&w->ledger);
+    open_ledger(w, &usual);
+    assert_int_equal(ledger_each_lane(w->ledger, add_lane, &lanes), 0);
+    assert_string_equal(lanes.text, "new;");
+    assert_int_equal(ledger_each_destination(w->ledger, add_destination, &destinations), 0);
+    assert_string_equal(destinations.text, "example.org;a;");
+    assert_int_equal(ledger_incident_id_max(w->ledger), 41);
+}
+
+static void test_a_damaged_file_is_set_aside(void **state)
+{
+    struct world *w = *state;
+    struct attempt a = attempt_at(T0);
+    FILE *f = fopen(w->path, "w");
+    char command[160];
+
+    assert_non_null(f);
+    for (int i = 0; i < 1000; i++)
+        assert_true(fputs("this is not a database\n", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    open_ledger(w, &usual);
+    post(w, &a);
+    ledger_close(&w->ledger);
+    expect(w, "SELECT count(*) FROM attempts", "1");
+    (void)snprintf(command, sizeof(command), "grep -q database %s.damaged-*", w->path);
+    assert_int_equal(system(command), 0);
+}
+
+static void test_a_later_version_is_not_touched(void **state)
+{
+    struct world *w = *state;
+    char command[200];
+
+    open_ledger(w, &usual);
+    ledger_close(&w->ledger);
+    {
+        sqlite3 *db;
+
+        assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
+        (void)sqlite3_close(db);
+    }
+    open_ledger(w, &usual);
+    ledger_close(&w->ledger);
+    expect(w, "PRAGMA user_version", "1");
+    (void)snprintf(command, sizeof(command), "ls %s.damaged-* > /dev/null", w->path);
+    assert_int_equal(system(command), 0);
+}
+
+static void test_age_is_bounded(void **state)
+{
+    struct world *w = *state;
+    struct ledger_settings s = usual;
+    struct attempt old = attempt_at(T0);
+
+    s.age_max_s = 60;
+    old.at_ms = 1000;
+    open_ledger(w, &s);
+    post(w, &old);
+    ledger_close(&w->ledger);
+    open_ledger(w, &s);
+    ledger_close(&w->ledger);
+    expect(w, "SELECT count(*) FROM attempts", "0");
+}
+
+static void test_size_is_bounded(void **state)
+{
+    struct world *w = *state;
+    struct ledger_settings s = usual;
+    struct stat st;
+
+    s.size_max_bytes = KIB(400);
+    for (int round = 0; round < 12; round++) {
+        open_ledger(w, &s);
+        for (int i = 0; i < 3000; i++) {
+            struct attempt a = attempt_at(T0 + round * 3000 + i);
+
+            post(w, &a);
+        }
+        ledger_close(&w->ledger);
+    }
+    assert_int_equal(stat(w->path, &st), 0);
+    assert_true((uint64_t)st.st_size < MIB(4));
+}
+
+static void test_too_many_waiting_are_dropped_and_counted(void **state)
+{
+    struct world *w = *state;
+    struct ledger_settings s = usual;
+    struct ledger_figures f;
+
+    s.commit_ms = 3600 * 1000; /* it sleeps until it is closed */
+    open_ledger(w, &s);
+    for (int i = 0; i < LEDGER_WAITING_MAX + 10; i++) {
+        struct attempt a = attempt_at(T0 + i);
+
+        post(w, &a);
+    }
+    ledger_get_figures(w->ledger, &f);
+    /* One may be in the hands of the thread. */
+    assert_in_range(f.waiting + f.dropped + f.written, LEDGER_WAITING_MAX + 9,
+                    LEDGER_WAITING_MAX + 10);
+    assert_true(f.dropped >= 10 || f.written > 0);
+    ledger_close(&w->ledger);
+}
+
+static void test_a_folder_that_cannot_be_made(void **state)
+{
+    struct world *w = *state;
+    struct ledger_settings s = usual;
+    struct buf why = BUF_INIT(KIB(4));
+
+    s.directory = "/proc/ledger";
+    assert_true(ledger_open(&w->ledger, &s, &why) < 0);
+    assert_non_null(strstr(buf_cstr(&why), "/proc/ledger"));
+    assert_null(w->ledger);
+    buf_done(&why);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_attempt_keeps_its_texts),
+        TEST(test_attempts_are_kept),
+        TEST(test_a_clock_set_back_keeps_the_order),
+        TEST(test_figures_by_minute_hour_and_day),
+        TEST(test_a_queue_belongs_to_its_minute),
+        TEST(test_state_comes_back),
+        TEST(test_a_damaged_file_is_set_aside),
+        TEST(test_a_later_version_is_not_touched),
+        TEST(test_age_is_bounded),
+        TEST(test_size_is_bounded),
+        TEST(test_too_many_waiting_are_dropped_and_counted),
+        TEST(test_a_folder_that_cannot_be_made),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

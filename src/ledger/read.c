@@ -1,0 +1,88 @@
+/*
+ * ledger/read.c - what a start reads: by a connection of its own, read-only.
+ */
+#include <errno.h>
+
+#include "base/err.h"
+#include "ledger/ledger_int.h"
+
+static int each(const char *path, const char *text, int (*fn)(void *ctx, sqlite3_stmt *row),
+                void *ctx)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    int r = 0;
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v2(db, text, -1, &statement, NULL);
+    while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+        rc = sqlite3_step(statement);
+        if (rc == SQLITE_ROW)
+            r = fn(ctx, statement);
+        if (r != 0)
+            break;
+    }
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(db);
+    return r != 0 ? r : rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+static struct slice column(sqlite3_stmt *row, int at)
+{
+    const char *text = (const char *)sqlite3_column_text(row, at);
+
+    return slice_make(text, text ? (size_t)sqlite3_column_bytes(row, at) : 0);
+}
+
+struct reading {
+    int (*lane)(void *ctx, struct slice state);
+    int (*destination)(void *ctx, struct slice domain, struct slice provider);
+    void *ctx;
+};
+
+static int on_lane(void *ctx, sqlite3_stmt *row)
+{
+    struct reading *r = ctx;
+
+    return r->lane(r->ctx, column(row, 0));
+}
+
+static int on_destination(void *ctx, sqlite3_stmt *row)
+{
+    struct reading *r = ctx;
+
+    return r->destination(r->ctx, column(row, 0), column(row, 1));
+}
+
+static int on_number(void *ctx, sqlite3_stmt *row)
+{
+    *(uint64_t *)ctx = (uint64_t)sqlite3_column_int64(row, 0);
+    return 0;
+}
+
+int ledger_each_lane(struct ledger *l, int (*fn)(void *ctx, struct slice state), void *ctx)
+{
+    struct reading r = {.lane = fn, .ctx = ctx};
+
+    return each(ledger_path(l), "SELECT state FROM lanes", on_lane, &r);
+}
+
+int ledger_each_destination(struct ledger *l,
+                            int (*fn)(void *ctx, struct slice domain, struct slice provider),
+                            void *ctx)
+{
+    struct reading r = {.destination = fn, .ctx = ctx};
+
+    return each(ledger_path(l), "SELECT domain, provider FROM destinations ORDER BY at DESC",
+                on_destination, &r);
+}
+
+uint64_t ledger_incident_id_max(struct ledger *l)
+{
+    uint64_t n = 0;
+
+    ignore_result(
+        each(ledger_path(l), "SELECT coalesce(max(id), 0) FROM incidents", on_number, &n));
+    return n;
+}
