@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "config/config.h"
+#include "config/policy.h"
 
 #define ITEMS_MAX 2000
 
@@ -66,8 +66,29 @@ static void check_round_trip(const struct config *c, struct slice file, struct b
     free_items(&second);
 }
 
+/* Whatever the blocks say, a policy makes sense, for a destination and for its lane. */
+static void check_policies(const struct config *c)
+{
+    const struct slice host = SLICE_LIT("mx1.example.net");
+    struct config_query q = {.domain = SLICE_LIT("a.b.example.org."),
+                             .mx_hosts = &host,
+                             .mx_count = 1,
+                             .provider = SLICE_LIT("microsoft-365"),
+                             .group = SLICE_LIT("microsoft-domains")};
+    struct config_policy p, lane;
+
+    config_find_policy(c, &q, &p);
+    config_find_lane_policy(c, p.lane ? slice_str(p.lane) : q.provider, q.group, &lane);
+    ASSERT(memcmp(&p.limits, &lane.limits, sizeof(p.limits)) == 0);
+    ASSERT(p.retry.delay_count >= 1 && p.connections_max >= 1);
+    ASSERT(p.limits.connections_max >= p.limits.connections_floor);
+    ASSERT(p.limits.connections_floor >= 1 && p.limits.connection_change < 0);
+    ASSERT(config_choose_source(p.pool, 4711)->ehlo_name);
+}
+
 static void check_lookups(const struct config *c)
 {
+    check_policies(c);
     ASSERT(config_find_target(c, SLICE_LIT("a.b.example.org")));
     (void)config_find_destination(c, SLICE_LIT("example.org."));
     (void)config_is_relay_domain(c, SLICE_LIT("."));

@@ -7,16 +7,15 @@
 #include "base/assert.h"
 #include "config/config_int.h"
 
-/* Where `name` was given, or the list it is in, for an error. */
-static struct place place_of_main(const struct loader *ld, const char *name)
+struct place check_place_of(const struct loader *ld, const char *name)
 {
     const struct setting *s = settings_find(&settings_main, slice_str(name));
 
     return ld->config->private->origins[s - settings_main.list].place;
 }
 
-static struct place place_of_element(const struct loader *ld, const char *list, size_t element,
-                                     const char *name)
+struct place check_place(const struct loader *ld, const char *list, size_t element,
+                         const char *name)
 {
     const struct setting *s = settings_find(&settings_main, slice_str(list));
     const struct setting *sub = settings_find(s->sub, slice_str(name));
@@ -29,7 +28,7 @@ static void check_listener(struct loader *ld, size_t i)
 {
     /* Its array is the snapshot's, which is still ours to write. */
     struct config_listener *l = (struct config_listener *)(uintptr_t)&ld->config->listeners[i];
-    struct place at = place_of_element(ld, "listeners", i, "address");
+    struct place at = check_place(ld, "listeners", i, "address");
 
     if (l->tls == CONFIG_LISTENER_TLS_AUTO)
         l->tls = l->tls_certificate ? CONFIG_LISTENER_TLS_FILES : CONFIG_LISTENER_TLS_SELF_SIGNED;
@@ -39,7 +38,7 @@ static void check_listener(struct loader *ld, size_t i)
                  "the tls section",
                  i);
     if (l->tls == CONFIG_LISTENER_TLS_OFF && l->tls_required)
-        error_at(&ld->errors, place_of_element(ld, "listeners", i, "tls.required"),
+        error_at(&ld->errors, check_place(ld, "listeners", i, "tls.required"),
                  "key 'listeners[%zu].tls.required': TLS cannot be required where tls.mode is off",
                  i);
     for (size_t j = 0; j < i; j++)
@@ -60,13 +59,13 @@ static void check_sections(struct loader *ld)
     const struct config *c = ld->config;
 
     if (c->spool.size_max_bytes && c->spool.size_max_bytes / 4 < c->spool.segment_size_bytes)
-        error_at(&ld->errors, place_of_main(ld, "spool.size_max"),
+        error_at(&ld->errors, check_place_of(ld, "spool.size_max"),
                  "key 'spool.size_max': at least four times spool.segment_size, or 0");
     if ((c->tls.certificate != NULL) != (c->tls.key != NULL))
-        error_at(&ld->errors, place_of_main(ld, c->tls.key ? "tls.key" : "tls.certificate"),
+        error_at(&ld->errors, check_place_of(ld, c->tls.key ? "tls.key" : "tls.certificate"),
                  "key 'tls': certificate and key are both needed");
     if (c->server.group && !c->server.user)
-        error_at(&ld->errors, place_of_main(ld, "server.group"),
+        error_at(&ld->errors, check_place_of(ld, "server.group"),
                  "key 'server.group': server.user is needed too");
 }
 
@@ -145,6 +144,12 @@ static void check_thresholds(struct loader *ld, size_t resource)
         }
 }
 
+void check_not_in_order(struct loader *ld, size_t low, size_t high, bool may_be_equal,
+                        const char *rule)
+{
+    not_in_order(ld, setting_at(low), setting_at(high), may_be_equal, rule);
+}
+
 static void check_pressure(struct loader *ld)
 {
     const struct config_pressure *p = &ld->config->pressure;
@@ -152,14 +157,13 @@ static void check_pressure(struct loader *ld)
     for (size_t i = 0; i < CONFIG_PRESSURE_RESOURCES; i++)
         check_thresholds(ld, i);
     if (p->tarpit.start_ms > p->tarpit.max_ms)
-        not_in_order(ld, setting_at(offsetof(struct config, pressure.tarpit.start_ms)),
-                     setting_at(offsetof(struct config, pressure.tarpit.max_ms)),
-                     /* may_be_equal= */ true, "the delay grows from one to the other");
+        check_not_in_order(ld, offsetof(struct config, pressure.tarpit.start_ms),
+                           offsetof(struct config, pressure.tarpit.max_ms),
+                           /* may_be_equal= */ true, "the delay grows from one to the other");
 }
 
-/* Files `value` under its pattern, which no other may have. */
-static void file_pattern(struct loader *ld, struct map *m, const char *pattern, const void *value,
-                         struct place at, const char *list, size_t i)
+void check_file(struct loader *ld, struct map *m, const char *pattern, const void *value,
+                struct place at, const char *list, size_t i)
 {
     struct slice key = slice_str(pattern);
     void *entry;
@@ -181,11 +185,8 @@ static void make_maps(struct loader *ld)
     struct config_private *p = c->private;
 
     for (size_t i = 0; i < c->delivery.route_count; i++)
-        file_pattern(ld, &p->routes, c->delivery.routes[i].domain, &c->delivery.routes[i],
-                     place_of_element(ld, "delivery.routes", i, "domain"), "delivery.routes", i);
-    for (size_t i = 0; i < c->destination_count; i++)
-        file_pattern(ld, &p->destinations, c->destinations[i].destination, &c->destinations[i],
-                     place_of_element(ld, "destinations", i, "destination"), "destinations", i);
+        check_file(ld, &p->routes, c->delivery.routes[i].domain, &c->delivery.routes[i],
+                   check_place(ld, "delivery.routes", i, "domain"), "delivery.routes", i);
     for (size_t i = 0; i < c->relay.domains.count; i++)
         if (map_put(&p->relay_domains, slice_str(c->relay.domains.list[i]), ld->config) < 0)
             ld->errors.no_memory = true;
@@ -197,5 +198,6 @@ void check_all(struct loader *ld)
         check_listener(ld, i);
     check_sections(ld);
     check_pressure(ld);
+    check_policies(ld);
     make_maps(ld);
 }

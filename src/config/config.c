@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "config/config_int.h"
 
 /* The entry for `domain`: exact, else that of the longest ".suffix", else "*". */
@@ -149,14 +150,18 @@ void config_each(const struct config *c, void (*fn)(void *ctx, const struct conf
 
 static void note_item(void *ctx, const struct config_item *item)
 {
-    struct buf *all = ctx;
-
-    if (!item->reloadable)
-        (void)buf_addf(all, "%s\n%s\n", item->name, item->value);
+    (void)buf_addf(ctx, "%s\n%s\n", item->name, item->value);
 }
 
-/* Has the setting, or one of its elements that needs a restart, another value? */
-static bool differs(const struct config *a, const struct config *b, size_t i)
+static void note_fixed(void *ctx, const struct config_item *item)
+{
+    if (!item->reloadable)
+        note_item(ctx, item);
+}
+
+/* Has the setting, or one of its elements, another value? Of those that `note` notes. */
+static bool differs(const struct config *a, const struct config *b, size_t i,
+                    void (*note)(void *ctx, const struct config_item *item))
 {
     struct buf texts[2] = {BUF_INIT(YAML_BYTES_MAX), BUF_INIT(YAML_BYTES_MAX)};
     const struct config *snapshots[2] = {a, b};
@@ -165,7 +170,7 @@ static bool differs(const struct config *a, const struct config *b, size_t i)
     for (size_t k = 0; k < 2; k++) {
         struct teller t;
 
-        teller_init(&t, note_item, &texts[k]);
+        teller_init(&t, note, &texts[k]);
         tell_setting(&t, snapshots[k], i);
         teller_done(&t);
     }
@@ -175,12 +180,20 @@ static bool differs(const struct config *a, const struct config *b, size_t i)
     return result;
 }
 
+bool config_differs(const struct config *a, const struct config *b, const char *name)
+{
+    const struct setting *s = settings_find(&settings_main, slice_str(name));
+
+    ASSERT(s);
+    return differs(a, b, (size_t)(s - settings_main.list), note_item);
+}
+
 size_t config_restart_needed(const struct config *from, const struct config *to, struct buf *ret)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < settings_main.count; i++)
-        if (!settings_main.list[i].reload && differs(from, to, i))
+        if (!settings_main.list[i].reload && differs(from, to, i, note_fixed))
             (void)buf_addf(ret, "%s%s", count++ ? ", " : "", settings_main.list[i].name);
     return count;
 }

@@ -90,12 +90,76 @@ struct config_retry {
     double jitter;                         /* 0..0.5, a share of the delay */
     uint64_t max_queue_time_s;
 };
-/* A policy for one destination domain; what its block does not say it has from retry and
- * delivery. */
+/* A count of messages in a time: "10/s", "600/m". `count` 0: no limit. */
+struct config_rate {
+    uint32_t count, per_s; /* per_s: 1, 60 or 3600 */
+};
+#define CONFIG_WARM_UP_MAX 32 /* days in a list */
+struct config_counts {
+    uint32_t list[CONFIG_WARM_UP_MAX];
+    size_t count;
+};
+
+/* Where mail is sent from: an address of each family, and the name to say EHLO with. */
+struct config_source {
+    const char *name;         /* "default" where none is configured */
+    struct addr ipv4, ipv6;   /* .len 0: the system's choice */
+    const char *ehlo_name;    /* never NULL */
+    int64_t warm_up_start_ms; /* the day it began to send; 0: as the destination's block says */
+};
+struct config_members { /* of a pool, as they were written */
+    const char *const *names;
+    const uint32_t *weights;
+    size_t count;
+};
+struct config_share {
+    const struct config_source *source;
+    uint32_t weight; /* 0: gets no new mail */
+};
+struct config_pool {
+    const char *name; /* "all" for the one of all sources with equal weights */
+    struct config_members members;
+    const struct config_share *shares; /* one for each member; one at least has a weight */
+    size_t share_count;
+};
+
+/* What a lane (one provider from one source) may do; one that says nothing has it from `lanes`. */
+struct config_lane_limits {
+    uint32_t connections_max, connections_floor;
+    double connection_change, rate_change; /* -0.9..-0.01 */
+    struct config_rate rate_max;
+    uint64_t queue_age_max_ms;    /* 0: no limit */
+    struct config_counts warm_up; /* messages on day 1, 2, ...; empty: none */
+    double warm_up_factor;        /* of each further day over the one before; 1: the last stays */
+    int64_t warm_up_start_ms;     /* 0: each source's own */
+};
+
+/* What the key `destination` of a block is; the most specific first. */
+enum config_match {
+    CONFIG_MATCH_DOMAIN, /* "example.org"; one without a dot is written with one behind it */
+    CONFIG_MATCH_SUFFIX, /* ".example.org": every domain below it */
+    CONFIG_MATCH_MX,     /* "mx:*.mail.protection.outlook.com": by the best MX host */
+    CONFIG_MATCH_NAME,   /* "microsoft-domains": a provider, or a group of them */
+    CONFIG_MATCH_ROUTE,  /* "route:10.0.0.7:25": a next hop of delivery.routes, or the smart host */
+    CONFIG_MATCH_ALL,    /* "*" */
+    CONFIG_MATCHES,
+};
+/* A block: what is different for some destinations. Its values are those it says, or else those of
+ * retry, delivery and lanes; config/policy.h joins the blocks that hold for a destination. */
 struct config_destination {
-    const char *destination; /* as config_route.domain */
+    const char *destination; /* as it was written */
+    enum config_match match;
+    const char *pattern; /* without "mx:", "route:" or the dot behind a domain of one label */
+    const char *lane;    /* the name of its own lanes ("policy:example.org"): it says something of
+                            lanes, and is not by provider; NULL: its mail is in its provider's */
+    uint32_t says;       /* bits: 1 << enum config_policy_key */
+    const char *file;    /* where it stands */
+    uint32_t line, column;
+
     struct config_retry retry;
-    uint32_t connections_max;
+    uint32_t connections_max; /* DOMAIN, SUFFIX, ALL: to each domain; others: of a lane */
+    const char *pool_name;    /* NULL: delivery.pool */
+    struct config_lane_limits limits;
 };
 
 enum config_client_tls {
@@ -181,6 +245,7 @@ struct config_delivery {
     size_t route_count;                   /* ask config_find_target() */
     struct addr source_ipv4, source_ipv6; /* .len 0: the system's choice */
     const char *ehlo_name;                /* never NULL: server.hostname where not set */
+    const char *pool_name;                /* NULL: all sources; see `pool` of struct config */
     uint32_t connections_max, connections_per_destination_max;
     uint32_t messages_per_connection_max;
     uint32_t recipients_per_message_max;
@@ -259,6 +324,31 @@ struct config_log {
     struct config_log_files files;
 };
 
+/* The lanes' controller (schedule/throttle.h, schedule/lanes.h). */
+struct config_lanes {
+    bool enabled;
+    uint64_t tick_ms, window_ms;
+    uint32_t sample_min, hits_min;
+    double confidence;                                  /* 0.5..0.9999 */
+    double watch_share, throttle_share, incident_share; /* shares of attempts */
+    double baseline_factor;
+    uint32_t hold_cycles;
+    double restore_step;   /* a share of the full limit */
+    uint64_t step_hold_ms; /* 0: one retry cycle */
+    uint64_t spread_max_ms;
+    struct config_rate release_rate, rate_floor;
+    struct config_lane_limits limits; /* of lanes whose blocks do not say; no warm-up */
+};
+struct config_evidence {
+    bool enabled;
+    const char *directory;
+    uint64_t age_max_s, size_max_bytes, commit_ms;
+};
+struct config_suppression {
+    bool automatic;
+    uint64_t age_max_s; /* of automatic entries; 0: for ever */
+};
+
 struct config_private;
 struct config {
     struct config_server server;
@@ -271,7 +361,18 @@ struct config {
     struct config_delivery delivery;
     struct config_retry_section retry;
     const struct config_destination *destinations;
-    size_t destination_count; /* ask config_find_destination() */
+    size_t destination_count; /* ask config_find_policy() */
+    const struct config_source *sources;
+    size_t source_count; /* 1 or more */
+    const struct config_pool *pools;
+    size_t pool_count;
+    const struct config_pool *pool; /* delivery.pool, or that of all sources */
+    struct config_lanes lanes;
+    struct config_evidence evidence;
+    struct config_suppression suppression;
+    struct {
+        const char *file; /* NULL: the shipped table alone */
+    } providers, replies;
     struct config_bounce bounce;
     struct config_dns dns;
     struct config_pressure pressure;
@@ -304,6 +405,11 @@ void config_unref(const struct config **c); /* sets *c to NULL; NULL is fine */
  * separated by ", ". Returns how many. */
 size_t config_restart_needed(const struct config *from, const struct config *to, struct buf *ret);
 
+/* Has the setting called `name` (a list: any of its elements) another value in `b`? */
+bool config_differs(const struct config *a, const struct config *b, const char *name);
+/* Messages a second; 0: no limit. */
+double config_rate_per_second(struct config_rate r);
+
 /* Is mail for this recipient domain taken from anyone (relay.domains)? */
 bool config_is_relay_domain(const struct config *c, struct slice domain);
 /* Is `client` in one of the networks? */
@@ -311,7 +417,8 @@ bool config_networks_contain(const struct config_networks *n, const struct addr 
 /* Where mail for `domain` goes: the exact route, else that of the longest ".suffix", else "*",
  * else the smart host, else the domain's own MX hosts. Never NULL. */
 const struct config_target *config_find_target(const struct config *c, struct slice domain);
-/* The policy block for `domain`, found like a route; NULL where there is none. */
+/* The policy block for `domain`, found like a route; NULL where there is none. Blocks by MX host or
+ * provider are not asked: that is config_find_policy(). */
 const struct config_destination *config_find_destination(const struct config *c,
                                                          struct slice domain);
 

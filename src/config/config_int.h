@@ -24,9 +24,15 @@ struct origin {
 
 struct config_private {
     atomic_uint refs;
-    struct pool pool;                               /* everything the snapshot points to */
-    struct origin *origins;                         /* one for each of settings_main */
-    struct map routes, destinations, relay_domains; /* by pattern, to the entry */
+    struct pool pool;                 /* everything the snapshot points to */
+    struct origin *origins;           /* one for each of settings_main */
+    struct map routes, relay_domains; /* by pattern, to the entry */
+    struct map destinations;          /* by pattern: blocks by domain, by suffix and "*" */
+    struct map names;                 /* by name or text: blocks by provider and by next hop */
+    struct map lanes;                 /* blocks that have lanes of their own, by their names */
+    const struct config_destination **mx_blocks; /* by MX host, the longest pattern first */
+    size_t mx_block_count;
+    struct config_pool all_sources;
 };
 
 /* A snapshot being filled. */
@@ -53,3 +59,16 @@ void apply_end(struct loader *ld);
 
 /* config/check.c: what concerns several settings, and the maps of patterns. */
 void check_all(struct loader *ld);
+/* Where an element of a list says `name`; .file NULL: it does not. */
+struct place check_place(const struct loader *ld, const char *list, size_t element,
+                         const char *name);
+/* Where a setting is given; .file NULL: it is not. */
+struct place check_place_of(const struct loader *ld, const char *name);
+/* Tells that the settings whose values are at `low` and `high` of a snapshot are not in order. */
+void check_not_in_order(struct loader *ld, size_t low, size_t high, bool may_be_equal,
+                        const char *rule);
+/* Files `value` under its pattern, which no other may have. */
+void check_file(struct loader *ld, struct map *m, const char *pattern, const void *value,
+                struct place at, const char *list, size_t i);
+/* config/check_policy.c: sources, pools, destinations and lanes. */
+void check_policies(struct loader *ld);

@@ -19,7 +19,11 @@ static const char *type_name(const struct setting *s)
         [VALUE_IPV6] = "IPv6 address", [VALUE_TARGET] = "target",
         [VALUE_NETWORKS] = "networks", [VALUE_PATTERNS] = "domains",
         [VALUE_SERVERS] = "servers",   [VALUE_DELAYS] = "durations",
-        [VALUE_MAPS] = "list",
+        [VALUE_MAPS] = "list",         [VALUE_CHANGE] = "change",
+        [VALUE_SHARE] = "percent",     [VALUE_FACTOR] = "number",
+        [VALUE_RATE] = "rate",         [VALUE_DATE] = "day",
+        [VALUE_NAME] = "name",         [VALUE_DESTINATION] = "destination",
+        [VALUE_COUNTS] = "numbers",    [VALUE_MEMBERS] = "names",
     };
 
     return names[s->type];

@@ -197,6 +197,8 @@ static void free_snapshot(struct config *c)
 
     map_done(&p->routes);
     map_done(&p->destinations);
+    map_done(&p->names);
+    map_done(&p->lanes);
     map_done(&p->relay_domains);
     pool_done(&p->pool);
     free(c);
@@ -214,6 +216,8 @@ static struct config *new_snapshot(void)
     w->config.private = &w->private;
     map_init(&w->private.routes, 0); /* the operator picks the keys: no seed is needed */
     map_init(&w->private.destinations, 0);
+    map_init(&w->private.names, 0);
+    map_init(&w->private.lanes, 0);
     map_init(&w->private.relay_domains, 0);
     atomic_init(&w->private.refs, 1);
     return &w->config;

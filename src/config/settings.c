@@ -68,10 +68,47 @@ static const struct setting route_list[] = {
 static const struct settings route_settings = {route_list, ARRAY_SIZE(route_list),
                                                sizeof(struct config_route)};
 
+#define SOURCE(field) IN(struct config_source, field)
+static const struct setting source_list[] = {
+    {"name", VALUE_NAME, SOURCE(name), .required = true, .reload = true,
+     .what = "What pools, lanes, logs and statistics call it."},
+    {"ipv4", VALUE_IPV4, SOURCE(ipv4), .inherits = "delivery.source_ipv4", .optional = true,
+     .reload = true, .what = "The IPv4 address to send from; the machine must have it."},
+    {"ipv6", VALUE_IPV6, SOURCE(ipv6), .inherits = "delivery.source_ipv6", .optional = true,
+     .reload = true, .what = "The IPv6 address to send from."},
+    {"ehlo_name", VALUE_HOST, SOURCE(ehlo_name), .inherits = "delivery.ehlo_name", .optional = true,
+     .reload = true,
+     .what = "The name to say EHLO with; the address's name in DNS should be the same."},
+    {"warm_up_start", VALUE_DATE, SOURCE(warm_up_start_ms), .optional = true,
+     .def_note = "the block's", .reload = true,
+     .what = "The day it began to send, for the warm-ups of destinations."},
+};
+static const struct settings source_settings = {source_list, ARRAY_SIZE(source_list),
+                                                sizeof(struct config_source)};
+
+static const struct setting pool_list[] = {
+    {"name", VALUE_NAME, IN(struct config_pool, name), .required = true, .reload = true,
+     .what = "What delivery.pool and blocks call it; `all` is the one of all sources."},
+    {"sources", VALUE_MEMBERS, IN(struct config_pool, members), .required = true, .reload = true,
+     .what = "Its sources, with weights: `out1 x 3, out2` sends three messages of four from out1. "
+             "Weight 0 gets no new mail."},
+};
+static const struct settings pool_settings = {pool_list, ARRAY_SIZE(pool_list),
+                                              sizeof(struct config_pool)};
+
+/* What may be said of lanes in general, and in a block. */
+#define RANGE_CHANGE RANGE(1, 90)
+#define RANGE_CONNECTIONS RANGE(1, 10000)
+#define RANGE_RATE RANGE(0, 1000000)
+#define RANGE_QUEUE_AGE RANGE(0, 60 * (uint64_t)S_DAY * 1000)
+
 #define DESTINATION(field) IN(struct config_destination, field)
 static const struct setting destination_list[] = {
-    {"destination", VALUE_PATTERN, DESTINATION(destination), .required = true,
-     .what = "The recipient domain, `.domain` or `\"*\"`, as in routes."},
+    {"destination", VALUE_DESTINATION, DESTINATION(destination), .required = true, .reload = true,
+     .what = "Whose mail the block is for: a recipient domain; `.domain`, every domain below it; "
+             "`mx:PATTERN`, domains whose best MX host it matches; a provider or a group of them "
+             "by name (`microsoft-domains`); `route:TEXT`, a next hop as it is written in "
+             "delivery.routes or delivery.smart_host; `\"*\"`, all."},
     {"initial_retry", VALUE_DURATION, UNIT_S, DESTINATION(retry.delays_s[0]), RANGE(1, 7 * S_DAY),
      .inherits = "retry.initial_retry", .reload = true,
      .what = "Wait after the first attempt that was deferred."},
@@ -82,9 +119,38 @@ static const struct setting destination_list[] = {
     {"max_queue_time", VALUE_DURATION, UNIT_S, DESTINATION(retry.max_queue_time_s),
      RANGE(1, 60 * S_DAY), .inherits = "retry.max_queue_time", .reload = true,
      .what = "After this time the mail is returned."},
-    {"connections_max", VALUE_NUMBER, DESTINATION(connections_max), RANGE(1, 10000),
-     .inherits = "delivery.connections_per_destination_max", .reload = true,
-     .what = "Connections to it at a time."},
+    {"connections_max", VALUE_NUMBER, DESTINATION(connections_max), RANGE_CONNECTIONS,
+     .def_note = "as `delivery.connections_per_destination_max`, or `lanes.connections_max`",
+     .reload = true,
+     .what = "Connections at a time: to each domain that the block is for; in a block by MX host, "
+             "provider or next hop, of a whole lane."},
+    {"pool", VALUE_NAME, DESTINATION(pool_name), .inherits = "delivery.pool", .optional = true,
+     .reload = true, .what = "The sources its mail is sent from."},
+    {"connection_change", VALUE_CHANGE, DESTINATION(limits.connection_change), RANGE_CHANGE,
+     .inherits = "lanes.connection_change", .reload = true,
+     .what = "How a lane's connections change, and its rate, when its receiver is short of "
+             "capacity."},
+    {"connections_floor", VALUE_NUMBER, DESTINATION(limits.connections_floor), RANGE_CONNECTIONS,
+     .inherits = "lanes.connections_floor", .reload = true,
+     .what = "No cut goes below so many connections of a lane."},
+    {"rate_max", VALUE_RATE, DESTINATION(limits.rate_max), RANGE_RATE, .inherits = "lanes.rate_max",
+     .reload = true, .what = "The most messages a lane may send."},
+    {"rate_change", VALUE_CHANGE, DESTINATION(limits.rate_change), RANGE_CHANGE,
+     .inherits = "lanes.rate_change", .reload = true,
+     .what = "How a lane's rate changes when its receiver says that we are too fast."},
+    {"queue_age_max", VALUE_DURATION, UNIT_MS, DESTINATION(limits.queue_age_max_ms),
+     RANGE_QUEUE_AGE, .inherits = "lanes.queue_age_max", .reload = true,
+     .what = "Older mail in a lane makes it an incident."},
+    {"warm_up", VALUE_COUNTS, DESTINATION(limits.warm_up), RANGE(1, 1000000000), .reload = true,
+     .what = "Messages a lane may send on the first day, the second, ..., from warm_up_start on."},
+    {"warm_up_factor", VALUE_FACTOR, DESTINATION(limits.warm_up_factor), RANGE(100, 1000),
+     .def = "1", .reload = true,
+     .what = "After the list each day has so many times the messages of the day before; 1: the "
+             "last number of the list stays."},
+    {"warm_up_start", VALUE_DATE, DESTINATION(limits.warm_up_start_ms), .optional = true,
+     .def_note = "the source's", .reload = true,
+     .what = "The first day of the warm-up, for sources that do not say theirs; without one a "
+             "source has none."},
 };
 static const struct settings destination_settings = {destination_list, ARRAY_SIZE(destination_list),
                                                      sizeof(struct config_destination)};
@@ -275,6 +341,9 @@ static const struct setting main_list[] = {
      .def_note = "the system's choice", .what = "The IPv6 address to send from."},
     {"delivery.ehlo_name", VALUE_HOST, AT(delivery.ehlo_name), .inherits = "server.hostname",
      .optional = true, .reload = true, .what = "The name to say EHLO with."},
+    {"delivery.pool", VALUE_NAME, AT(delivery.pool_name), .optional = true, .reload = true,
+     .def_note = "all sources, with equal weights",
+     .what = "The pool that mail is sent from where no block says another."},
     {"delivery.connections_max", VALUE_NUMBER, AT(delivery.connections_max), .def = "500",
      RANGE(1, 100000), .reload = true, .what = "Outgoing connections at a time, in all."},
     {"delivery.connections_per_destination_max", VALUE_NUMBER,
@@ -352,6 +421,105 @@ static const struct setting main_list[] = {
     {"destinations", VALUE_MAPS, AT(destinations), .def = "[]",
      .count_offset = offsetof(struct config, destination_count), .sub = &destination_settings,
      .reload = true, .what = "Policies of certain destinations."},
+
+    {"sources", VALUE_MAPS, AT(sources), .def = "[{name: default}]",
+     .count_offset = offsetof(struct config, source_count), .sub = &source_settings, .reload = true,
+     .what = "Where mail is sent from."},
+    {"pools", VALUE_MAPS, AT(pools), .def = "[]",
+     .count_offset = offsetof(struct config, pool_count), .sub = &pool_settings, .reload = true,
+     .what = "Sources that share mail."},
+
+    {"lanes.enabled", VALUE_BOOL, AT(lanes.enabled), .def = "yes", .reload = true,
+     .what = "Cut and restore by what receivers answer; `no` tells what a lane's band is, and "
+             "changes nothing."},
+    {"lanes.connections_max", VALUE_NUMBER, AT(lanes.limits.connections_max), .def = "100",
+     RANGE_CONNECTIONS, .reload = true,
+     .what = "Connections of one lane at a time, while all is well."},
+    {"lanes.connections_floor", VALUE_NUMBER, AT(lanes.limits.connections_floor), .def = "1",
+     RANGE_CONNECTIONS, .reload = true, .what = "No cut goes below so many connections of a lane."},
+    {"lanes.connection_change", VALUE_CHANGE, AT(lanes.limits.connection_change), .def = "-20%",
+     RANGE_CHANGE, .reload = true,
+     .what = "How a lane's connections change, and its rate, when its receiver is short of "
+             "capacity."},
+    {"lanes.rate_max", VALUE_RATE, AT(lanes.limits.rate_max), .def = "0", RANGE_RATE,
+     .def_note = "0: no limit", .reload = true,
+     .what = "The most messages one lane may send, while all is well."},
+    {"lanes.rate_floor", VALUE_RATE, AT(lanes.rate_floor), .def = "6/m", RANGE(1, 1000000),
+     .reload = true, .what = "No cut goes below that rate."},
+    {"lanes.rate_change", VALUE_CHANGE, AT(lanes.limits.rate_change), .def = "-20%", RANGE_CHANGE,
+     .reload = true,
+     .what = "How a lane's rate changes when its receiver says that we are too fast."},
+    {"lanes.window", VALUE_DURATION, UNIT_MS, AT(lanes.window_ms), .def = "10m",
+     RANGE(60000, 3 * MS_HOUR), .reload = true,
+     .what = "The time that a lane's share of capacity replies is counted over; the hour and the "
+             "day behind it where it has too few attempts."},
+    {"lanes.sample_min", VALUE_NUMBER, AT(lanes.sample_min), .def = "50", RANGE(1, 1000000),
+     .reload = true, .what = "With fewer attempts nothing is decided."},
+    {"lanes.hits_min", VALUE_NUMBER, AT(lanes.hits_min), .def = "3", RANGE(1, 1000000),
+     .reload = true, .what = "With fewer capacity replies no lane is worse than `watch`."},
+    {"lanes.confidence", VALUE_SHARE, AT(lanes.confidence), .def = "99%", RANGE(500000, 999900),
+     .reload = true,
+     .what = "How sure it must be that a lane is above a threshold: its lower bound (Clopper and "
+             "Pearson) is compared."},
+    {"lanes.watch", VALUE_SHARE, AT(lanes.watch_share), .def = "0.01%", RANGE(1, 500000),
+     .reload = true,
+     .what = "From this share of attempts answered for want of capacity on, a lane is watched."},
+    {"lanes.throttle", VALUE_SHARE, AT(lanes.throttle_share), .def = "0.02%", RANGE(1, 500000),
+     .reload = true, .what = "From here on it is cut."},
+    {"lanes.incident", VALUE_SHARE, AT(lanes.incident_share), .def = "0.2%", RANGE(1, 900000),
+     .reload = true, .what = "From here on it is an incident."},
+    {"lanes.baseline_factor", VALUE_FACTOR, AT(lanes.baseline_factor), .def = "2",
+     RANGE(100, 10000), .reload = true,
+     .what = "A lane is at its baseline up to so many times the share it has in quiet times."},
+    {"lanes.queue_age_max", VALUE_DURATION, UNIT_MS, AT(lanes.limits.queue_age_max_ms), .def = "0",
+     RANGE_QUEUE_AGE, .def_note = "0: no limit", .reload = true,
+     .what = "Older mail in a lane makes it an incident."},
+    {"lanes.hold_cycles", VALUE_NUMBER, AT(lanes.hold_cycles), .def = "2", RANGE(1, 20),
+     .reload = true,
+     .what = "After a cut nothing is changed for so many retry cycles (the lane's initial_retry)."},
+    {"lanes.restore_step", VALUE_SHARE, AT(lanes.restore_step), .def = "10%", RANGE(10000, 1000000),
+     .reload = true, .what = "The part of its full limit that a lane gets back in one step."},
+    {"lanes.step_hold", VALUE_DURATION, UNIT_MS, AT(lanes.step_hold_ms), .def = "0",
+     RANGE(0, 24 * MS_HOUR), .def_note = "0: one retry cycle", .reload = true,
+     .what = "The time between two such steps."},
+    {"lanes.tick", VALUE_DURATION, UNIT_MS, AT(lanes.tick_ms), .def = "10s", RANGE(100, 600000),
+     .reload = true, .what = "How often lanes are looked at."},
+    {"lanes.spread_max", VALUE_DURATION, UNIT_MS, AT(lanes.spread_max_ms), .def = "1h",
+     RANGE(1000, 24 * MS_HOUR), .reload = true,
+     .what = "A backlog is spread over this time at most, so that it does not come as a wave."},
+    {"lanes.release_rate", VALUE_RATE, AT(lanes.release_rate), .def = "20/s", RANGE(1, 1000000),
+     .reload = true,
+     .what = "When a lane has recovered, its waiting mail is sent before its time at this pace, "
+             "and a backlog without a history is spread to it."},
+
+    {"evidence.enabled", VALUE_BOOL, AT(evidence.enabled), .def = "yes",
+     .what = "Keep what was attempted and answered: what `penstock attempts`, `trace` and "
+             "`incidents` tell, and what a restart must not forget of lanes."},
+    {"evidence.directory", VALUE_PATH, AT(evidence.directory), .def = "./var/evidence",
+     .what = "Where it is kept."},
+    {"evidence.age_max", VALUE_DURATION, UNIT_S, AT(evidence.age_max_s), .def = "720h",
+     RANGE(3600, 3650 * (uint64_t)S_DAY), .def_note = "720h (30 days)", .reload = true,
+     .what = "Older attempts are forgotten; figures by the hour are kept ten times as long."},
+    {"evidence.size_max", VALUE_SIZE, AT(evidence.size_max_bytes), .def = "1GiB",
+     RANGE(MIB(16), GIB(1024)), .reload = true,
+     .what = "The most its file may take; the oldest attempts go first."},
+    {"evidence.commit", VALUE_DURATION, UNIT_MS, AT(evidence.commit_ms), .def = "1s",
+     RANGE(10, 60000), .reload = true,
+     .what = "It is written so often; a crash forgets what came since."},
+
+    {"suppression.automatic", VALUE_BOOL, AT(suppression.automatic), .def = "no", .reload = true,
+     .what = "Put recipients on the suppression list whose mailbox was refused for good; `no`: the "
+             "list has the operator's entries alone. A temporary failure never gets there."},
+    {"suppression.age_max", VALUE_DURATION, UNIT_S, AT(suppression.age_max_s), .def = "0",
+     RANGE(0, 3650 * (uint64_t)S_DAY), .def_note = "0: for ever", .reload = true,
+     .what = "Automatic entries older than that are no longer obeyed."},
+
+    {"providers.file", VALUE_PATH, AT(providers.file), .optional = true, .reload = true,
+     .what = "Providers of your own, in the form of share/providers.yaml; they come before the "
+             "shipped ones."},
+    {"replies.file", VALUE_PATH, AT(replies.file), .optional = true, .reload = true,
+     .what = "Rules of your own on what replies mean, in the form of share/replies.yaml; they come "
+             "before the shipped ones."},
 
     {"bounce.from", VALUE_MAILBOX, AT(bounce.from), .def = "MAILER-DAEMON", .reload = true,
      .what = "The From: address of bounces; without a domain, server.hostname is added. Their "
@@ -506,8 +674,24 @@ const struct settings_section settings_sections[] = {
     {"delivery", "Sending."},
     {"delivery.routes", "A list: where mail of certain domains goes."},
     {"retry", "When mail that was deferred is tried again."},
-    {"destinations", "A list: what is different for certain recipient domains. What a block does "
-                     "not say it has from `retry` and `delivery`."},
+    {"destinations",
+     "A list: what is different for certain destinations. Several blocks may hold for one: each "
+     "key "
+     "is taken from the most specific block that has it (the domain, the longest suffix, the "
+     "longest MX pattern, the provider, its group, `\"*\"`), and where none has, from `retry`, "
+     "`delivery` or `lanes`; `penstock lanes resolve ADDRESS` tells what holds for an address, and "
+     "why. Keys from connection_change on are about lanes: a block for a provider or a group sets "
+     "them for that provider's lanes, one for a domain, a suffix or an MX pattern that has one of "
+     "them gives its destinations lanes of their own."},
+    {"sources", "A list: the addresses that mail is sent from."},
+    {"pools", "A list: which sources share mail, and in what parts. A message keeps its source as "
+              "long as the pool stays as it is."},
+    {"lanes", "A lane is all mail to one provider from one source. The share of its attempts that "
+              "meet a receiver short of capacity decides how many connections it may have."},
+    {"evidence", "What is remembered of attempts, lanes and incidents."},
+    {"suppression", "Recipients that no mail is sent to."},
+    {"providers", "Who operates a destination's MX hosts."},
+    {"replies", "What replies mean."},
     {"bounce", "Notices to senders (RFC 3464)."},
     {"dns", "Name resolution."},
     {"pressure", "The governor: when mail is slowed and refused to protect what was taken. Each "

@@ -4,7 +4,7 @@
  * The reading and the writing are inverse to each other: what value_format() gives, value_parse()
  * takes, and the result is the same value. A test checks it for every setting.
  */
-#include "config/value.h"
+#include "config/value_int.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,23 +27,13 @@ static const struct unit_word size_units[] = {
 };
 #define SIZE_UNITS_WRITTEN 4
 
-static void *at(const struct setting *s, void *base)
-{
-    return (char *)base + s->offset;
-}
-
-static const void *const_at(const struct setting *s, const void *base)
-{
-    return (const char *)base + s->offset;
-}
-
 static void store(const struct setting *s, void *base, uint64_t v)
 {
     uint16_t v16 = (uint16_t)v;
     uint32_t v32 = (uint32_t)v;
 
     ASSERT(s->size == 8 || v < (uint64_t)1 << (8 * s->size));
-    memcpy(at(s, base),
+    memcpy(value_at(s, base),
            s->size == 8   ? (void *)&v
            : s->size == 4 ? (void *)&v32
                           : (void *)&v16,
@@ -55,7 +45,7 @@ static uint64_t fetch(const struct setting *s, const void *base)
     uint64_t v = 0; /* the machine is little-endian: base/bytes.h insists */
 
     ASSERT(s->size <= sizeof(v));
-    memcpy(&v, const_at(s, base), s->size);
+    memcpy(&v, value_const_at(s, base), s->size);
     return v;
 }
 
@@ -155,7 +145,7 @@ static int parse_percent(const struct setting *s, struct slice text, void *base)
     if (slice_to_u64(text, 1000, &whole) < 0 || whole < s->min || whole * 10 + tenths > s->max * 10)
         return -EINVAL;
     share = (double)(whole * 10 + tenths) / 1000;
-    memcpy(at(s, base), &share, sizeof(share));
+    memcpy(value_at(s, base), &share, sizeof(share));
     return 0;
 }
 
@@ -168,7 +158,7 @@ static int parse_bool(const struct setting *s, struct slice text, void *base)
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (slice_eq_case(text, slice_str(words[i]))) {
             v = i % 2 == 1;
-            memcpy(at(s, base), &v, sizeof(v));
+            memcpy(value_at(s, base), &v, sizeof(v));
             return 0;
         }
     return -EINVAL;
@@ -184,8 +174,7 @@ static int parse_enum(const struct setting *s, struct slice text, void *base)
     return -EINVAL;
 }
 
-/* RFC 5321's sub-domains, with '_' as some have it. */
-static bool is_host(struct slice s)
+bool value_is_host(struct slice s)
 {
     size_t label = 0;
 
@@ -210,11 +199,11 @@ static bool is_host(struct slice s)
     return label > 0;
 }
 
-static bool is_pattern(struct slice s)
+bool value_is_pattern(struct slice s)
 {
     if (slice_eq(s, SLICE_LIT("*")))
         return true;
-    return is_host(s.len && s.ptr[0] == '.' ? slice_from(s, 1) : s);
+    return value_is_host(s.len && s.ptr[0] == '.' ? slice_from(s, 1) : s);
 }
 
 static bool is_mailbox(struct slice s)
@@ -228,7 +217,7 @@ static bool is_mailbox(struct slice s)
         if (!byte_is_alpha(local.ptr[i]) && !byte_is_digit(local.ptr[i]) &&
             !memchr("!#$%&'*+-/=?^_`{|}~.", local.ptr[i], 20))
             return false;
-    return at_sign < 0 || is_host(slice_from(s, (size_t)at_sign + 1));
+    return at_sign < 0 || value_is_host(slice_from(s, (size_t)at_sign + 1));
 }
 
 static bool is_text(const struct setting *s, struct slice text)
@@ -236,9 +225,13 @@ static bool is_text(const struct setting *s, struct slice text)
     if (text.len == 0 || text.len > 1024)
         return false;
     if (s->type == VALUE_HOST)
-        return is_host(text);
+        return value_is_host(text);
     if (s->type == VALUE_PATTERN)
-        return is_pattern(text);
+        return value_is_pattern(text);
+    if (s->type == VALUE_DESTINATION)
+        return policy_is_destination(text);
+    if (s->type == VALUE_NAME)
+        return policy_is_name(text);
     if (s->type == VALUE_MAILBOX)
         return is_mailbox(text);
     return true;
@@ -253,7 +246,7 @@ static int parse_text(const struct setting *s, struct slice text, void *base, st
     copy = pool_text(pool, text);
     if (!copy)
         return -ENOMEM;
-    memcpy(at(s, base), &copy, sizeof(copy));
+    memcpy(value_at(s, base), &copy, sizeof(copy));
     return 0;
 }
 
@@ -268,7 +261,7 @@ static int parse_address(const struct setting *s, struct slice text, void *base,
             addr_is_ipv6(&a) != (s->type == VALUE_IPV6))
             return -EINVAL;
     }
-    memcpy(at(s, base), &a, sizeof(a));
+    memcpy(value_at(s, base), &a, sizeof(a));
     return 0;
 }
 
@@ -296,7 +289,7 @@ static int read_host_port(struct slice text, uint16_t default_port, struct slice
             host = slice_sub(text, 0, (size_t)colon);
             port = slice_from(text, (size_t)colon);
         }
-        if (!is_host(host))
+        if (!value_is_host(host))
             return -EINVAL;
     }
     if (port.len && (port.ptr[0] != ':' || slice_to_u64(slice_from(port, 1), 65535, &number) < 0 ||
@@ -327,7 +320,7 @@ static int read_target(struct slice text, struct config_target *t, struct slice 
     if (take_prefix(&text, SLICE_LIT("mx:"))) {
         t->kind = CONFIG_TARGET_MX;
         *ret_name = text;
-        return is_host(text) ? 0 : -EINVAL;
+        return value_is_host(text) ? 0 : -EINVAL;
     }
     if (take_prefix(&text, SLICE_LIT("lmtp:unix:"))) {
         t->kind = CONFIG_TARGET_UNIX;
@@ -358,12 +351,11 @@ static int parse_target(const struct setting *s, struct slice text, void *base, 
     if (!t.text || (name.len && !copy))
         return -ENOMEM;
     *(t.kind == CONFIG_TARGET_UNIX ? &t.path : &t.host) = copy;
-    memcpy(at(s, base), &t, sizeof(t));
+    memcpy(value_at(s, base), &t, sizeof(t));
     return 0;
 }
 
-/* Room for one more in an array that grows by doubling; `count` are used. NULL: no memory. */
-static void *grown(struct pool *pool, const void *list, size_t count, size_t element_size)
+void *value_grown(struct pool *pool, const void *list, size_t count, size_t element_size)
 {
     void *more;
 
@@ -380,14 +372,14 @@ static void *grown(struct pool *pool, const void *list, size_t count, size_t ele
 static int add_network(const struct setting *s, struct slice text, void *base, struct pool *pool,
                        struct buf *detail)
 {
-    struct config_networks *n = at(s, base);
+    struct config_networks *n = value_at(s, base);
     struct network *list, one;
     const char **texts;
 
     if (network_parse(text, &one, detail) < 0)
         return -EINVAL;
-    list = grown(pool, n->list, n->count, sizeof(*list));
-    texts = grown(pool, n->texts, n->count, sizeof(*texts));
+    list = value_grown(pool, n->list, n->count, sizeof(*list));
+    texts = value_grown(pool, n->texts, n->count, sizeof(*texts));
     if (!list || !texts)
         return -ENOMEM;
     list[n->count] = one;
@@ -423,7 +415,7 @@ static int read_server(struct slice text, char *ret, size_t size)
 
 static int add_text(const struct setting *s, struct slice text, void *base, struct pool *pool)
 {
-    struct config_texts *t = at(s, base);
+    struct config_texts *t = value_at(s, base);
     char server[ADDR_TEXT_MAX + 8];
     const char **list, *copy;
 
@@ -431,12 +423,12 @@ static int add_text(const struct setting *s, struct slice text, void *base, stru
         if (read_server(text, server, sizeof(server)) < 0)
             return -EINVAL;
         text = slice_str(server);
-    } else if (!is_pattern(text)) {
+    } else if (!value_is_pattern(text)) {
         return -EINVAL;
     }
     copy = pool_text(pool, text);
     /* One more than there are, for the NULL at the end. */
-    list = copy ? grown(pool, t->list, t->count, 2 * sizeof(*list)) : NULL;
+    list = copy ? value_grown(pool, t->list, t->count, 2 * sizeof(*list)) : NULL;
     if (!list)
         return -ENOMEM;
     list[t->count++] = copy;
@@ -447,7 +439,7 @@ static int add_text(const struct setting *s, struct slice text, void *base, stru
 
 static int add_delay(const struct setting *s, struct slice text, void *base, struct buf *detail)
 {
-    struct config_retry *r = at(s, base);
+    struct config_retry *r = value_at(s, base);
     uint64_t v;
 
     if (read_duration(s, text, &v) < 0 || v < s->min || v > s->max)
@@ -464,7 +456,7 @@ static int add_delay(const struct setting *s, struct slice text, void *base, str
 bool value_is_list(const struct setting *s)
 {
     return s->type == VALUE_NETWORKS || s->type == VALUE_PATTERNS || s->type == VALUE_SERVERS ||
-           s->type == VALUE_DELAYS;
+           s->type == VALUE_DELAYS || s->type == VALUE_COUNTS || s->type == VALUE_MEMBERS;
 }
 
 int value_parse(const struct setting *s, struct slice text, void *base, struct pool *pool,
@@ -497,6 +489,8 @@ int value_parse(const struct setting *s, struct slice text, void *base, struct p
     case VALUE_PATH:
     case VALUE_HOST:
     case VALUE_PATTERN:
+    case VALUE_DESTINATION:
+    case VALUE_NAME:
     case VALUE_MAILBOX:
         return parse_text(s, text, base, pool);
     case VALUE_ADDRESS:
@@ -512,6 +506,14 @@ int value_parse(const struct setting *s, struct slice text, void *base, struct p
         return add_text(s, text, base, pool);
     case VALUE_DELAYS:
         return add_delay(s, text, base, detail);
+    case VALUE_CHANGE:
+    case VALUE_SHARE:
+    case VALUE_FACTOR:
+    case VALUE_RATE:
+    case VALUE_DATE:
+    case VALUE_COUNTS:
+    case VALUE_MEMBERS:
+        return policy_parse(s, text, base, pool, detail);
     case VALUE_MAPS:
         break;
     }
@@ -521,9 +523,9 @@ int value_parse(const struct setting *s, struct slice text, void *base, struct p
 void value_clear(const struct setting *s, void *base)
 {
     if (s->type == VALUE_DELAYS)
-        ((struct config_retry *)at(s, base))->delay_count = 1;
+        ((struct config_retry *)value_at(s, base))->delay_count = 1;
     else
-        memset(at(s, base), 0, s->size);
+        memset(value_at(s, base), 0, s->size);
 }
 
 void value_copy(const struct setting *to, void *base, const struct setting *from,
@@ -531,14 +533,14 @@ void value_copy(const struct setting *to, void *base, const struct setting *from
 {
     ASSERT(to->type == from->type && to->size == from->size);
     if (to->type == VALUE_DELAYS) {
-        struct config_retry *r = at(to, base);
-        const struct config_retry *f = const_at(from, from_base);
+        struct config_retry *r = value_at(to, base);
+        const struct config_retry *f = value_const_at(from, from_base);
 
         memcpy(r->delays_s + 1, f->delays_s + 1, sizeof(r->delays_s) - sizeof(r->delays_s[0]));
         r->delay_count = f->delay_count;
         return;
     }
-    memcpy(at(to, base), const_at(from, from_base), to->size);
+    memcpy(value_at(to, base), value_const_at(from, from_base), to->size);
 }
 
 static void add_amount(struct buf *ret, uint64_t v, const struct unit_word *units, size_t count)
@@ -587,9 +589,9 @@ static void add_address(const struct setting *s, const struct addr *a, struct bu
 
 static void add_list(const struct setting *s, const void *base, struct buf *ret)
 {
-    const struct config_networks *n = const_at(s, base);
-    const struct config_texts *t = const_at(s, base);
-    const struct config_retry *r = const_at(s, base);
+    const struct config_networks *n = value_const_at(s, base);
+    const struct config_texts *t = value_const_at(s, base);
+    const struct config_retry *r = value_const_at(s, base);
     size_t first = s->type == VALUE_DELAYS ? 1 : 0;
     size_t count = s->type == VALUE_DELAYS     ? r->delay_count
                    : s->type == VALUE_NETWORKS ? n->count
@@ -607,7 +609,7 @@ static void add_list(const struct setting *s, const void *base, struct buf *ret)
 
 void value_format(const struct setting *s, const void *base, struct buf *ret)
 {
-    const void *p = const_at(s, base);
+    const void *p = value_const_at(s, base);
 
     switch (s->type) {
     case VALUE_BOOL:
@@ -635,6 +637,8 @@ void value_format(const struct setting *s, const void *base, struct buf *ret)
     case VALUE_PATH:
     case VALUE_HOST:
     case VALUE_PATTERN:
+    case VALUE_DESTINATION:
+    case VALUE_NAME:
     case VALUE_MAILBOX:
         (void)buf_add(ret, slice_str(*(const char *const *)p));
         break;
@@ -651,6 +655,15 @@ void value_format(const struct setting *s, const void *base, struct buf *ret)
     case VALUE_SERVERS:
     case VALUE_DELAYS:
         add_list(s, base, ret);
+        break;
+    case VALUE_CHANGE:
+    case VALUE_SHARE:
+    case VALUE_FACTOR:
+    case VALUE_RATE:
+    case VALUE_DATE:
+    case VALUE_COUNTS:
+    case VALUE_MEMBERS:
+        policy_format(s, base, ret);
         break;
     case VALUE_MAPS:
         break;
@@ -689,6 +702,12 @@ void value_allowed(const struct setting *s, struct buf *ret)
         [VALUE_PATH] = "a path",
         [VALUE_HOST] = "a domain name in ASCII",
         [VALUE_PATTERN] = "a domain name in ASCII, .domain for all below it, or \"*\" for all",
+        [VALUE_DESTINATION] =
+            ("a domain name in ASCII (one without a dot: `localhost.`), .domain for "
+             "all below it, \"*\" for all, mx:PATTERN like mx:*.example.net for "
+             "those with such MX hosts, route:TEXT for a next hop, or the name of "
+             "a provider or a group of them"),
+        [VALUE_NAME] = "a name of 1 to 63 letters, digits, hyphens, underscores and dots",
         [VALUE_MAILBOX] = "an address like postmaster@example.org, or its local part alone",
         [VALUE_ADDRESS] = "an address and port like 127.0.0.1:25 or [::1]:25, or unix:/path",
         [VALUE_IPV4] = "an IPv4 address",
@@ -728,11 +747,22 @@ void value_allowed(const struct setting *s, struct buf *ret)
     case VALUE_ENUM:
         add_words(s, ret);
         break;
+    case VALUE_CHANGE:
+    case VALUE_SHARE:
+    case VALUE_FACTOR:
+    case VALUE_RATE:
+    case VALUE_DATE:
+    case VALUE_COUNTS:
+    case VALUE_MEMBERS:
+        policy_allowed(s, ret);
+        break;
     case VALUE_BOOL:
     case VALUE_TEXT:
     case VALUE_PATH:
     case VALUE_HOST:
     case VALUE_PATTERN:
+    case VALUE_DESTINATION:
+    case VALUE_NAME:
     case VALUE_MAILBOX:
     case VALUE_ADDRESS:
     case VALUE_IPV4:

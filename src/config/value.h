@@ -20,21 +20,30 @@ enum value_type {
     VALUE_DURATION,      /* in setting.unit; unsigned of 4 or 8 bytes */
     VALUE_PERCENT,       /* double, a share; min and max in percent */
     VALUE_WHOLE_PERCENT, /* uint64_t: 0..100 */
-    VALUE_ENUM,          /* an enum, the index into setting.words */
-    VALUE_TEXT,          /* const char * */
-    VALUE_PATH,          /* const char * */
-    VALUE_HOST,          /* const char *, a domain name */
-    VALUE_PATTERN,       /* const char *, "example.org", ".example.org" or "*" */
-    VALUE_MAILBOX,       /* const char *, local@domain or local */
-    VALUE_ADDRESS,  /* struct addr with a port (setting.min is the default one), or Unix path */
-    VALUE_IPV4,     /* struct addr without a port */
-    VALUE_IPV6,     /* struct addr without a port */
-    VALUE_TARGET,   /* struct config_target */
-    VALUE_NETWORKS, /* struct config_networks */
-    VALUE_PATTERNS, /* struct config_texts */
-    VALUE_SERVERS,  /* struct config_texts in libunbound's form */
-    VALUE_DELAYS,   /* struct config_retry: all delays but the first */
-    VALUE_MAPS,     /* a pointer to structs, and a count: setting.sub */
+    VALUE_CHANGE,        /* double, a negative share; min and max in percent without the sign */
+    VALUE_SHARE,       /* double, a share to a ten-thousandth of a percent, in which min and max */
+    VALUE_FACTOR,      /* double, to a hundredth, in which min and max */
+    VALUE_RATE,        /* struct config_rate; min and max of its count, 0 is no limit */
+    VALUE_DATE,        /* int64_t, ms: the beginning of a day in UTC */
+    VALUE_ENUM,        /* an enum, the index into setting.words */
+    VALUE_TEXT,        /* const char * */
+    VALUE_PATH,        /* const char * */
+    VALUE_HOST,        /* const char *, a domain name */
+    VALUE_PATTERN,     /* const char *, "example.org", ".example.org" or "*" */
+    VALUE_DESTINATION, /* const char *: a pattern, "mx:PATTERN", "route:TEXT", or a word */
+    VALUE_NAME,        /* const char *, letters, digits, '-', '_' and '.' */
+    VALUE_MAILBOX,     /* const char *, local@domain or local */
+    VALUE_ADDRESS,     /* struct addr with a port (setting.min is the default one), or Unix path */
+    VALUE_IPV4,        /* struct addr without a port */
+    VALUE_IPV6,        /* struct addr without a port */
+    VALUE_TARGET,      /* struct config_target */
+    VALUE_NETWORKS,    /* struct config_networks */
+    VALUE_PATTERNS,    /* struct config_texts */
+    VALUE_SERVERS,     /* struct config_texts in libunbound's form */
+    VALUE_DELAYS,      /* struct config_retry: all delays but the first */
+    VALUE_COUNTS,      /* struct config_counts */
+    VALUE_MEMBERS,     /* struct config_members: "name" or "name x weight" */
+    VALUE_MAPS,        /* a pointer to structs, and a count: setting.sub */
 };
 
 enum value_unit { UNIT_NONE, UNIT_US, UNIT_MS, UNIT_S };

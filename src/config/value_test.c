@@ -202,6 +202,112 @@ static void targets(void **state)
     check(&s, pairs, ARRAY_SIZE(pairs));
 }
 
+static void parts_of_policies(void **state)
+{
+    static const struct pair change[] = {
+        {"-20%", "-20%"}, {"-0.5%", NULL}, {"-1%", "-1%"},   {"-12.5%", "-12.5%"},
+        {"-90%", "-90%"}, {"-91%", NULL},  {"-90.1%", NULL}, {"20%", NULL},
+        {"--20%", NULL},  {"-20", NULL},   {"-%", NULL},     {"-12.55%", NULL},
+        {"", NULL},       {"-", NULL},     {"%", NULL},      {"-99999999999%", NULL},
+    };
+    static const struct pair share[] = {
+        {"0.02%", "0.02%"},  {"0.0001%", "0.0001%"},   {"100%", "100%"},   {"0.1000%", "0.1%"},
+        {"10%", "10%"},      {"33.3333%", "33.3333%"}, {"0.00001%", NULL}, {"0%", NULL},
+        {"100.0001%", NULL}, {"0.02", NULL},           {".5%", NULL},      {"5.%", NULL},
+        {"-1%", NULL},       {"1.2.3%", NULL},         {"%", NULL},
+    };
+    static const struct pair factor[] = {
+        {"1", "1"},    {"1.5", "1.5"},  {"2.25", "2.25"}, {"1.50", "1.5"},
+        {"10", "10"},  {"10.01", NULL}, {"0.99", NULL},   {"1.255", NULL},
+        {"1,5", NULL}, {"x", NULL},     {"", NULL},
+    };
+    static const struct pair rate[] = {
+        {"10/s", "10/s"},    {"600/m", "600/m"}, {"5000/h", "5000/h"},
+        {"0", "0"},          {"0/h", "0"},       {"1000000/h", "1000000/h"},
+        {"1000001/h", NULL}, {"10", NULL},       {"10/", NULL},
+        {"10/d", NULL},      {"/s", NULL},       {"1.5/s", NULL},
+        {"-1/s", NULL},      {"10/s/s", NULL},   {"", NULL},
+    };
+    static const struct pair date[] = {
+        {"2026-11-23", "2026-11-23"},
+        {"2024-02-29", "2024-02-29"},
+        {"2000-02-29", "2000-02-29"},
+        {"1971-01-01", "1971-01-01"},
+        {"9999-12-31", "9999-12-31"},
+        {"none", ""},
+        {"", ""},
+        {"2026-02-29", NULL},
+        {"2100-02-29", NULL},
+        {"2026-04-31", NULL},
+        {"2026-13-01", NULL},
+        {"2026-00-01", NULL},
+        {"2026-01-00", NULL},
+        {"1970-01-01", NULL},
+        {"2026-1-1", NULL},
+        {"2026/01/01", NULL},
+        {"26-01-01", NULL},
+        {"2026-01-01x", NULL},
+        {"+026-01-01", NULL},
+    };
+    static const struct pair destination[] = {
+        {"a.example", "a.example"},
+        {".a.example", ".a.example"},
+        {"*", "*"},
+        {"microsoft-domains", "microsoft-domains"},
+        {"localhost.", "localhost."},
+        {"mx:*.a.example", "mx:*.a.example"},
+        {"mx:mx?.a", "mx:mx?.a"},
+        {"mx:*", "mx:*"},
+        {"route:[::1]:25", "route:[::1]:25"},
+        {"", NULL},
+        {".", NULL},
+        {"*.example", NULL},
+        {"mx:", NULL},
+        {"mx:.a", NULL},
+        {"mx:a b", NULL},
+        {"route:", NULL},
+        {"a..", NULL},
+    };
+    struct setting c = {"c", VALUE_CHANGE, .size = sizeof(double), .min = 1, .max = 90};
+    struct setting s = {"s", VALUE_SHARE, .size = sizeof(double), .min = 1, .max = 1000000};
+    struct setting f = {"f", VALUE_FACTOR, .size = sizeof(double), .min = 100, .max = 1000};
+    struct setting r = {"r", VALUE_RATE, .size = sizeof(struct config_rate), .max = 1000000};
+    struct setting d = {"d", VALUE_DATE, .size = sizeof(int64_t), .optional = true};
+    struct setting n = {"n", VALUE_DESTINATION, .size = sizeof(char *)};
+
+    (void)state;
+    check(&c, change, ARRAY_SIZE(change));
+    check(&s, share, ARRAY_SIZE(share));
+    check(&f, factor, ARRAY_SIZE(factor));
+    check(&r, rate, ARRAY_SIZE(rate));
+    check(&d, date, ARRAY_SIZE(date));
+    check(&n, destination, ARRAY_SIZE(destination));
+}
+
+static void members_of_a_pool(void **state)
+{
+    static const struct pair pairs[] = {
+        {"out1", "out1"},
+        {"out1 x 3", "out1 x 3"},
+        {"out1 X3", "out1 x 3"},
+        {"out1 x 1", "out1"},
+        {"a  x  10000", "a x 10000"},
+        {"a x 0", "a x 0"},
+        {"a x 10001", NULL},
+        {"a x", NULL},
+        {"a 3", NULL},
+        {"a x -1", NULL},
+        {"", NULL},
+        {"x", "x"},
+        {"a b", NULL},
+        {"a/b", NULL},
+    };
+    struct setting s = {"m", VALUE_MEMBERS, .size = sizeof(struct config_members)};
+
+    (void)state;
+    check(&s, pairs, ARRAY_SIZE(pairs));
+}
+
 /* The table itself: names once each, defaults that read and write back, sentences that end. */
 static void check_table(const struct settings *t)
 {
@@ -246,6 +352,8 @@ int main(void)
         cmocka_unit_test(percentages_and_words),
         cmocka_unit_test(names),
         cmocka_unit_test(targets),
+        cmocka_unit_test(parts_of_policies),
+        cmocka_unit_test(members_of_a_pool),
         cmocka_unit_test(the_table_is_sound),
     };
 
