@@ -1,0 +1,86 @@
+#include "deliver/lane_rules.h"
+
+#include <string.h>
+
+#include "config/policy.h"
+#include "evidence/providers.h"
+
+_Static_assert(CONFIG_WARM_UP_MAX <= ARRAY_SIZE(((struct lane_rules *)NULL)->warm_up),
+               "room for every day of a list");
+
+struct group_search {
+    struct slice provider, group;
+};
+
+static void look_at_provider(void *ctx, const struct provider_info *info)
+{
+    struct group_search *s = ctx;
+
+    if (s->group.len == 0 && info->group && slice_eq_case(slice_str(info->name), s->provider))
+        s->group = slice_str(info->group);
+}
+
+/* The group of a provider; empty. A lane is made rarely: a walk of the table is cheap enough. */
+static struct slice group_of(const struct providers *p, struct slice provider)
+{
+    struct group_search s = {.provider = provider};
+
+    if (p)
+        providers_each(p, look_at_provider, &s);
+    return s.group;
+}
+
+/* The day that the source's own setting says, else the block's; 0: it has none, and is warm. */
+static int64_t warm_up_start(const struct config *c, struct slice source,
+                             const struct config_lane_limits *l)
+{
+    const struct config_source *s = config_find_source(c, source);
+
+    if (!s)
+        return 0;
+    return s->warm_up_start_ms ? s->warm_up_start_ms : l->warm_up_start_ms;
+}
+
+static void add_warm_up(const struct config *c, struct slice source,
+                        const struct config_lane_limits *l, struct lane_rules *ret)
+{
+    ret->warm_up_start_ms = warm_up_start(c, source, l);
+    ret->warm_up_factor = l->warm_up_factor;
+    if (ret->warm_up_start_ms == 0)
+        return;
+    ret->warm_up_days = (uint32_t)l->warm_up.count;
+    memcpy(ret->warm_up, l->warm_up.list, l->warm_up.count * sizeof(ret->warm_up[0]));
+}
+
+void lane_rules_of(const struct config *c, const struct providers *providers, struct slice provider,
+                   struct slice source, struct lane_rules *ret)
+{
+    const struct config_lanes *l = &c->lanes;
+    struct config_policy p;
+    double rate_max, rate_floor = config_rate_per_second(l->rate_floor);
+
+    config_find_lane_policy(c, provider, group_of(providers, provider), &p);
+    rate_max = config_rate_per_second(p.limits.rate_max);
+    *ret = (struct lane_rules){
+        .throttle = {.enabled = l->enabled,
+                     .connections_max = p.limits.connections_max,
+                     .connections_floor = p.limits.connections_floor,
+                     .rate_max = rate_max,
+                     .rate_floor = rate_max > 0 ? MIN_OF(rate_max, rate_floor) : rate_floor,
+                     .connection_change = p.limits.connection_change,
+                     .rate_change = p.limits.rate_change,
+                     .window_ms = l->window_ms,
+                     .sample_min = l->sample_min,
+                     .hits_min = l->hits_min,
+                     .alpha = 1 - l->confidence,
+                     .watch_share = l->watch_share,
+                     .throttle_share = l->throttle_share,
+                     .incident_share = l->incident_share,
+                     .baseline_factor = l->baseline_factor,
+                     .queue_age_max_ms = p.limits.queue_age_max_ms,
+                     .cycle_ms = (uint64_t)p.retry.delays_s[0] * 1000,
+                     .hold_cycles = l->hold_cycles,
+                     .restore_step = l->restore_step,
+                     .step_hold_ms = l->step_hold_ms}};
+    add_warm_up(c, source, &p.limits, ret);
+}

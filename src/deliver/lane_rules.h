@@ -1,0 +1,21 @@
+/*
+ * deliver/lane_rules.h - what the configuration says of a lane, in the words of schedule/lanes.h.
+ *
+ * Pure; any thread.
+ */
+#pragma once
+
+#include "base/slice.h"
+#include "config/config.h"
+#include "schedule/lanes.h"
+
+struct providers;
+
+/*
+ * The rules of the lane of that provider and source. `provider` is the provider's part of the
+ * lane's name: a provider, the text of a next hop, or what a block of the configuration calls its
+ * own lanes (config_policy.lane). `providers` tells a provider's group; NULL: there are no groups.
+ * A source that the configuration does not know any more has no warm-up.
+ */
+void lane_rules_of(const struct config *c, const struct providers *providers, struct slice provider,
+                   struct slice source, struct lane_rules *ret);
