@@ -5,13 +5,49 @@
  *
  *     NORMAL <-> WATCH -> THROTTLE -> INCIDENT        (up: as soon as the sample says so)
  *        ^                   |            |
- *        `--- RECOVERING <---'------------'           (down: rate at baseline and age falling)
+ *        `--- RECOVERING <---'------------'           (down: at baseline, and nothing else to say)
  *
- * A cut multiplies connections (and the rate) by 1 + connection_change, never below the floor, and
- * then nothing changes for hold_cycles retry cycles; then it looks again, at what came since. In
- * RECOVERING each step up waits for step_hold, and needs the rate at baseline and the age of the
- * queue not growing; new pressure there is a new cut (after its hold). More pressure never means
- * more connections.
+ * Bands. The share is capacity replies of attempts in the window.
+ *     WATCH       above baseline: more than baseline * baseline_factor and watch_share or more; or
+ *                 more than that, and not confirmed.
+ *     THROTTLE    confirmed to be above throttle_share (and above baseline * baseline_factor).
+ *     INCIDENT    confirmed to be above incident_share; or the oldest mail is over its age. The
+ *                 latter alone cuts nothing: fewer connections help no outage.
+ * Confirmed is: sample_min attempts or more, hits_min replies or more, and the exact lower bound of
+ * the share (evidence/window.h) is above. Where the window has fewer attempts than sample_min the
+ * last hour is looked at, then the last day; and replies from before the last cut (or before the look
+ * that found the limits at their floors) count no more: one burst is not punished twice. So
+ *     1 of 5         is too small a sample: WATCH;
+ *     1 of 10,000    is one hit: WATCH;
+ *     3 of 3 in a lane that has no more in a day is WATCH, and stays so. Nothing is cut: such a lane
+ *                    has one connection at a time anyhow, and its retry times are what spares the
+ *                    receiver;
+ *     3 of 200       is INCIDENT (with alpha 0.01 the share is above 0.218 %).
+ *
+ * A cut multiplies the connections in use (the lower of the limit and of the most in use in the
+ * window, so that it is felt), and a limit of the rate where there is one, by 1 +
+ * connection_change, never below the floors. Rate replies, confirmed in the same way to be above
+ * throttle_share, multiply the rate by 1 + rate_change: the limit's, or what the busiest minute of
+ * the window had, the lower. After either nothing changes for hold_cycles retry cycles; then it
+ * looks again, at what came since.
+ *
+ * Restoring: a step is a share of the full limits. Each waits for step_hold since the last change,
+ * and needs both kinds of replies at baseline in the window (of too small a sample: in the last
+ * hour), and a queue that eases: it is empty; or something was tried since the last cut, and either
+ * its oldest mail is younger than at the last change or look, or nothing in it is due (one full
+ * mailbox is no backlog). A queue that does not ease for as long as a hold after it, while the
+ * receiver takes most of what it is offered and is at baseline, grows by our own limit: then a step
+ * is made all the same, or a lane with more mail than its limit lets through would keep the limit
+ * for ever. New pressure while restoring is a new cut. With the last step the lane is NORMAL.
+ *
+ * More pressure never means more connections: of two ticks with the same state and input, but more
+ * capacity replies of as many attempts, the one with more never leaves more connections. Of two
+ * whole histories that is true until the one with more replies makes a step up (its cuts, and so
+ * the ends of its holds, come earlier), where the window has sample_min and is no longer than the
+ * hold; and as far as the baseline is the same.
+ *
+ * The baseline is learnt from whole hours in NORMAL and WATCH, of which none counts for more than
+ * throttle_share: slowly (half of it is forgotten in 72 busy hours), and never from an incident.
  */
 #pragma once
 
@@ -32,6 +68,8 @@
 #define BAND_LINE(constant, name) constant,
 enum band { BAND_TABLE(BAND_LINE) BANDS };
 const char *band_name(enum band b);
+/* BANDS: there is none of that name. */
+enum band band_find(struct slice name);
 
 struct throttle_settings {    /* config: lanes.*, and connection_change of a destination's block */
     bool enabled;             /* false: bands are told, nothing is cut */
@@ -55,23 +93,25 @@ struct throttle_settings {    /* config: lanes.*, and connection_change of a des
 };
 
 struct throttle_input {
-    const struct window *window; /* advanced to now */
-    uint32_t connections_peak;   /* most in use at a time in the window */
-    double rate;                 /* messages a second attempted, in the window */
+    const struct window *window; /* advanced to now; always the same one */
+    uint32_t connections_peak;   /* most in use at a time in the window; 0: not known */
+    double rate;                 /* messages a second attempted, in the busiest minute of it */
     uint64_t queue_length;
+    uint64_t queue_ready;  /* of these, due and waiting for a connection */
     uint64_t queue_age_ms; /* of the oldest entry */
 };
 
 enum throttle_action {
     THROTTLE_NONE,
-    THROTTLE_CUT,
-    THROTTLE_PACE,
-    THROTTLE_STEP_UP,
-    THROTTLE_FULL
+    THROTTLE_CUT,     /* fewer connections, for capacity replies */
+    THROTTLE_PACE,    /* a lower rate, for rate replies */
+    THROTTLE_STEP_UP, /* a step towards the full limits */
+    THROTTLE_FULL     /* the last one */
 };
+const char *throttle_action_name(enum throttle_action a); /* "none", "cut", "pace", "step-up" .. */
 
 /* One decision, with what it was made from. Told when band or limits change, and each time a hold
- * ends without a change ("looked again, still above baseline" never is a change without a cut). */
+ * ends without a change ("looked again, still above baseline"). */
 struct throttle_decision {
     int64_t at_ms;
     enum band from, to;
@@ -81,31 +121,52 @@ struct throttle_decision {
     /* Inputs: */
     uint32_t span_minutes; /* the window looked at */
     uint64_t attempts, capacity, rate_replies;
-    double share, lower_bound, baseline;
+    double share, lower_bound, baseline; /* shares of capacity replies */
     uint64_t queue_length, queue_age_ms;
-    bool age_is_falling;
+    bool age_is_falling;    /* the queue eases */
     int64_t next_change_ms; /* not before; 0: at any time */
-    const char *why;        /* a literal sentence part: "above 0.2 %, confirmed" ... */
+    const char *why;        /* a literal sentence part */
 };
 
 struct throttle { /* a value; fields are private, saved and restored whole */
     enum band band;
-    int64_t band_since_ms, changed_ms, hold_until_ms, looked_ms, since_ms;
+    int64_t band_since_ms, changed_ms; /* changed: the limits */
+    int64_t hold_until_ms;             /* of the last cut */
+    int64_t look_at_ms;                /* the next step up, or look at whether there is one */
+    int64_t seen_ms;                   /* the last tick */
+    int64_t calm_since_ms;             /* in NORMAL or WATCH, while it is */
+    int64_t healthy_since_ms;          /* at baseline, while it is */
+    bool is_healthy;
     uint32_t connections;   /* the present limit */
     double rate;            /* the present limit; 0: none */
+    double rate_full;       /* where it ends when rate_max says nothing; 0: it is not paced */
     double baseline;        /* share */
-    uint64_t baseline_hour; /* last hour folded into it */
-    uint64_t age_before_ms;
+    int64_t baseline_hour;  /* last hour folded into it; -1: none yet */
+    uint64_t age_before_ms; /* of the queue, at the last change or look */
+    struct throttle_mark {  /* the window's totals at the last cut */
+        uint64_t attempts, capacity, rate, delivered;
+    } mark;
     uint32_t cuts, steps;
 };
 
 void throttle_init(struct throttle *t, const struct throttle_settings *s, int64_t now_ms);
-/* A new full limit or other settings: limits are clipped into them, never raised by pressure. */
+/* Other settings, or a new full limit: in NORMAL and WATCH the limits become the full ones, else
+ * they are clipped into them (and go up by steps). A hold is cut to its new length. */
 void throttle_set(struct throttle *t, const struct throttle_settings *s, int64_t now_ms);
-/* Looks at the lane. True: `*ret` is a decision. Costs the same whatever the traffic; every
- * `tick` (10 s) is enough. Clock steps back end no hold early and lengthen none beyond its length. */
+/*
+ * Looks at the lane. True: `*ret` is a decision. Costs the same whatever the traffic (a few us);
+ * every 10 s is enough. When the clock steps back all times are moved back with it, so that a hold
+ * lasts as long as it would have.
+ */
 bool throttle_tick(struct throttle *t, const struct throttle_settings *s,
                    const struct throttle_input *in, int64_t now_ms, struct throttle_decision *ret);
-/* For storing across restarts, as text "1 key=value ..."; 0, -E2BIG, -ENOMEM; -ERR_DAMAGED. */
+/* Are the limits lower than full? */
+bool throttle_is_lowered(const struct throttle *t, const struct throttle_settings *s);
+/*
+ * For storing across restarts, as text "1 key=value ..." without quotes: the same numbers to the
+ * last bit. Loading takes all or changes nothing, leaves keys that it does not know, and is
+ * followed by throttle_set(). 0; -E2BIG: no room or no memory (save); -ERR_DAMAGED (load).
+ */
+#define THROTTLE_TEXT_MAX 1024
 MUST_CHECK int throttle_save(const struct throttle *t, struct buf *to);
 MUST_CHECK int throttle_load(struct throttle *t, struct slice text);
