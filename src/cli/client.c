@@ -1,4 +1,9 @@
-/* cli/client.c - libcurl over the control socket. */
+/*
+ * cli/client.c - libcurl over the control socket.
+ *
+ * A server that hangs must not make the commands hang that are there to find out why. Who listens
+ * is known all the same: the kernel tells the process of the other end of a Unix socket.
+ */
 #include "cli/client.h"
 
 #include <curl/curl.h>
@@ -6,12 +11,18 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "config/config.h"
 
 #define ANSWER_MAX MIB(80)
 #define CONNECT_S_MAX 10L
-#define STALL_S_MAX 120L       /* without a byte */
+/* Without a byte. What reads is answered from memory, or from 250 looks into the spool; what acts
+ * may wait for the disk. */
+#define READ_STALL_S_MAX 10L
+#define ACT_STALL_S_MAX 60L
 #define HOST "http://penstock" /* a name is needed and means nothing */
 
 struct client {
@@ -21,6 +32,8 @@ struct client {
     struct buf answer; /* of a request for JSON, and of every failure */
     FILE *download;    /* NULL: the answer goes to `answer` */
     bool download_failed;
+    const char *method, *question; /* that is asked, for messages */
+    long stall_s_max;
 };
 
 static size_t take_answer(char *data, size_t one, size_t count, void *ctx)
@@ -47,7 +60,10 @@ static char *path_of_config(const char *command, const char *config_file)
     char *path = NULL;
 
     if (config_load(config_file, NULL, 0, &config, &why) < 0) {
-        (void)command_error(command, "%s", buf_cstr(&why));
+        (void)command_error(command,
+                            "%sWithout it the control socket is not known: to ask a server that "
+                            "runs all the same, say --socket PATH, its server.control_socket",
+                            buf_cstr(&why));
     } else {
         path = strdup(config->server.control_socket);
         held = config;
@@ -93,22 +109,103 @@ void client_free(struct client **cp)
     free(c);
 }
 
-static int tell_transport_error(struct client *c, CURLcode code)
-{
-    long err = 0;
+/* ---- a server that does not answer ---- */
 
-    (void)curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &err);
-    if (c->download_failed)
-        return command_error(c->command, "cannot write: %s", strerror(errno));
-    if (code == CURLE_COULDNT_CONNECT && (err == EACCES || err == EPERM))
+/* Connects once more. 0 and the process that listens (0: not told), or the error. */
+static int find_listener(const struct client *c, pid_t *ret)
+{
+    struct sockaddr_un path = {.sun_family = AF_UNIX};
+    struct ucred peer = {.pid = 0};
+    socklen_t len = sizeof(peer);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r = 0;
+
+    if (fd < 0)
+        return -errno;
+    (void)snprintf(path.sun_path, sizeof(path.sun_path), "%s", c->socket_path);
+    if (connect(fd, (const struct sockaddr *)&path, sizeof(path)) < 0)
+        r = -errno;
+    else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+        *ret = peer.pid;
+    (void)close(fd);
+    return r;
+}
+
+/* The letter of proc(5) for what a process does; 0: not known. */
+static char process_state(pid_t pid)
+{
+    char path[64], line[256], state = 0;
+    FILE *status;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    status = fopen(path, "re");
+    while (status && fgets(line, sizeof(line), status))
+        if (sscanf(line, "State: %c", &state) == 1)
+            break;
+    if (status)
+        (void)fclose(status);
+    return state;
+}
+
+static int tell_full(struct client *c)
+{
+    return command_error(c->command,
+                         "the server on %s takes no more connections, and those that wait get no "
+                         "answer: look for its process ('ps -C penstock') and at its log, and "
+                         "restart it",
+                         c->socket_path);
+}
+
+static int tell_stall(struct client *c)
+{
+    static const char no_answer[] =
+        "the server on %s took the question %s %s and gave no answer for "
+        "%ld s: its process %d %s";
+    char state, advice[128];
+    pid_t pid = 0;
+
+    if (find_listener(c, &pid) == -EAGAIN)
+        return tell_full(c);
+    state = process_state(pid);
+    if (state == 'T' || state == 't')
+        (void)snprintf(advice, sizeof(advice), "is stopped; 'kill -CONT %d' lets it go on",
+                       (int)pid);
+    else if (state == 'D')
+        (void)snprintf(advice, sizeof(advice),
+                       "waits for a disk; 'dmesg' and 'iostat -x 1' may tell which");
+    else
+        (void)snprintf(advice, sizeof(advice),
+                       "is there; look at its log and at 'top -H -p %d', and restart it if it "
+                       "stays so",
+                       (int)pid);
+    return command_error(c->command, no_answer, c->socket_path, c->method, c->question,
+                         c->stall_s_max, (int)pid, advice);
+}
+
+static int tell_not_connected(struct client *c)
+{
+    pid_t pid = 0;
+    int r = find_listener(c, &pid);
+
+    if (r == -EACCES || r == -EPERM)
         return command_error(c->command,
                              "no permission to use %s: only root and the server's user may",
                              c->socket_path);
+    if (r == -EAGAIN)
+        return tell_full(c);
+    return command_error(c->command,
+                         "no server answers on %s: is 'penstock serve' running? "
+                         "--socket PATH or -c FILE tell where",
+                         c->socket_path);
+}
+
+static int tell_transport_error(struct client *c, CURLcode code)
+{
+    if (c->download_failed)
+        return command_error(c->command, "cannot write: %s", strerror(errno));
     if (code == CURLE_COULDNT_CONNECT)
-        return command_error(c->command,
-                             "no server answers on %s: is 'penstock serve' running? "
-                             "--socket PATH or -c FILE tell where",
-                             c->socket_path);
+        return tell_not_connected(c);
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return tell_stall(c);
     if (code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR)
         return command_error(c->command, "the server broke off its answer");
     return command_error(c->command, "asking the server on %s failed: %s", c->socket_path,
@@ -140,6 +237,9 @@ static int ask(struct client *c, const char *path, const char *body)
         buf_done(&url);
         return command_error(c->command, "the question is too long");
     }
+    c->method = body ? "POST" : "GET";
+    c->question = path;
+    c->stall_s_max = body ? ACT_STALL_S_MAX : READ_STALL_S_MAX;
     buf_clear(&c->answer);
     curl_easy_reset(c->curl); /* keeps the connection */
     (void)curl_easy_setopt(c->curl, CURLOPT_URL, buf_cstr(&url));
@@ -148,7 +248,7 @@ static int ask(struct client *c, const char *path, const char *body)
     (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S_MAX);
     (void)curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    (void)curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, STALL_S_MAX);
+    (void)curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, c->stall_s_max);
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, take_answer);
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
     if (body) {

@@ -13,18 +13,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/format.h"
 #include "cli/json_get.h"
+#include "cli/options.h"
 #include "cli/pressure_int.h"
 
 #define WATCH_S_DEFAULT 2
 #define WATCH_S_MAX 86400
+#define OTHERS_KEPT_NS (UINT64_C(60) * 1000000000)
 
 struct options {
     const char *socket, *config;
-    bool json, xml, watch;
+    bool json, xml, watch, largest, help;
     uint64_t watch_s;
 };
 
@@ -39,25 +42,65 @@ static int print_help(void)
          "      --watch[=SECONDS]  again every 2 (or so many) seconds, until q or Ctrl-C\n"
          "      --json             the same for programs\n"
          "      --exchange-xml     in the shape of Exchange's Get-ExchangeDiagnosticInfo\n"
+         "      --largest          what else is large on the file systems, though they are not "
+         "short\n"
          "      --socket PATH      the server's control socket\n"
          "  -c, --config FILE      the server's configuration, which names the socket\n"
          "  -h, --help             this text");
     return EXIT_DONE;
 }
 
-static int get_view(struct client *c, json_t **ret)
+/* What watching keeps from one screen to the next. */
+struct others {
+    json_t *spool, *log;
+    uint64_t looked_ns;
+};
+
+static void keep(json_t **kept, const json_t *view, const char *whose)
+{
+    json_decref(*kept);
+    *kept = json_incref(json_object_get(json_object_get(view, whose), "others"));
+}
+
+static void put_back(json_t *kept, json_t *view, const char *whose)
+{
+    if (kept)
+        (void)json_object_set(json_object_get(view, whose), "others", kept);
+}
+
+/* Looked for once in a while: a walk a screen would itself be a load on a disk that is short. */
+static void add_others(const struct options *o, struct others *known, json_t *view)
+{
+    uint64_t now_ns = clock_mono_ns();
+
+    if (known->looked_ns && now_ns - known->looked_ns < OTHERS_KEPT_NS &&
+        (known->spool || known->log)) {
+        put_back(known->spool, view, "spool");
+        put_back(known->log, view, "log");
+        return;
+    }
+    pressure_add_others(view, o->largest);
+    keep(&known->spool, view, "spool");
+    keep(&known->log, view, "log");
+    known->looked_ns = now_ns;
+}
+
+static int get_view(const struct options *o, struct client *c, struct others *known, json_t **ret)
 {
     int r = client_get(c, "/v1/pressure", ret);
 
-    if (r == EXIT_DONE)
-        pressure_add_machine(*ret);
-    return r;
+    if (r != EXIT_DONE)
+        return r;
+    pressure_add_machine(*ret);
+    if (!o->xml)
+        add_others(o, known, *ret);
+    return EXIT_DONE;
 }
 
-static struct pressure_style style_of_stdout(void)
+static struct pressure_style style_of_stdout(const struct options *o)
 {
     const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
-    struct pressure_style style = {.width = format_terminal_width(stdout)};
+    struct pressure_style style = {.width = format_terminal_width(stdout), .others = o->largest};
 
     style.is_colour =
         style.width > 0 && !(no_colour && *no_colour) && term && strcmp(term, "dumb") != 0;
@@ -66,7 +109,7 @@ static struct pressure_style style_of_stdout(void)
 
 static void print_as(const struct options *o, const json_t *view, FILE *to)
 {
-    struct pressure_style style = style_of_stdout();
+    struct pressure_style style = style_of_stdout(o);
 
     if (o->json) {
         (void)json_dumpf(view, to, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
@@ -80,12 +123,15 @@ static void print_as(const struct options *o, const json_t *view, FILE *to)
 
 static int run_once(const struct options *o, struct client *c)
 {
+    struct others known = {NULL};
     json_t *view = NULL;
-    int r = get_view(c, &view);
+    int r = get_view(o, c, &known, &view);
 
     if (r == EXIT_DONE)
         print_as(o, view, stdout);
     json_decref(view);
+    json_decref(known.spool);
+    json_decref(known.log);
     return r;
 }
 
@@ -202,6 +248,7 @@ static void catch_signals(sigset_t *ret)
 
 static int run_watch(const struct options *o, struct client *c)
 {
+    struct others known = {NULL};
     sigset_t signals;
     int r = EXIT_DONE;
 
@@ -212,7 +259,7 @@ static int run_watch(const struct options *o, struct client *c)
     while (r == EXIT_DONE && !is_ended) {
         json_t *view = NULL;
 
-        r = get_view(c, &view);
+        r = get_view(o, c, &known, &view);
         if (r == EXIT_DONE)
             show(o, view);
         json_decref(view);
@@ -222,63 +269,36 @@ static int run_watch(const struct options *o, struct client *c)
             wait_for_key(o->watch_s * 1000, &signals);
     }
     terminal_end();
+    json_decref(known.spool);
+    json_decref(known.log);
     return is_ended ? EXIT_DONE : r; /* what a signal broke off is no failure */
 }
 
 /* ---- options ---- */
 
-enum { OPT_SOCKET = 256, OPT_JSON, OPT_XML, OPT_WATCH };
-
-static const struct option long_options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"help", no_argument, NULL, 'h'},
-    {"socket", required_argument, NULL, OPT_SOCKET},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"exchange-xml", no_argument, NULL, OPT_XML},
-    {"watch", optional_argument, NULL, OPT_WATCH},
-    {NULL, 0, NULL, 0},
-};
-
-static int set_option(struct options *o, int opt)
+static int set_watch(const char *value, void *to)
 {
-    switch (opt) {
-    case 'c':
-        o->config = optarg;
-        return EXIT_DONE;
-    case OPT_SOCKET:
-        o->socket = optarg;
-        return EXIT_DONE;
-    case OPT_JSON:
-        o->json = true;
-        return EXIT_DONE;
-    case OPT_XML:
-        o->xml = true;
-        return EXIT_DONE;
-    case OPT_WATCH:
-    default:
-        o->watch = true;
-        if (optarg &&
-            (slice_to_u64(slice_str(optarg), WATCH_S_MAX, &o->watch_s) < 0 || o->watch_s == 0))
-            return usage_error("pressure", "--watch=%s: say 1 to %d seconds", optarg, WATCH_S_MAX);
-        return EXIT_DONE;
-    }
+    struct options *o = to;
+
+    o->watch = true;
+    if (value && (slice_to_u64(slice_str(value), WATCH_S_MAX, &o->watch_s) < 0 || o->watch_s == 0))
+        return usage_error("pressure", "--watch=%s: say 1 to %d seconds", value, WATCH_S_MAX);
+    return EXIT_DONE;
 }
 
 int cmd_pressure(int argc, char **argv)
 {
     struct options o = {.watch_s = WATCH_S_DEFAULT};
+    const struct option_spec specs[] = {
+        OPTION_TEXT("config", 'c', &o.config),       OPTION_FLAG("help", 'h', &o.help),
+        OPTION_TEXT("socket", 0, &o.socket),         OPTION_FLAG("json", 0, &o.json),
+        OPTION_FLAG("exchange-xml", 0, &o.xml),      OPTION_FLAG("largest", 0, &o.largest),
+        OPTION_READ_MAYBE("watch", 0, set_watch, &o)};
     struct client *c = NULL;
-    int opt, r = EXIT_DONE;
+    int r = options_read("pressure", argc, argv, specs, ARRAY_SIZE(specs));
 
-    opterr = 0;
-    while (r == EXIT_DONE && (opt = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
-        if (opt == 'h')
-            return print_help();
-        r = opt == '?'
-                ? usage_error("pressure", "'%s': there is no such option, or it lacks its value",
-                              argv[optind - 1])
-                : set_option(&o, opt);
-    }
+    if (r == EXIT_DONE && o.help)
+        return print_help();
     if (r == EXIT_DONE && optind < argc)
         r = usage_error("pressure", "'%s': it takes options only", argv[optind]);
     if (r == EXIT_DONE && o.json && o.xml)

@@ -3,6 +3,7 @@
  * to free, where, and what of ours is there.
  */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "cli/format.h"
@@ -78,6 +79,52 @@ static void add_own_bytes(const struct advice_case *c, const json_t *where)
     }
 }
 
+/* "/srv/backup/ 12 GiB" or "/srv/cache/ 120000 files"; a folder ends in a slash. */
+static void add_large(struct buf *line, const json_t *each, bool by_files)
+{
+    char amount[PRESSURE_SIZE_MAX];
+    const char *path = get_text(each, "path");
+
+    if (by_files)
+        pressure_amount(get_uint(each, "files"), "files", amount);
+    else
+        pressure_size(get_uint(each, "bytes"), amount);
+    (void)format_harmless(line, slice_str(*path ? path : "(a name that is not UTF-8)"));
+    (void)buf_addf(line, "%s %s", get_bool(each, "folder") ? "/" : "", amount);
+}
+
+/* How far the walk came. */
+static void add_cut(struct buf *line, const json_t *others)
+{
+    const char *cut_by = get_text(others, "cut_by");
+
+    if (strcmp(cut_by, "entries") == 0)
+        (void)buf_addf(line, " Only %d files were looked at: there may be larger ones.",
+                       PRESSURE_OTHERS_ENTRIES_MAX);
+    if (strcmp(cut_by, "time") == 0)
+        (void)buf_addf(line,
+                       " Looked for during %.3g s, at %" PRIu64 " files: there may be larger ones.",
+                       PRESSURE_OTHERS_MS_MAX / 1000.0, get_uint(others, "files"));
+    if (get_uint(others, "unreadable") > 0)
+        (void)buf_addf(line, " Folders that could not be read: %" PRIu64 "; root sees more.",
+                       get_uint(others, "unreadable"));
+}
+
+/* What else is large (R13). */
+static void add_others(struct buf *line, const json_t *others, bool by_files)
+{
+    const json_t *each;
+    size_t i;
+
+    json_array_foreach(json_object_get(others, by_files ? "most_files" : "largest"), i, each)
+    {
+        (void)buf_add_str(line, i == 0 ? by_files ? " Most files: " : " Largest: " : ", ");
+        add_large(line, each, by_files);
+    }
+    if (i > 0)
+        (void)buf_add_str(line, ".");
+}
+
 static void add_to_free(const struct advice_case *c, const char *verb)
 {
     (void)buf_addf(c->line, "%s ", verb);
@@ -85,26 +132,41 @@ static void add_to_free(const struct advice_case *c, const char *verb)
     (void)buf_add_str(c->line, " to be normal again");
 }
 
-static void advise_spool_disk(const struct advice_case *c)
+static const json_t *others_of(const json_t *view, const json_t *where)
 {
-    const json_t *where = json_object_get(c->view, "spool");
+    const json_t *spool = json_object_get(view, "spool");
+
+    if (!has_value(where, "others") && is_same_file_system(spool, where))
+        where = spool;
+    return json_object_get(where, "others");
+}
+
+static void advise_disk(const struct advice_case *c, const char *whose, bool by_files)
+{
+    const json_t *where = json_object_get(c->view, whose), *others = others_of(c->view, where);
 
     add_to_free(c, "free");
     (void)buf_add_str(c->line, " on ");
     add_file_system(c, where);
     (void)buf_add_str(c->line, ".");
     add_own_bytes(c, where);
+    add_others(c->line, others, by_files);
+    add_cut(c->line, others);
+}
+
+static void advise_spool_disk(const struct advice_case *c)
+{
+    advise_disk(c, "spool", /* by_files= */ false);
+}
+
+static void advise_spool_inodes(const struct advice_case *c)
+{
+    advise_disk(c, "spool", /* by_files= */ true);
 }
 
 static void advise_log_disk(const struct advice_case *c)
 {
-    const json_t *where = json_object_get(c->view, "log");
-
-    add_to_free(c, "free");
-    (void)buf_add_str(c->line, " on ");
-    add_file_system(c, where);
-    (void)buf_add_str(c->line, ".");
-    add_own_bytes(c, where);
+    advise_disk(c, "log", /* by_files= */ false);
 }
 
 static void advise_limit(const struct advice_case *c)
@@ -138,7 +200,7 @@ static const struct advice {
     {"spool_disk", advise_spool_disk,
      "Remove other files, let mail drain ('penstock queue summary' shows to where it cannot), or "
      "give the spool a larger disk."},
-    {"spool_inodes", advise_spool_disk,
+    {"spool_inodes", advise_spool_inodes,
      "Remove small files there; the spool itself needs few inodes."},
     {"log_disk", advise_log_disk,
      "Remove other files, or lower log.files.folder_max or log.files.age_max."},
@@ -180,10 +242,10 @@ const char *pressure_advice_for(const char *resource)
     return a ? a->what : "";
 }
 
-size_t pressure_print_advice(const json_t *view, FILE *to)
+void pressure_print_advice(const json_t *view, FILE *to)
 {
     const json_t *r;
-    size_t i, count = 0;
+    size_t i;
 
     json_array_foreach(json_object_get(view, "resources"), i, r)
     {
@@ -202,7 +264,26 @@ size_t pressure_print_advice(const json_t *view, FILE *to)
         a->figures(&c);
         fprintf(to, "%s %s\n", buf_cstr(&line), a->what);
         buf_done(&line);
-        count++;
     }
-    return count;
+}
+
+void pressure_print_others(const json_t *view, FILE *to)
+{
+    static const char *const whose[] = {"spool", "log"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(whose); i++) {
+        const json_t *others = json_object_get(json_object_get(view, whose[i]), "others");
+        struct buf line = BUF_INIT(KIB(64));
+
+        if (!others)
+            continue;
+        (void)buf_add_str(&line, "Below ");
+        (void)format_harmless(&line, slice_str(get_text(others, "below")));
+        (void)buf_add_str(&line, ", spool and logs left out.");
+        add_others(&line, others, /* by_files= */ false);
+        add_others(&line, others, /* by_files= */ true);
+        add_cut(&line, others);
+        fprintf(to, "%s\n", buf_cstr(&line));
+        buf_done(&line);
+    }
 }

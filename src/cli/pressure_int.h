@@ -18,13 +18,15 @@
 struct pressure_style {
     size_t width;   /* longer lines are cut; 0: none is */
     bool is_colour; /* medium and high in colours of a terminal */
+    bool others;    /* with what else is large, where the view has it */
 };
 
 /* One screen. */
 void pressure_print(const json_t *view, const struct pressure_style *style, FILE *to);
-/* For each resource off normal that is not merely watched, a line with what to do. Returns how
- * many. */
-size_t pressure_print_advice(const json_t *view, FILE *to);
+/* For each resource off normal a line with what to do. */
+void pressure_print_advice(const json_t *view, FILE *to);
+/* A line for each file system whose "others" the view has. */
+void pressure_print_others(const json_t *view, FILE *to);
 /* What to do about a resource, whatever its figures; "" where it is not known. */
 const char *pressure_advice_for(const char *resource);
 /* Adds the tables of docs/pressure.md to `ret`: resources with their defaults, remedies, and what
@@ -40,6 +42,14 @@ void pressure_print_xml(const json_t *view, FILE *to);
  * "descriptors", "resident_bytes"). What cannot be read is left out.
  */
 void pressure_add_machine(json_t *view);
+/*
+ * Adds what else is large where a disk is short (R13), or on both file systems where `always`:
+ * "others" in "spool", and in "log" where that is another file system. Each is a walk of at most
+ * so many entries and so much time. After pressure_add_machine().
+ */
+#define PRESSURE_OTHERS_ENTRIES_MAX 200000
+#define PRESSURE_OTHERS_MS_MAX 1000
+void pressure_add_others(json_t *view, bool always);
 
 /* "spool disk" of "spool_disk", into `ret`. */
 #define PRESSURE_NAME_MAX 32

@@ -15,6 +15,7 @@
 
 #include "base/slice.h"
 #include "cli/json_get.h"
+#include "cli/largest.h"
 #include "cli/pressure_int.h"
 
 #define FILES_MAX 10000 /* looked at below the folder of the logs */
@@ -57,11 +58,29 @@ static size_t split(char *line, char **fields, size_t max)
     return count;
 }
 
+struct mount_search {
+    json_t *where;
+    const char *path;
+    dev_t device;
+    size_t mount_len, root_len; /* of the best so far */
+};
+
+/* A file system may be mounted at several places, in some only a part of it: what else is large on
+ * it is best looked for where most of it is seen. */
+static void take_top(struct mount_search *s, const char *root, const char *mount)
+{
+    if (s->root_len > 0 && strlen(root) >= s->root_len)
+        return;
+    s->root_len = strlen(root);
+    (void)json_object_set_new(s->where, "top", json_string(mount));
+}
+
 /*
  * A line of proc(5) mountinfo: "36 35 98:0 /root /mount rw,noatime shared:1 - ext4 /dev/sda2 rw".
- * The last mount over a device wins; of several with one device, the longest that `path` is below.
+ * The last mount over a device wins; of several with one device, the longest that the path is
+ * below.
  */
-static void take_mount(json_t *where, char *line, dev_t device, const char *path, size_t *best)
+static void take_mount(struct mount_search *s, char *line)
 {
     char *fields[32], number[32];
     size_t count = split(line, fields, ARRAY_SIZE(fields)), dash = 6, len;
@@ -70,16 +89,19 @@ static void take_mount(json_t *where, char *line, dev_t device, const char *path
         dash++;
     if (dash + 2 >= count)
         return;
-    (void)snprintf(number, sizeof(number), "%u:%u", major(device), minor(device));
-    unescape(fields[4]);
-    len = strlen(fields[4]);
-    if (strcmp(fields[2], number) != 0 || len < *best || strncmp(path, fields[4], len) != 0)
+    (void)snprintf(number, sizeof(number), "%u:%u", major(s->device), minor(s->device));
+    if (strcmp(fields[2], number) != 0)
         return;
-    *best = len;
+    unescape(fields[4]);
+    take_top(s, fields[3], fields[4]);
+    len = strlen(fields[4]);
+    if (len < s->mount_len || strncmp(s->path, fields[4], len) != 0)
+        return;
+    s->mount_len = len;
     unescape(fields[dash + 2]);
-    (void)json_object_set_new(where, "mount", json_string(fields[4]));
-    (void)json_object_set_new(where, "device", json_string(fields[dash + 2]));
-    (void)json_object_set_new(where, "type", json_string(fields[dash + 1]));
+    (void)json_object_set_new(s->where, "mount", json_string(fields[4]));
+    (void)json_object_set_new(s->where, "device", json_string(fields[dash + 2]));
+    (void)json_object_set_new(s->where, "type", json_string(fields[dash + 1]));
 }
 
 static void add_file_system(json_t *where)
@@ -88,13 +110,14 @@ static void add_file_system(json_t *where)
     char *real = *path ? realpath(path, NULL) : NULL;
     char line[LINE_MAX_BYTES];
     struct statvfs vfs;
+    struct mount_search search = {.where = where, .path = real};
     struct stat st;
-    size_t best = 0;
     FILE *mounts;
 
     if (real && stat(real, &st) == 0 && (mounts = fopen("/proc/self/mountinfo", "re"))) {
+        search.device = st.st_dev;
         while (fgets(line, sizeof(line), mounts))
-            take_mount(where, line, st.st_dev, real, &best);
+            take_mount(&search, line);
         (void)fclose(mounts);
     }
     if (real && statvfs(real, &vfs) == 0) {
@@ -154,6 +177,84 @@ static void add_log_bytes(json_t *log)
         return;
     walk_folder(&w, fd, 0);
     put_uint(log, "bytes", w.bytes);
+}
+
+/* ---- what else is large there ---- */
+
+static json_t *found_as_json(const struct largest_found *list, size_t count)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < count; i++) {
+        json_t *each = json_object();
+        /* A path that is no UTF-8 is no JSON either: it is left out, its size is not. */
+        json_t *path = json_string(list[i].path);
+
+        (void)json_object_set_new(each, "path", path ? path : json_null());
+        put_uint(each, "bytes", list[i].bytes);
+        put_uint(each, "files", list[i].files);
+        (void)json_object_set_new(each, "folder", json_boolean(list[i].is_folder));
+        (void)json_array_append_new(array, each);
+    }
+    return array;
+}
+
+static void skip_folder(struct largest_ask *ask, const json_t *where)
+{
+    struct stat st;
+
+    if (!*get_text(where, "directory") || stat(get_text(where, "directory"), &st) < 0)
+        return;
+    ask->skipped[ask->skipped_count].device = st.st_dev;
+    ask->skipped[ask->skipped_count++].inode = st.st_ino;
+}
+
+/* The member "others" of `where`, of which `view` is the whole. */
+static json_t *look_for_others(const json_t *view, const json_t *where)
+{
+    static const char *const cuts[] = {
+        [LARGEST_WHOLE] = "", [LARGEST_CUT_BY_ENTRIES] = "entries", [LARGEST_CUT_BY_TIME] = "time"};
+    struct largest_ask ask = {.root = get_text(where, "top"),
+                              .entries_max = PRESSURE_OTHERS_ENTRIES_MAX,
+                              .ms_max = PRESSURE_OTHERS_MS_MAX};
+    struct largest found;
+    json_t *others;
+
+    skip_folder(&ask, json_object_get(view, "spool"));
+    skip_folder(&ask, json_object_get(view, "log"));
+    if (!*ask.root || largest_find(&ask, &found) < 0)
+        return NULL;
+    others = json_object();
+    (void)json_object_set_new(others, "below", json_string(ask.root));
+    (void)json_object_set_new(others, "largest",
+                              found_as_json(found.by_bytes, found.by_bytes_count));
+    (void)json_object_set_new(others, "most_files",
+                              found_as_json(found.by_files, found.by_files_count));
+    put_uint(others, "bytes", found.bytes);
+    put_uint(others, "files", found.files);
+    put_uint(others, "unreadable", found.unreadable);
+    (void)json_object_set_new(others, "cut_by", json_string(cuts[found.cut]));
+    largest_done(&found);
+    return others;
+}
+
+static bool is_pressed(const json_t *view, const char *resource)
+{
+    const json_t *r = find_in(json_object_get(view, "resources"), "name", resource);
+
+    return get_bool(r, "known") && strcmp(get_text(r, "level"), "normal") != 0;
+}
+
+void pressure_add_others(json_t *view, bool always)
+{
+    json_t *spool = json_object_get(view, "spool"), *log = json_object_get(view, "log");
+
+    if (always || is_pressed(view, "spool_disk") || is_pressed(view, "spool_inodes"))
+        (void)json_object_set_new(spool, "others", look_for_others(view, spool));
+    /* On one file system they have it in common, and one walk does. */
+    if ((always || is_pressed(view, "log_disk")) &&
+        strcmp(get_text(spool, "top"), get_text(log, "top")) != 0)
+        (void)json_object_set_new(log, "others", look_for_others(view, log));
 }
 
 /* ---- the process ---- */

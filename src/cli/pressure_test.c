@@ -227,6 +227,42 @@ static void a_failed_spool_is_told(void **state)
     json_decref(view);
 }
 
+/* Names of files are anybody's; a walk that was cut says so. */
+static void the_advice_names_what_else_is_large(void **state)
+{
+    static const char others[] =
+        "{\"below\":\"/srv\",\"bytes\":5,\"files\":1234,\"unreadable\":2,\"cut_by\":\"time\","
+        "\"largest\":[{\"path\":\"/srv/"
+        "a\\u001b[1m\",\"bytes\":1073741824,\"files\":1,\"folder\":false},"
+        "{\"path\":\"/srv/b\",\"bytes\":52428800,\"files\":3,\"folder\":true},"
+        "{\"path\":null,\"bytes\":20971520,\"files\":1,\"folder\":false}],"
+        "\"most_files\":[{\"path\":\"/srv/c\",\"bytes\":0,\"files\":1200,\"folder\":true}]}";
+    json_t *view = view_of(&governed), *spool = json_object_get(view, "spool");
+    char *text;
+
+    (void)state;
+    assert_int_equal(json_object_set_new(spool, "others", json_loads(others, 0, NULL)), 0);
+    text = screen_of(view, (struct pressure_style){0});
+    assert_non_null(strstr(text,
+                           " Largest: /srv/a?[1m 1.0 GiB, /srv/b/ 50 MiB, (a name that is not "
+                           "UTF-8) 20 MiB. Looked for during 1 s, at 1234 files: there may be "
+                           "larger ones. Folders that could not be read: 2; root sees more. "
+                           "Remove other files"));
+    assert_null(strstr(text, "WHAT ELSE IS LARGE"));
+    free(text);
+    text = screen_of(view, (struct pressure_style){.others = true});
+    assert_non_null(
+        line_of(text, "Below /srv, spool and logs left out. Largest: /srv/a?[1m 1.0 GiB"));
+    assert_non_null(strstr(text, "Most files: /srv/c/ 1200 files. Looked"));
+    free(text);
+    assert_int_equal(
+        json_object_set_new(json_object_get(spool, "others"), "cut_by", json_string("entries")), 0);
+    text = screen_of(view, (struct pressure_style){0});
+    assert_non_null(strstr(text, "Only 200000 files were looked at"));
+    free(text);
+    json_decref(view);
+}
+
 /* A calm server: a short screen, and no advice. */
 static void normal_is_quiet(void **state)
 {
@@ -276,6 +312,7 @@ static void missing_members_do_no_harm(void **state)
         pressure_print(part, &(struct pressure_style){0}, to);
         pressure_print_xml(part, to);
         pressure_add_machine(part);
+        pressure_add_others(part, false);
         assert_int_equal(fclose(to), 0);
         assert_true(len > 1000);
         free(text);
@@ -428,6 +465,7 @@ int main(void)
         cmocka_unit_test(the_screen_tells_all),
         cmocka_unit_test(lines_are_cut_and_coloured),
         cmocka_unit_test(a_failed_spool_is_told),
+        cmocka_unit_test(the_advice_names_what_else_is_large),
         cmocka_unit_test(normal_is_quiet),
         cmocka_unit_test(missing_members_do_no_harm),
         cmocka_unit_test(the_xml_has_exchanges_shape),

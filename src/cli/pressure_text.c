@@ -803,18 +803,19 @@ static void print_settings(const json_t *view, const struct pressure_style *styl
     fputs("'penstock config show' prints all, with where each was set.\n", to);
 }
 
-static void print_advice(const json_t *view, const struct pressure_style *style, FILE *to)
+/* What `print` prints, wrapped and below a heading; nothing where it prints nothing. */
+static void print_under(const json_t *view, const struct pressure_style *style, const char *heading,
+                        void (*print)(const json_t *view, FILE *to), FILE *to)
 {
     char *text = NULL;
     size_t len = 0;
-    FILE *advice = open_memstream(&text, &len);
-    size_t count;
+    FILE *memory = open_memstream(&text, &len);
 
-    if (!advice)
+    if (!memory)
         return;
-    count = pressure_print_advice(view, advice);
-    if (fclose(advice) == 0 && count > 0) {
-        print_heading(style, "WHAT TO DO", to);
+    print(view, memory);
+    if (fclose(memory) == 0 && len > 0) {
+        print_heading(style, heading, to);
         print_wrapped(text, style->width, to);
     }
     free(text);
@@ -824,7 +825,9 @@ void pressure_print(const json_t *view, const struct pressure_style *style, FILE
 {
     print_head(view, style, to);
     print_resources(view, style, to);
-    print_advice(view, style, to);
+    print_under(view, style, "WHAT TO DO", pressure_print_advice, to);
+    if (style->others)
+        print_under(view, style, "WHAT ELSE IS LARGE", pressure_print_others, to);
     print_classes(view, style, to);
     print_sessions(view, style, to);
     print_clients(view, style, to);
