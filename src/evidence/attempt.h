@@ -12,6 +12,7 @@
 
 #include "base/slice.h"
 #include "evidence/replies.h"
+#include "evidence/window.h"
 #include "smtp/client.h"
 #include "smtp/reply.h"
 
@@ -47,3 +48,6 @@ struct attempt {
     bool tls;                /* the session was encrypted */
     bool is_ours; /* the host is our own relay, smart host or gateway (a route named it) */
 };
+
+/* What the attempt adds to the counts of its lane. */
+void attempt_counts(const struct attempt *a, struct window_counts *ret);

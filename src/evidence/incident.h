@@ -94,6 +94,7 @@ void incident_changed(struct incident *i, int64_t at_ms, struct slice text);
 /* Fills in what the incident knows itself; the caller adds `others*`, `governor_pressed`. */
 void incident_facts(const struct incident *i, struct verdict_facts *ret);
 void incident_close(struct incident *i, int64_t now_ms);
+#define INCIDENT_JSON_MAX KIB(64)
 /* One JSON object (the ledger's and the API's form), and back. 0, -E2BIG, -ENOMEM; -ERR_DAMAGED. */
 MUST_CHECK int incident_encode(const struct incident *i, struct buf *to);
 MUST_CHECK int incident_decode(struct slice json, struct incident *ret);

@@ -74,24 +74,6 @@ static struct figures_row *row_of(struct figures *f, const struct attempt *a, st
     return row;
 }
 
-void figures_of(const struct attempt *a, struct window_counts *ret)
-{
-    bool is_first = a->number <= 1, is_delivered = a->result == ATTEMPT_RESULT_DELIVERED;
-
-    *ret = (struct window_counts){.attempts = 1,
-                                  .deferred = a->result == ATTEMPT_RESULT_DEFERRED,
-                                  .failed = a->result == ATTEMPT_RESULT_FAILED,
-                                  .capacity = a->klass == REPLY_CAPACITY,
-                                  .rate = a->klass == REPLY_RATE,
-                                  .policy =
-                                      a->klass == REPLY_POLICY || a->klass == REPLY_AUTHENTICATION,
-                                  .connection = a->klass == REPLY_CONNECTION,
-                                  .retries = !is_first,
-                                  .delivered_first = is_delivered && is_first,
-                                  .delivered_later = is_delivered && !is_first,
-                                  .retries_delivered = is_delivered && !is_first};
-}
-
 static int count_in(struct figures *f, const struct attempt *a, struct slice domain,
                     const struct window_counts *counts)
 {
@@ -119,7 +101,7 @@ int figures_add(struct figures *f, struct store *s, const struct attempt *a)
         r = figures_write(f, s);
         f->minute = a->at_ms / 60000;
     }
-    figures_of(a, &counts);
+    attempt_counts(a, &counts);
     if (r == 0)
         r = count_in(f, a, (struct slice){0}, &counts);
     if (r == 0 && a->domain.len)

@@ -55,7 +55,7 @@ struct note {
     uint64_t id;
     int64_t opened_ms, closed_ms;
     struct ledger_queue queue;
-    size_t name_len, text_len;
+    size_t name_len, text_len, extra_len;
     char bytes[];
 };
 
@@ -145,7 +145,8 @@ static int write_note(struct ledger *l, const struct note *n)
     case NOTE_INCIDENT:
         return store_incident(&l->store, n->id, name, n->opened_ms, n->closed_ms, text);
     case NOTE_DESTINATION:
-        return store_destination(&l->store, name, text);
+        return store_destination(&l->store, name, slice_sub(text, 0, n->text_len - n->extra_len),
+                                 slice_from(text, n->text_len - n->extra_len));
     case NOTE_QUEUE:
     default:
         return store_queue(&l->store, name, &n->queue);
@@ -371,9 +372,18 @@ void ledger_post_queue(struct ledger *l, const struct ledger_queue *q)
     post_note(l, n);
 }
 
-void ledger_post_destination(struct ledger *l, struct slice domain, struct slice provider)
+void ledger_post_destination(struct ledger *l, struct slice domain, struct slice provider,
+                             struct slice mx_host)
 {
-    post_note(l, note_new(l, NOTE_DESTINATION, domain, provider));
+    struct buf text = BUF_INIT(KIB(1));
+    struct note *n = NULL;
+
+    if (buf_add(&text, provider) == 0 && buf_add(&text, mx_host) == 0)
+        n = note_new(l, NOTE_DESTINATION, domain, buf_slice(&text));
+    if (n)
+        n->extra_len = mx_host.len;
+    post_note(l, n);
+    buf_done(&text);
 }
 
 const char *ledger_path(const struct ledger *l)

@@ -68,15 +68,18 @@ struct ledger_queue {
     uint64_t age_oldest_ms, age_median_ms, age_p90_ms;
 };
 void ledger_post_queue(struct ledger *l, const struct ledger_queue *q);
-/* The provider of a destination, learnt from its MX hosts. */
-void ledger_post_destination(struct ledger *l, struct slice domain, struct slice provider);
+/* The provider of a destination, learnt from its MX hosts, of which `mx_host` is the best. */
+void ledger_post_destination(struct ledger *l, struct slice domain, struct slice provider,
+                             struct slice mx_host);
 
 /* ---- at start, before the server serves ---- */
 
 MUST_CHECK int ledger_each_lane(struct ledger *l, int (*fn)(void *ctx, struct slice state),
                                 void *ctx);
-MUST_CHECK int ledger_each_destination(
-    struct ledger *l, int (*fn)(void *ctx, struct slice domain, struct slice provider), void *ctx);
+MUST_CHECK int ledger_each_destination(struct ledger *l,
+                                       int (*fn)(void *ctx, struct slice domain,
+                                                 struct slice provider, struct slice mx_host),
+                                       void *ctx);
 uint64_t ledger_incident_id_max(struct ledger *l);
 
 struct ledger_figures {

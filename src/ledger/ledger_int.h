@@ -70,7 +70,8 @@ MUST_CHECK int store_attempt(struct store *s, const struct attempt *a);
 MUST_CHECK int store_lane(struct store *s, struct slice name, struct slice state);
 MUST_CHECK int store_incident(struct store *s, uint64_t id, struct slice lane, int64_t opened_ms,
                               int64_t closed_ms, struct slice json);
-MUST_CHECK int store_destination(struct store *s, struct slice domain, struct slice provider);
+MUST_CHECK int store_destination(struct store *s, struct slice domain, struct slice provider,
+                                 struct slice mx_host);
 struct store_figures {
     uint32_t span_s;           /* 60, 3600, 86400 */
     int64_t at_s;              /* its beginning */
@@ -108,5 +109,3 @@ void figures_done(struct figures *f);
 MUST_CHECK int figures_add(struct figures *f, struct store *s, const struct attempt *a);
 /* Writes the minute under way. */
 MUST_CHECK int figures_write(struct figures *f, struct store *s);
-/* The counts that one attempt adds. */
-void figures_of(const struct attempt *a, struct window_counts *ret);

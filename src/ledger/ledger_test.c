@@ -252,11 +252,14 @@ static int add_lane(void *ctx, struct slice s)
     return 0;
 }
 
-static int add_destination(void *ctx, struct slice domain, struct slice provider)
+static int add_destination(void *ctx, struct slice domain, struct slice provider,
+                           struct slice mx_host)
 {
     int r = add_lane(ctx, domain);
 
-    return r < 0 ? r : add_lane(ctx, provider);
+    if (r == 0)
+        r = add_lane(ctx, provider);
+    return r < 0 ? r : add_lane(ctx, mx_host);
 }
 
 static void test_state_comes_back(void **state)
@@ -267,14 +270,15 @@ static void test_state_comes_back(void **state)
     open_ledger(w, &usual);
     ledger_post_lane(w->ledger, SLICE_LIT("a/default"), SLICE_LIT("old"));
     ledger_post_lane(w->ledger, SLICE_LIT("a/default"), SLICE_LIT("new"));
-    ledger_post_destination(w->ledger, SLICE_LIT("example.org"), SLICE_LIT("a"));
+    ledger_post_destination(w->ledger, SLICE_LIT("example.org"), SLICE_LIT("a"),
+                            SLICE_LIT("mx.a.test"));
     ledger_post_incident(w->ledger, 41, SLICE_LIT("a/default"), T0, 0, SLICE_LIT("{}"));
     ledger_close(&w->ledger);
     open_ledger(w, &usual);
     assert_int_equal(ledger_each_lane(w->ledger, add_lane, &lanes), 0);
     assert_string_equal(lanes.text, "new;");
     assert_int_equal(ledger_each_destination(w->ledger, add_destination, &destinations), 0);
-    assert_string_equal(destinations.text, "example.org;a;");
+    assert_string_equal(destinations.text, "example.org;a;mx.a.test;");
     assert_int_equal(ledger_incident_id_max(w->ledger), 41);
 }
 

@@ -37,7 +37,7 @@ static struct slice column(sqlite3_stmt *row, int at)
 
 struct reading {
     int (*lane)(void *ctx, struct slice state);
-    int (*destination)(void *ctx, struct slice domain, struct slice provider);
+    int (*destination)(void *ctx, struct slice domain, struct slice provider, struct slice mx_host);
     void *ctx;
 };
 
@@ -52,7 +52,7 @@ static int on_destination(void *ctx, sqlite3_stmt *row)
 {
     struct reading *r = ctx;
 
-    return r->destination(r->ctx, column(row, 0), column(row, 1));
+    return r->destination(r->ctx, column(row, 0), column(row, 1), column(row, 2));
 }
 
 static int on_number(void *ctx, sqlite3_stmt *row)
@@ -69,12 +69,13 @@ int ledger_each_lane(struct ledger *l, int (*fn)(void *ctx, struct slice state),
 }
 
 int ledger_each_destination(struct ledger *l,
-                            int (*fn)(void *ctx, struct slice domain, struct slice provider),
+                            int (*fn)(void *ctx, struct slice domain, struct slice provider,
+                                      struct slice mx_host),
                             void *ctx)
 {
     struct reading r = {.destination = fn, .ctx = ctx};
 
-    return each(ledger_path(l), "SELECT domain, provider FROM destinations ORDER BY at DESC",
+    return each(ledger_path(l), "SELECT domain, provider, mx FROM destinations ORDER BY at DESC",
                 on_destination, &r);
 }
 

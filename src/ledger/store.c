@@ -29,7 +29,8 @@ static const char schema[] =
     "CREATE TABLE lanes (name TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE incidents (id INTEGER PRIMARY KEY, lane TEXT, opened INTEGER, closed INTEGER,"
     " json TEXT NOT NULL);"
-    "CREATE TABLE destinations (domain TEXT PRIMARY KEY, provider TEXT NOT NULL, at INTEGER)"
+    "CREATE TABLE destinations (domain TEXT PRIMARY KEY, provider TEXT NOT NULL, mx TEXT, at "
+    "INTEGER)"
     " WITHOUT ROWID;"
     "CREATE TABLE figures (span INTEGER, at INTEGER, lane INTEGER, domain INTEGER,"
 #define COLUMN(field, name) " " name " INTEGER DEFAULT 0,"
@@ -49,7 +50,7 @@ static const char *const sql[STORE_STATEMENTS] = {
     [STORE_NAME_ADD] = "INSERT INTO names (name) VALUES (?)",
     [STORE_LANE] = "INSERT OR REPLACE INTO lanes VALUES (?, ?)",
     [STORE_INCIDENT] = "INSERT OR REPLACE INTO incidents VALUES (?, ?, ?, ?, ?)",
-    [STORE_DESTINATION] = "INSERT OR REPLACE INTO destinations VALUES (?, ?, unixepoch())",
+    [STORE_DESTINATION] = "INSERT OR REPLACE INTO destinations VALUES (?, ?, ?, unixepoch())",
     [STORE_FIGURES_TIMES] =
         "SELECT times FROM figures WHERE span = ? AND at = ? AND lane = ? AND domain = ?",
     [STORE_FIGURES] = "INSERT INTO figures (" WINDOW_COUNTS(
@@ -352,10 +353,12 @@ int store_incident(struct store *s, uint64_t id, struct slice lane, int64_t open
     return finish(s, STORE_INCIDENT);
 }
 
-int store_destination(struct store *s, struct slice domain, struct slice provider)
+int store_destination(struct store *s, struct slice domain, struct slice provider,
+                      struct slice mx_host)
 {
     bind_text(s->statements[STORE_DESTINATION], 1, domain);
     bind_text(s->statements[STORE_DESTINATION], 2, provider);
+    bind_text(s->statements[STORE_DESTINATION], 3, mx_host);
     return finish(s, STORE_DESTINATION);
 }
 
