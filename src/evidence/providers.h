@@ -3,21 +3,23 @@
  *
  * The table is data (share/providers.yaml, embedded; a file of the operator's is read before it):
  * names, groups, and MX patterns ("*.mail.protection.outlook.com"). A destination is of the
- * provider whose patterns its best MX hosts match. One whose hosts match none is named by the
- * common registered suffix of its MX set (libpsl's rules), so that a hoster's thousand domains
- * are one provider; hosts without a common suffix give the best one's registered name.
+ * provider that its best MX host matches, the first in the table. One that matches none is named
+ * by that host's registered domain (libpsl's rules, from its built-in list), so that a hoster's
+ * thousand domains are one provider; a host without one (an address, a bare name) by itself.
  * Immutable once made: any thread may ask it.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/slice.h"
 
-#define PROVIDER_NAME_MAX 256      /* with its NUL */
+#define PROVIDER_NAME_MAX 256 /* with its NUL */
+#define PROVIDERS_MAX 2000
 #define PROVIDER_UNKNOWN "unknown" /* before its MX hosts are known */
 
 struct providers; /* opaque */
@@ -36,7 +38,8 @@ struct provider_info {   /* borrowed from the table, or from `ret` of providers_
 
 /*
  * The provider of a destination with these MX hosts (in order of preference, best first; `count`
- * 1 or more; any case). `name_buf` holds the name where it is not the table's.
+ * 1 or more; any case, with or without the last dot). Only the best one counts: a backup host may
+ * be anybody's. `name_buf` holds the name where it is not the table's. No allocation.
  */
 void providers_of(const struct providers *p, const struct slice *hosts, size_t count,
                   char name_buf[PROVIDER_NAME_MAX], struct provider_info *ret);
@@ -44,8 +47,20 @@ void providers_of(const struct providers *p, const struct slice *hosts, size_t c
 bool providers_knows(const struct providers *p, struct slice name);
 /* Is the provider (by name) in that group, or is it that provider? */
 bool providers_is_in(const struct providers *p, struct slice provider, struct slice name);
-/* Does the host match a pattern ("*.example.org", "mx?.example.org", exact)? Without case. */
+/* Does the host match a pattern ("*.example.org", "mx?.example.org", exact)? Without case; '*'
+ * stands for any run of bytes, dots included. The last dot of a host does not count. */
 bool provider_pattern_matches(struct slice pattern, struct slice host);
-/* Calls fn for each provider in the table. */
+/* Calls fn for each provider in the table; `pattern` is its first. */
 void providers_each(const struct providers *p,
                     void (*fn)(void *ctx, const struct provider_info *info), void *ctx);
+
+/* A host that a file says is of a provider: a test of that file. */
+struct provider_vector {
+    const char *file; /* where it stands */
+    uint32_t line, column;
+    struct slice host;
+    const char *wanted, *got; /* names */
+};
+/* `got` is valid during the call only. */
+void providers_each_vector(const struct providers *p,
+                           void (*fn)(void *ctx, const struct provider_vector *v), void *ctx);

@@ -57,13 +57,13 @@ struct reply_facts { /* what is asked about; borrowed */
     struct smtp_enhanced enhanced;
     enum smtp_phase phase;
     int err;           /* negative errno where code is 0: -ECONNREFUSED, -ETIMEDOUT, -ERR_DNS.. */
-    struct slice text; /* of the reply, with or without its codes */
-    struct slice provider; /* rules may be for one provider only; empty: not known */
+    struct slice text; /* of the reply, with or without its codes; the first 512 bytes count */
+    struct slice provider; /* name; rules may be for some providers only; empty: not known */
 };
 
 struct reply_verdict {
     enum reply_class klass;
-    /* From the rule, valid as long as the table; "" where it says nothing. */
+    /* From the rule, else from its class; valid as long as the table; "" where neither has any. */
     const char *rule;    /* "capacity-452-4.3.1"; "" : no rule, by the codes alone */
     const char *meaning; /* whole sentences, for `penstock replies explain` */
     const char *advice;  /* what to do */
@@ -73,7 +73,8 @@ struct reply_verdict {
 struct replies; /* opaque */
 
 /* `own` (may be empty) are the operator's rules, called `own_name` in errors; the embedded ones
- * follow. 0; -EINVAL with one line an error in `why`; -ENOMEM. */
+ * follow. `own_name` must live as long as the table. 0; -EINVAL with one line an error in `why`
+ * ("file:line:column: what"); -ENOMEM. */
 MUST_CHECK int replies_new(struct replies **ret, struct slice own, const char *own_name,
                            struct buf *why);
 void replies_free(struct replies **r);
@@ -81,12 +82,34 @@ void replies_free(struct replies **r);
 enum reply_class replies_classify(const struct replies *r, const struct reply_facts *f);
 void replies_explain(const struct replies *r, const struct reply_facts *f,
                      struct reply_verdict *ret);
-/* Every rule's own vectors ("452 4.3.1 Insufficient system resources" -> capacity): calls
- * fn(ctx, reply line, phase name, class wanted, class got). For tests and `replies check`. */
+/* A reply that a file of rules says something about: a test of that file. */
+struct reply_vector {
+    const char *file; /* where it stands */
+    uint32_t line, column;
+    const char *rule; /* whose it is; "": of none, only the class is meant */
+    struct slice reply;
+    enum smtp_phase phase;
+    struct slice provider;
+    bool is_never; /* the reply must not be of class `wanted` */
+    enum reply_class wanted, got;
+    const char *got_rule; /* "": by the codes alone */
+    bool passed;          /* the class is right, and where it must be that, the rule is `rule` */
+};
+/* Calls fn for every vector of the files. For tests and `replies check`. */
 void replies_each_vector(const struct replies *r,
-                         void (*fn)(void *ctx, const char *line, const char *phase,
-                                    enum reply_class wanted, enum reply_class got),
-                         void *ctx);
+                         void (*fn)(void *ctx, const struct reply_vector *v), void *ctx);
+
+/* A rule, for `replies list`. */
+struct reply_rule_view {
+    const char *file;
+    uint32_t line;
+    const char *name;
+    enum reply_class klass;
+};
+void replies_each_rule(const struct replies *r,
+                       void (*fn)(void *ctx, const struct reply_rule_view *rule), void *ctx);
+
 /* Reads "452 4.3.1 Insufficient system resources", "452-4.3.1 ...", "452", as pasted from a log.
- * False: it does not begin with a reply code. Slices point into `line`. */
+ * False: it does not begin with a reply code (200 to 599). Slices point into `line`. A line does
+ * not tell its phase: the one where such a code is usual is taken. */
 bool reply_facts_parse(struct slice line, struct reply_facts *ret);

@@ -1,0 +1,302 @@
+#include "evidence/providers.h"
+
+#include <errno.h>
+#include <libpsl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "evidence/data_file.h"
+#include "evidence/pattern.h"
+#include "evidence/share.h"
+
+#define NAME_MAX_BYTES 63
+#define TITLE_MAX 200
+#define PATTERN_BYTES_MAX 255
+#define PATTERNS_MAX 500 /* of one provider */
+
+struct host_test {
+    struct place place;
+    struct slice host;
+};
+
+struct provider {
+    struct place place;
+    const char *name, *title, *group;
+    const char **patterns; /* NUL-ended */
+    size_t pattern_count;
+    struct host_test *tests;
+    size_t test_count;
+};
+
+struct providers {
+    struct pool pool;
+    struct provider *list;
+    size_t count;
+};
+
+/* ---- reading ---- */
+
+static void read_name(struct data_file *f, const struct node *value, void *to)
+{
+    ((struct provider *)to)->name = data_name(f, value, "name", NAME_MAX_BYTES);
+}
+
+static void read_title(struct data_file *f, const struct node *value, void *to)
+{
+    ((struct provider *)to)->title = data_text(f, value, "title", TITLE_MAX);
+}
+
+static void read_group(struct data_file *f, const struct node *value, void *to)
+{
+    ((struct provider *)to)->group = data_name(f, value, "group", NAME_MAX_BYTES);
+}
+
+static void take_pattern(struct data_file *f, struct place place, struct slice text, void *to)
+{
+    struct provider *p = to;
+    void *list = p->patterns;
+    const char *copy;
+    size_t letters = 0;
+
+    /* One that matches nearly everything would swallow all unknown hosts. */
+    for (size_t i = 0; i < text.len; i++)
+        letters += text.ptr[i] != '*' && text.ptr[i] != '?' && text.ptr[i] != '.';
+    if (text.len > PATTERN_BYTES_MAX || letters < 2) {
+        error_at(f->errors, place, "mx '%.*s': allowed: patterns of host names, as '*.example.org'",
+                 SLICE_FMT(slice_sub(text, 0, NAME_MAX_BYTES)));
+        return;
+    }
+    copy = pool_text(f->pool, text);
+    if (!copy || !data_grow(f, &list, p->pattern_count, sizeof(copy))) {
+        f->errors->no_memory = true;
+        return;
+    }
+    p->patterns = list;
+    p->patterns[p->pattern_count++] = copy;
+}
+
+static void read_mx(struct data_file *f, const struct node *value, void *to)
+{
+    data_each(f, value, "mx", true, PATTERNS_MAX, take_pattern, to);
+}
+
+static void take_host(struct data_file *f, struct place place, struct slice text, void *to)
+{
+    struct provider *p = to;
+    void *list = p->tests;
+    struct host_test test = {.place = place, .host = pool_slice(f->pool, text)};
+
+    if (!test.host.ptr || !data_grow(f, &list, p->test_count, sizeof(test))) {
+        f->errors->no_memory = true;
+        return;
+    }
+    p->tests = list;
+    p->tests[p->test_count++] = test;
+}
+
+static void read_hosts(struct data_file *f, const struct node *value, void *to)
+{
+    data_each(f, value, "hosts", true, PATTERNS_MAX, take_host, to);
+}
+
+/* A name means one thing: a provider's or a group's, once in a file. An own file may have a name of
+ * ours, to add patterns to it. */
+static void check_names(struct data_file *f, const struct providers *all, const struct provider *p)
+{
+    if (!p->name)
+        error_at(f->errors, p->place, "a provider needs a name");
+    if (!p->pattern_count)
+        error_at(f->errors, p->place, "a provider needs patterns: mx");
+    for (size_t i = 0; p->name && i < all->count; i++) {
+        const struct provider *other = &all->list[i];
+
+        if (other->name && other->place.file == f->name && strcmp(other->name, p->name) == 0)
+            error_at(f->errors, p->place, "provider '%s' is in line %u already", p->name,
+                     other->place.line);
+        if ((other->group && strcmp(other->group, p->name) == 0) ||
+            (other->name && p->group && strcmp(other->name, p->group) == 0))
+            error_at(f->errors, p->place, "'%s' is the name of a provider and of a group",
+                     other->group && strcmp(other->group, p->name) == 0 ? p->name : p->group);
+    }
+}
+
+static void read_providers(struct data_file *f, const struct node *value, void *to)
+{
+    static const struct data_key keys[] = {{"name", read_name},   {"title", read_title},
+                                           {"group", read_group}, {"mx", read_mx},
+                                           {"hosts", read_hosts}, {NULL, NULL}};
+    struct providers *all = to;
+
+    if (!data_is_list(f, value, "providers", PROVIDERS_MAX))
+        return;
+    for (const struct node *n = value->first; n; n = n->next) {
+        void *list = all->list;
+        struct provider p = {.place = n->place};
+
+        data_read_map(f, n, "a provider", keys, &p);
+        check_names(f, all, &p);
+        if (!data_grow(f, &list, all->count, sizeof(p)))
+            return;
+        all->list = list;
+        all->list[all->count++] = p;
+    }
+}
+
+static void read_file(struct providers *all, const char *name, struct slice yaml, struct errors *e)
+{
+    static const struct data_key keys[] = {{"providers", read_providers}, {NULL, NULL}};
+    struct data_file f = {.pool = &all->pool, .errors = e, .name = name};
+    struct node *root = yaml_parse(&all->pool, name, yaml, e);
+
+    if (root)
+        data_read_map(&f, root, "a file of providers", keys, all);
+}
+
+int providers_new(struct providers **ret, struct slice own, const char *own_name, struct buf *why)
+{
+    struct providers *p = calloc(1, sizeof(*p));
+    struct errors e = {.why = why};
+
+    if (!p)
+        return -ENOMEM;
+    if (own.len)
+        read_file(p, own_name, own, &e);
+    read_file(p, "share/providers.yaml", share_providers, &e);
+    if (e.count == 0 && !e.no_memory) {
+        *ret = p;
+        return 0;
+    }
+    errors_end(&e);
+    providers_free(&p);
+    return e.no_memory ? -ENOMEM : -EINVAL;
+}
+
+void providers_free(struct providers **p)
+{
+    if (*p)
+        pool_done(&(*p)->pool);
+    free(*p);
+    *p = NULL;
+}
+
+/* ---- asking ---- */
+
+static struct slice without_last_dot(struct slice host)
+{
+    if (host.len && host.ptr[host.len - 1] == '.')
+        host.len--;
+    return host;
+}
+
+bool provider_pattern_matches(struct slice pattern, struct slice host)
+{
+    host = without_last_dot(host);
+    /* Nearly all patterns are a star and a suffix. */
+    if (pattern.len > 1 && pattern.ptr[0] == '*' &&
+        byte_lower(pattern.ptr[pattern.len - 1]) !=
+            (host.len ? byte_lower(host.ptr[host.len - 1]) : 0) &&
+        pattern.ptr[pattern.len - 1] != '*' && pattern.ptr[pattern.len - 1] != '?')
+        return false;
+    return glob_matches(pattern, host);
+}
+
+/* An address has no registered domain: "192.0.2.1", "[2001:db8::1]". */
+static bool is_address(struct slice host)
+{
+    ptrdiff_t dot = slice_rfind(host, '.');
+    uint64_t ignored;
+
+    return slice_find(host, ':') >= 0 || slice_find(host, '[') >= 0 ||
+           slice_to_u64(slice_from(host, (size_t)(dot + 1)), UINT64_MAX, &ignored) != -EINVAL;
+}
+
+static const char *registered_name(struct slice host, char name_buf[PROVIDER_NAME_MAX])
+{
+    const char *registered = NULL;
+
+    host = slice_sub(host, 0, PROVIDER_NAME_MAX - 1);
+    for (size_t i = 0; i < host.len; i++)
+        name_buf[i] = host.ptr[i] ? (char)byte_lower(host.ptr[i]) : '?';
+    name_buf[host.len] = '\0';
+    if (!is_address(host))
+        registered = psl_registrable_domain(psl_builtin(), name_buf);
+    return registered ? registered : name_buf;
+}
+
+void providers_of(const struct providers *p, const struct slice *hosts, size_t count,
+                  char name_buf[PROVIDER_NAME_MAX], struct provider_info *ret)
+{
+    struct slice host;
+
+    ASSERT(count > 0);
+    host = without_last_dot(hosts[0]);
+    for (size_t i = 0; i < p->count; i++)
+        for (size_t m = 0; m < p->list[i].pattern_count; m++)
+            if (provider_pattern_matches(slice_str(p->list[i].patterns[m]), host)) {
+                *ret = (struct provider_info){.name = p->list[i].name,
+                                              .group = p->list[i].group,
+                                              .title = p->list[i].title,
+                                              .pattern = p->list[i].patterns[m]};
+                return;
+            }
+    *ret = (struct provider_info){.name = host.len ? registered_name(host, name_buf)
+                                                   : PROVIDER_UNKNOWN};
+}
+
+static bool is_named(const char *name, struct slice s)
+{
+    return name && slice_eq(slice_str(name), s);
+}
+
+bool providers_knows(const struct providers *p, struct slice name)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (is_named(p->list[i].name, name) || is_named(p->list[i].group, name))
+            return true;
+    return false;
+}
+
+bool providers_is_in(const struct providers *p, struct slice provider, struct slice name)
+{
+    if (slice_eq(provider, name))
+        return true;
+    for (size_t i = 0; i < p->count; i++)
+        if (is_named(p->list[i].name, provider) && is_named(p->list[i].group, name))
+            return true;
+    return false;
+}
+
+void providers_each(const struct providers *p,
+                    void (*fn)(void *ctx, const struct provider_info *info), void *ctx)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        struct provider_info info = {.name = p->list[i].name,
+                                     .group = p->list[i].group,
+                                     .title = p->list[i].title,
+                                     .pattern = p->list[i].patterns[0]};
+
+        fn(ctx, &info);
+    }
+}
+
+void providers_each_vector(const struct providers *p,
+                           void (*fn)(void *ctx, const struct provider_vector *v), void *ctx)
+{
+    char name_buf[PROVIDER_NAME_MAX];
+
+    for (size_t i = 0; i < p->count; i++)
+        for (size_t t = 0; t < p->list[i].test_count; t++) {
+            const struct host_test *test = &p->list[i].tests[t];
+            struct provider_vector v = {.file = test->place.file,
+                                        .line = test->place.line,
+                                        .column = test->place.column,
+                                        .host = test->host,
+                                        .wanted = p->list[i].name};
+            struct provider_info info;
+
+            providers_of(p, &test->host, 1, name_buf, &info);
+            v.got = info.name;
+            fn(ctx, &v);
+        }
+}
