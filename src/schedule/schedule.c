@@ -13,16 +13,6 @@
 #define JUMP_BACK_MS 60000   /* less is the clock being set right, no jump */
 #define CHUNKS_WHEN_QUIET 16 /* more are given back when the last entry is gone */
 
-struct schedule {
-    struct schedule_config config;
-    struct rand *rand;
-    struct store store;
-    struct timeline timeline;
-    struct turns turns;
-    int64_t now_ms; /* the last time seen */
-    uint64_t counts[ENTRY_STATES];
-};
-
 static void check_policy(const struct retry_policy *p)
 {
     ASSERT(p->delay_count >= 1 && p->delay_count <= SCHEDULE_RETRIES_MAX);
@@ -34,7 +24,9 @@ static void apply_config(struct schedule *s, const struct schedule_config *confi
     ASSERT(config->connections_max > 0 && config->connections_per_destination > 0);
     check_policy(&config->retry);
     s->config = *config;
+    s->turns.slots_max = config->connections_max;
     s->turns.slots_per_destination = config->connections_per_destination;
+    s->turns.slots_new = config->connections_new;
 }
 
 int schedule_new(struct schedule **ret, const struct schedule_config *config, struct rand *rand)
@@ -47,7 +39,7 @@ int schedule_new(struct schedule **ret, const struct schedule_config *config, st
     s->now_ms = NEVER_SEEN;
     store_init(&s->store);
     timeline_init(&s->timeline, &s->store);
-    if (turns_init(&s->turns, &s->store, rand_u64(rand)) < 0) {
+    if (turns_init(&s->turns, &s->store, &s->now_ms, rand_u64(rand)) < 0) {
         schedule_free(&s);
         return -ENOMEM;
     }
@@ -103,10 +95,10 @@ static void move_back(struct schedule *s, int64_t by_ms)
         if (d)
             d->paused_until_ms = moved_back(d->paused_until_ms, by_ms);
     }
+    lanes_move_back(&s->turns, by_ms);
 }
 
-/* Every time the caller tells passes here. Returns it in the range that entries can keep. */
-static int64_t see_time(struct schedule *s, int64_t now_ms)
+int64_t schedule_see_time(struct schedule *s, int64_t now_ms)
 {
     bool back;
 
@@ -117,12 +109,15 @@ static int64_t see_time(struct schedule *s, int64_t now_ms)
     if (back || timeline_is_far(&s->timeline, now_ms))
         timeline_rebuild(&s->timeline, now_ms);
     s->now_ms = now_ms;
+    lanes_wake(&s->turns);
     return now_ms;
 }
 
 static const struct retry_policy *policy_of(const struct schedule *s, const struct destination *d)
 {
-    return d->policy && d->policy->has_retry ? &d->policy->retry : &s->config.retry;
+    if (d->policy && d->policy->has_retry)
+        return &d->policy->retry;
+    return d->lane_policy && d->lane_policy->has_retry ? &d->lane_policy->retry : &s->config.retry;
 }
 
 static int64_t delay_ms(const struct retry_policy *p, uint32_t attempt)
@@ -159,7 +154,13 @@ static void count_in(struct schedule *s, struct entry *e, enum entry_state state
 {
     e->state = (uint8_t)state;
     s->counts[state]++;
-    turns_at(&s->turns, e->destination)->counts[state]++;
+    turns_count(turns_at(&s->turns, e->destination), (uint8_t)state, 1);
+}
+
+static void count_out(struct schedule *s, const struct entry *e)
+{
+    s->counts[e->state]--;
+    turns_count(turns_at(&s->turns, e->destination), e->state, -1);
 }
 
 static void enter_waiting(struct schedule *s, entry_ref ref, int64_t due_ms)
@@ -196,8 +197,17 @@ static void enter_by_time(struct schedule *s, entry_ref ref)
         enter_waiting(s, ref, due);
 }
 
-/* Takes the entry out of the state it is in; one of the above, or forget(), must follow. */
-static void leave(struct schedule *s, entry_ref ref)
+void schedule_enter_at(struct schedule *s, entry_ref ref, int64_t due_ms)
+{
+    const struct destination *d = turns_at(&s->turns, store_at(&s->store, ref)->destination);
+
+    entry_set_due(store_at(&s->store, ref),
+                  due_ms < d->paused_until_ms ? after_pause(s, d) : due_ms);
+    enter_by_time(s, ref);
+}
+
+/* One of the above, or forget(), must follow. */
+void schedule_leave(struct schedule *s, entry_ref ref)
 {
     struct entry *e = store_at(&s->store, ref);
     struct destination *d = turns_at(&s->turns, e->destination);
@@ -205,8 +215,7 @@ static void leave(struct schedule *s, entry_ref ref)
 
     if (state == ENTRY_READY)
         turns_dequeue(&s->turns, ref);
-    s->counts[state]--;
-    d->counts[state]--;
+    count_out(s, e);
     if (state == ENTRY_READY)
         turns_update(&s->turns, d);
     e->state = ENTRY_HELD; /* not waiting, whatever comes */
@@ -217,36 +226,17 @@ static void leave(struct schedule *s, entry_ref ref)
 /* The last step of an entry that has left its state. */
 static void forget(struct schedule *s, entry_ref ref)
 {
-    struct entry *e = store_at(&s->store, ref);
-    struct destination *d = turns_at(&s->turns, e->destination);
+    struct destination *d = turns_at(&s->turns, store_at(&s->store, ref)->destination);
+    struct lane *l = d->lane;
 
-    if (e->filed_prev == NONE)
-        d->filed_head = e->filed_next;
-    else
-        store_at(&s->store, e->filed_prev)->filed_next = e->filed_next;
-    if (e->filed_next == NONE)
-        d->filed_tail = e->filed_prev;
-    else
-        store_at(&s->store, e->filed_next)->filed_prev = e->filed_prev;
+    turns_unfile(&s->turns, d, ref);
     store_remove(&s->store, ref);
     turns_drop_if_idle(&s->turns, d);
+    lane_look_at_age(&s->turns, l);
     if (s->store.count == 0 && s->store.chunk_count > CHUNKS_WHEN_QUIET) {
         store_shrink(&s->store);
         timeline_shrink(&s->timeline);
     }
-}
-
-static void file_entry(struct schedule *s, entry_ref ref, struct destination *d)
-{
-    struct entry *e = store_at(&s->store, ref);
-
-    e->destination = d->index;
-    e->filed_prev = d->filed_tail;
-    if (d->filed_tail == NONE)
-        d->filed_head = ref;
-    else
-        store_at(&s->store, d->filed_tail)->filed_next = ref;
-    d->filed_tail = ref;
 }
 
 int schedule_add(struct schedule *s, uint64_t id, struct slice destination, uint64_t sender_hash,
@@ -278,7 +268,7 @@ int schedule_add(struct schedule *s, uint64_t id, struct slice destination, uint
     e->sender = (uint32_t)(sender_hash ^ sender_hash >> 32);
     e->attempts = (uint16_t)MIN_OF(attempts, UINT16_MAX);
     entry_set_due(e, due_ms);
-    file_entry(s, ref, d);
+    turns_file(&s->turns, d, ref);
     if (held)
         count_in(s, e, ENTRY_HELD);
     else
@@ -291,16 +281,13 @@ size_t schedule_advance(struct schedule *s, int64_t now_ms, size_t max)
 {
     size_t count = 0;
 
-    now_ms = see_time(s, now_ms);
+    now_ms = schedule_see_time(s, now_ms);
     while (count < max) {
         entry_ref ref = timeline_pop(&s->timeline, now_ms);
-        struct entry *e;
 
         if (ref == NONE)
             break;
-        e = store_at(&s->store, ref);
-        s->counts[ENTRY_WAITING]--;
-        turns_at(&s->turns, e->destination)->counts[ENTRY_WAITING]--;
+        count_out(s, store_at(&s->store, ref));
         enter_ready(s, ref, false);
         timeline_settle(&s->timeline);
         count++;
@@ -310,7 +297,7 @@ size_t schedule_advance(struct schedule *s, int64_t now_ms, size_t max)
 
 int64_t schedule_next_due_ms(const struct schedule *s)
 {
-    int64_t due = timeline_next(&s->timeline);
+    int64_t due = MIN_OF(timeline_next(&s->timeline), lanes_next_wake(&s->turns));
 
     return due == TIME_NEVER ? SCHEDULE_NEVER : due;
 }
@@ -319,19 +306,10 @@ int64_t schedule_next_due_ms(const struct schedule *s)
 
 bool schedule_grant(struct schedule *s, uint32_t *ret_destination)
 {
-    struct list *node;
-    struct destination *d;
+    const struct destination *d = turns_grant(&s->turns);
 
-    if (s->turns.slots >= s->config.connections_max)
+    if (!d)
         return false;
-    node = list_pop(&s->turns.turns);
-    if (!node)
-        return false;
-    d = LIST_ENTRY(node, struct destination, turn);
-    d->slots++;
-    d->unused_slots++;
-    s->turns.slots++;
-    turns_update(&s->turns, d); /* to the end of the round, if it has use for another */
     *ret_destination = d->index;
     return true;
 }
@@ -350,31 +328,48 @@ size_t schedule_take(struct schedule *s, uint32_t destination, entry_ref *ret, s
     struct destination *d = destination_at(s, destination);
     size_t count = 0;
 
-    d->unused_slots -= d->unused_slots > 0;
+    max = turns_hand_over(&s->turns, d) ? 0 : MIN_OF(max, lane_tokens(&s->turns, d->lane));
+    turns_use_slot(d);
     while (count < max) {
         entry_ref ref = turns_next(&s->turns, d);
 
         if (ref == NONE)
             break;
-        s->counts[ENTRY_READY]--;
-        d->counts[ENTRY_READY]--;
+        count_out(s, store_at(&s->store, ref));
         count_in(s, store_at(&s->store, ref), ENTRY_ACTIVE);
         ret[count++] = ref;
     }
+    turns_count_taken(&s->turns, d, count);
     turns_update(&s->turns, d);
     return count;
+}
+
+static uint32_t left_of(uint32_t limit, uint32_t used)
+{
+    return limit - MIN_OF(limit, used);
 }
 
 size_t schedule_share(const struct schedule *s, uint32_t destination)
 {
     const struct destination *d = destination_at(s, destination);
-    uint32_t limit = turns_limit(&s->turns, d);
-    uint32_t left =
-        MIN_OF(limit - MIN_OF(limit, d->slots),
-               s->config.connections_max - MIN_OF(s->config.connections_max, s->turns.slots));
-    uint64_t takers = (uint64_t)left + MAX_OF(d->unused_slots, 1u);
+    const struct lane *l = d->lane;
+    uint32_t of_lane = left_of(lane_limit(&s->turns, l), l->slots);
+    uint32_t of_all = left_of(s->turns.slots_max, s->turns.slots);
+    uint32_t of_it = left_of(turns_limit(&s->turns, d), d->slots);
+    uint64_t takers =
+        (uint64_t)MIN_OF(MIN_OF(of_lane, of_all), of_it) + MAX_OF(d->unused_slots, 1u);
+    uint64_t ready = lane_is_over(&s->turns, l) ? 0 : d->counts[ENTRY_READY];
 
-    return (size_t)((d->counts[ENTRY_READY] + takers - 1) / takers);
+    ready = MIN_OF(ready, lane_tokens(&s->turns, l));
+    return (size_t)((ready + takers - 1) / takers);
+}
+
+bool schedule_is_over(const struct schedule *s, uint32_t destination)
+{
+    const struct destination *d = destination_at(s, destination);
+
+    return lane_is_over(&s->turns, d->lane) || d->slots > turns_limit(&s->turns, d) ||
+           s->turns.slots > s->turns.slots_max;
 }
 
 void schedule_release(struct schedule *s, uint32_t destination)
@@ -382,9 +377,8 @@ void schedule_release(struct schedule *s, uint32_t destination)
     struct destination *d = destination_at(s, destination);
 
     ASSERT(d->slots > 0);
-    d->slots--;
-    s->turns.slots--;
-    d->unused_slots -= d->unused_slots > 0;
+    turns_count_slot(&s->turns, d, -1);
+    turns_use_slot(d);
     turns_update(&s->turns, d);
     turns_drop_if_idle(&s->turns, d);
 }
@@ -411,7 +405,7 @@ void schedule_done(struct schedule *s, entry_ref ref)
     struct destination *d = turns_at(&s->turns, active_at(s, ref)->destination);
 
     d->failures = 0;
-    leave(s, ref);
+    schedule_leave(s, ref);
     forget(s, ref);
 }
 
@@ -435,15 +429,18 @@ static int64_t wait_for_retry(struct schedule *s, entry_ref ref)
 int64_t schedule_retry(struct schedule *s, entry_ref ref, int64_t now_ms)
 {
     (void)active_at(s, ref);
-    (void)see_time(s, now_ms);
-    leave(s, ref);
+    (void)schedule_see_time(s, now_ms);
+    schedule_leave(s, ref);
     return wait_for_retry(s, ref);
 }
 
 void schedule_return(struct schedule *s, entry_ref ref)
 {
-    (void)active_at(s, ref);
-    leave(s, ref);
+    struct lane *l = turns_at(&s->turns, active_at(s, ref)->destination)->lane;
+
+    lane_charge(&s->turns, l, -1);
+    lane_update(&s->turns, l);
+    schedule_leave(s, ref);
     enter_ready(s, ref, true);
 }
 
@@ -454,7 +451,7 @@ void schedule_destination_failed(struct schedule *s, uint32_t destination, int64
     double delay;
     entry_ref ref;
 
-    (void)see_time(s, now_ms);
+    (void)schedule_see_time(s, now_ms);
     if (is_paused(s, d))
         return; /* another slot has told already */
     d->failures++;
@@ -462,8 +459,7 @@ void schedule_destination_failed(struct schedule *s, uint32_t destination, int64
     d->paused_until_ms = s->now_ms + (int64_t)(delay * (1.0 - p->jitter));
     d->spread_ms = (uint32_t)MIN_OF(delay * p->jitter * 2.0, (double)UINT32_MAX - 1);
     while ((ref = turns_next(&s->turns, d)) != NONE) {
-        s->counts[ENTRY_READY]--;
-        d->counts[ENTRY_READY]--;
+        count_out(s, store_at(&s->store, ref));
         (void)wait_for_retry(s, ref);
     }
     turns_update(&s->turns, d);
@@ -503,7 +499,7 @@ int schedule_set_due(struct schedule *s, entry_ref ref, int64_t due_ms)
         entry_set_due(e, due_ms);
         return 0;
     }
-    leave(s, ref);
+    schedule_leave(s, ref);
     entry_set_due(e, due_ms);
     enter_by_time(s, ref);
     return 0;
@@ -517,7 +513,7 @@ int schedule_hold(struct schedule *s, entry_ref ref)
         return -EBUSY;
     if (e->state == ENTRY_HELD)
         return 0;
-    leave(s, ref);
+    schedule_leave(s, ref);
     count_in(s, e, ENTRY_HELD);
     return 0;
 }
@@ -526,12 +522,12 @@ int schedule_release_hold(struct schedule *s, entry_ref ref, int64_t now_ms)
 {
     struct entry *e = entry_at(s, ref);
 
-    (void)see_time(s, now_ms);
+    (void)schedule_see_time(s, now_ms);
     if (e->state == ENTRY_ACTIVE)
         return -EBUSY;
     if (e->state != ENTRY_HELD)
         return 0;
-    leave(s, ref);
+    schedule_leave(s, ref);
     enter_by_time(s, ref);
     return 0;
 }
@@ -540,7 +536,7 @@ int schedule_cancel(struct schedule *s, entry_ref ref)
 {
     if (entry_at(s, ref)->state == ENTRY_ACTIVE)
         return -EBUSY;
-    leave(s, ref);
+    schedule_leave(s, ref);
     forget(s, ref);
     return 0;
 }
@@ -551,7 +547,7 @@ int schedule_claim(struct schedule *s, entry_ref ref)
 
     if (e->state == ENTRY_ACTIVE)
         return -EBUSY;
-    leave(s, ref);
+    schedule_leave(s, ref);
     count_in(s, e, ENTRY_ACTIVE);
     return 0;
 }
@@ -560,11 +556,42 @@ void schedule_unclaim(struct schedule *s, entry_ref ref, bool held)
 {
     struct entry *e = active_at(s, ref);
 
-    leave(s, ref);
+    schedule_leave(s, ref);
     if (held)
         count_in(s, e, ENTRY_HELD);
     else
         enter_by_time(s, ref);
+}
+
+/* ---- lanes ---- */
+
+int schedule_lane_new(struct schedule *s, uint32_t *ret)
+{
+    int r = lane_add(&s->turns);
+
+    if (r == 0)
+        *ret = s->turns.lane_count - 1;
+    return r;
+}
+
+void schedule_lane_set_limits(struct schedule *s, uint32_t lane,
+                              const struct schedule_lane_limits *limits)
+{
+    lane_set_limits(&s->turns, lane_at(&s->turns, lane), limits);
+}
+
+int schedule_set_lane(struct schedule *s, uint32_t destination, uint32_t lane,
+                      const struct retry_policy *policy, uint32_t connections)
+{
+    if (policy)
+        check_policy(policy);
+    return turns_set_lane(&s->turns, destination_at(s, destination), lane_at(&s->turns, lane),
+                          policy, connections);
+}
+
+uint32_t schedule_lane_of(const struct schedule *s, uint32_t destination)
+{
+    return destination_at(s, destination)->lane->index;
 }
 
 /* ---- listings ---- */
@@ -586,6 +613,8 @@ bool schedule_get(const struct schedule *s, entry_ref ref, struct schedule_entry
     *ret = (struct schedule_entry){.ref = ref,
                                    .id = entry_id(e),
                                    .destination = slice_make(d->name, d->name_len),
+                                   .destination_index = d->index,
+                                   .lane = d->lane->index,
                                    .attempts = e->attempts,
                                    .arrival_ms = time_out(entry_arrival(e)),
                                    .due_ms = time_out(entry_due(e)),
@@ -623,6 +652,8 @@ bool schedule_next_destination(const struct schedule *s, uint32_t *it,
         return false;
     *ret = (struct schedule_destination){
         .name = slice_make(d->name, d->name_len),
+        .index = d->index,
+        .lane = d->lane->index,
         .waiting = d->counts[ENTRY_WAITING],
         .ready = d->counts[ENTRY_READY],
         .active = d->counts[ENTRY_ACTIVE],
@@ -645,6 +676,31 @@ bool schedule_next_entry(const struct schedule *s, uint32_t *it, struct schedule
         if (schedule_get(s, (*it)++, ret))
             return true;
     return false;
+}
+
+void schedule_lane_get(const struct schedule *s, uint32_t lane, struct schedule_lane_view *ret)
+{
+    const struct lane *l = lane_at(&s->turns, lane);
+
+    *ret = (struct schedule_lane_view){.waiting = l->counts[ENTRY_WAITING],
+                                       .ready = l->counts[ENTRY_READY],
+                                       .active = l->counts[ENTRY_ACTIVE],
+                                       .held = l->counts[ENTRY_HELD],
+                                       .slots = l->slots,
+                                       .slots_peak = l->slots_peak,
+                                       .destinations = l->destination_count,
+                                       .taken = l->taken,
+                                       .oldest_arrival_ms = SCHEDULE_NEVER};
+    ret->entries = ret->waiting + ret->ready + ret->active + ret->held;
+    if (ret->entries > 0)
+        ret->oldest_arrival_ms = time_out(l->oldest_ms);
+}
+
+void schedule_lane_reset_peak(struct schedule *s, uint32_t lane)
+{
+    struct lane *l = lane_at(&s->turns, lane);
+
+    l->slots_peak = l->slots;
 }
 
 void schedule_get_totals(const struct schedule *s, struct schedule_totals *ret)

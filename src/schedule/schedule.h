@@ -3,8 +3,9 @@
  *
  * The unit is an entry: one message's pending recipients at one destination. Entries wait in a
  * time order until they are due, then in their destination's ready queue, where senders take fair
- * turns (deficit round robin by message); destinations take fair turns for connections. A
- * connection slot is granted to a destination, then entries are taken for it one after another.
+ * turns (deficit round robin by message); lanes take fair turns for connections, and within a lane
+ * its destinations do. A connection slot is granted to a destination, then entries are taken for it
+ * one after another.
  *
  *     add ---> WAITING --due--> READY --take--> ACTIVE --done--> gone
  *                 ^               |               |
@@ -47,6 +48,9 @@ struct retry_policy {
 struct schedule_config {
     uint32_t connections_max;             /* slots in all */
     uint32_t connections_per_destination; /* slots of one */
+    /* Slots of SCHEDULE_LANE_NEW in all: destinations whose lane is not known must not take every
+     * connection. 0: lanes are not used, and that lane has no limit of its own. */
+    uint32_t connections_new;
     struct retry_policy retry;
     uint64_t entries_max; /* over it schedule_add() gives -ENOBUFS */
 };
@@ -60,6 +64,7 @@ struct schedule_entry { /* what the caller sees of one */
     entry_ref ref;
     uint64_t id; /* of the message */
     struct slice destination;
+    uint32_t destination_index, lane; /* its handle, and its lane */
     uint32_t attempts;
     int64_t arrival_ms, due_ms;
     enum entry_state state;
@@ -70,7 +75,8 @@ struct schedule_entry { /* what the caller sees of one */
 MUST_CHECK int schedule_new(struct schedule **ret, const struct schedule_config *config,
                             struct rand *rand);
 void schedule_free(struct schedule **s); /* NULL is fine; sets *s to NULL */
-/* Lower limits take no slot away: they hold from the next grant on. */
+/* Lower limits take no slot away: none is granted, and those in use get no further entries, until
+ * there are few enough. */
 void schedule_set_config(struct schedule *s, const struct schedule_config *config);
 /*
  * What differs for one destination: its retry policy (NULL: the common one), its slots (0: the
@@ -92,7 +98,8 @@ MUST_CHECK int schedule_add(struct schedule *s, uint64_t id, struct slice destin
 /* Moves entries whose time has come to their ready queues (those of a destination that is paused
  * after a failure: behind its pause); at most `max` of them. Returns how many it moved. */
 size_t schedule_advance(struct schedule *s, int64_t now_ms, size_t max);
-/* When schedule_advance() next has something to do; SCHEDULE_NEVER. */
+/* When schedule_advance() next has something to do: an entry is due, or a lane that waits for its
+ * rate may take again. SCHEDULE_NEVER. */
 int64_t schedule_next_due_ms(const struct schedule *s);
 
 /*
@@ -102,13 +109,21 @@ int64_t schedule_next_due_ms(const struct schedule *s);
  * it (a handle, valid as long as the slot or any entry of it lives).
  */
 bool schedule_grant(struct schedule *s, uint32_t *ret_destination);
-/* Takes up to `max` ready entries of that destination for a slot, one of each sender in turn: they
- * become active. Returns how many, 0 when there are none (then release the slot). A slot may take
- * again and again: that is how a connection is reused. */
+/*
+ * Takes up to `max` ready entries of that destination for a slot, one of each sender in turn: they
+ * become active. Returns how many. 0: release the slot. There are none; or its lane is paused, has
+ * no token, or there are more slots than may be; or others wait, all slots are in use, and it is
+ * their turn: a lane or destination gives slots to one that has fewer, so that no backlog keeps
+ * them for ever. A slot may take again and again: that is how a connection is reused.
+ */
 size_t schedule_take(struct schedule *s, uint32_t destination, entry_ref *ret, size_t max);
 /* How many a slot should take, so that the slots its destination may still be granted get entries
- * too: the ready ones divided by those slots. 0: none is ready. */
+ * too: the ready ones (that its lane's rate allows) divided by those slots. 0: none. */
 size_t schedule_share(const struct schedule *s, uint32_t destination);
+/* More slots are in use than its lane, it, or all may have, or its lane is paused: a slot that has no
+ * connection yet is better handed back (entries by schedule_return()). That is so when a destination
+ * moved into a lane that is full. */
+bool schedule_is_over(const struct schedule *s, uint32_t destination);
 /* The slot's connection is closed, or handed back. */
 void schedule_release(struct schedule *s, uint32_t destination);
 struct slice schedule_destination_name(const struct schedule *s, uint32_t destination);
@@ -118,7 +133,7 @@ void schedule_done(struct schedule *s, entry_ref ref); /* nothing pending any mo
 /* Deferred: counts an attempt and returns the new due time, by the policy and jitter. */
 int64_t schedule_retry(struct schedule *s, entry_ref ref, int64_t now_ms);
 /* Was not tried at all (connection refused its turn): ready again, the first of its sender; no
- * attempt counted. */
+ * attempt counted, its lane's token given back. */
 void schedule_return(struct schedule *s, entry_ref ref);
 /*
  * The destination cannot be reached at all. It is paused for the policy's delay (the n-th delay
@@ -157,6 +172,7 @@ size_t schedule_find(const struct schedule *s, uint64_t id, entry_ref *ret, size
 
 struct schedule_destination {
     struct slice name;
+    uint32_t index, lane; /* its handle, and its lane */
     uint64_t entries, waiting, ready, active, held;
     uint32_t slots;
     int64_t oldest_arrival_ms; /* of the entry filed first of those not yet done */
@@ -174,46 +190,63 @@ bool schedule_next_entry(const struct schedule *s, uint32_t *it, struct schedule
 
 /*
  * Every destination is in one lane; at first in SCHEDULE_LANE_NEW, where each destination gets one
- * slot at a time until its lane is known. A slot is granted only where its lane has room too; lanes
- * with ready mail take fair turns, within a lane its destinations do. Costs O(1) a grant and a
- * take, whatever the number of lanes and destinations.
+ * slot at a time until its lane is known (if config.connections_new is set). A slot is granted only
+ * where its lane has room too; lanes with ready mail take fair turns, within a lane its destinations
+ * do. Costs O(1) a grant, a take, a release and a change of limits, whatever the number of lanes and
+ * destinations; O(log lanes) for a lane that waits for its rate. A lane is never forgotten; which
+ * lane a destination is in is, with the destination, when its last entry and slot are gone.
  */
 #define SCHEDULE_LANE_NEW 0
 #define SCHEDULE_LANES_MAX 8192
 
+/*
+ * All may be lowered below what is in use: then nothing is granted or taken until there is room.
+ * The rate is a bucket of tokens, one an entry, that holds one second's worth and at least one. It
+ * begins with one token when a lane without a rate gets one. In any time T a lane takes at most
+ * per_second * T + one second's worth, but for entries that were active when they moved into it:
+ * these it pays for later.
+ */
 struct schedule_lane_limits {
     uint32_t connections; /* slots of all its destinations; UINT32_MAX: no limit */
-    double per_second;    /* entries taken a second; 0: no limit. A burst of one second's worth */
+    double per_second;    /* entries taken a second, 0 or more; 0: no limit */
     bool paused;          /* no grant, no take */
 };
 /* A new lane (no limits at first). `*ret` is its number. 0, -ENOMEM, -ENOBUFS. */
 MUST_CHECK int schedule_lane_new(struct schedule *s, uint32_t *ret);
 void schedule_lane_set_limits(struct schedule *s, uint32_t lane,
                               const struct schedule_lane_limits *limits);
-/* Moves a destination, with its slots and entries, into a lane; one that has no entries yet is
- * remembered only while it has some. `policy` (copied; NULL: the common one) and `connections` (0:
- * the common limit) hold for it from now on, below what schedule_set_policy() says. 0, -ENOMEM. */
+/* Moves a destination, with its slots and entries, into a lane: these may then be more than it has
+ * room for. `policy` (copied; NULL: the common one) and `connections` (0: the common limit) hold for
+ * it from now on, below what schedule_set_policy() says; equal ones are kept once. 0, -ENOMEM. */
 MUST_CHECK int schedule_set_lane(struct schedule *s, uint32_t destination, uint32_t lane,
                                  const struct retry_policy *policy, uint32_t connections);
 uint32_t schedule_lane_of(const struct schedule *s, uint32_t destination);
 /*
  * No retry wave: those of the lane's entries with attempts > 0 that are ready or due before
- * now + window get new times spread evenly, by chance, over [now, now + window]. At most `max` of
- * them in a call, `*cursor` (0: the start) is where to go on; false: done. To be called after a
- * pause, a restart, or a cut.
+ * now + window get new times spread evenly, by chance, over [now, now + window] (behind the pause
+ * of their destination, if it is paused for longer). A call looks at `max` entries at most;
+ * `*cursor` (0: the start) is where to go on; false: done. A lane has one such walk: to start
+ * another ends it. To be called after a pause, a restart, or a cut.
  */
 bool schedule_lane_spread(struct schedule *s, uint32_t lane, int64_t now_ms, uint64_t window_ms,
                           uint32_t *cursor, size_t max);
-/* The lane has recovered: up to `count` of its waiting entries, the oldest filed of each
- * destination first, become due now, before their own time. Returns how many. */
+/*
+ * The lane has recovered: up to `count` of its waiting entries become due now, before their own
+ * time, one of each destination in turn, in the order filed (going on where the last call ended).
+ * A pause of their destination ends. Returns how many: it may be fewer when waiting entries are far
+ * between, for a call looks at 16 times `count` at most.
+ */
 size_t schedule_lane_release(struct schedule *s, uint32_t lane, int64_t now_ms, size_t count);
 
 struct schedule_lane_view {
     uint64_t entries, waiting, ready, active, held;
     uint32_t slots, slots_peak; /* peak since the last schedule_lane_reset_peak() */
     uint32_t destinations;
-    uint64_t taken;            /* entries taken since it was made */
-    int64_t oldest_arrival_ms; /* a bound: exact after the age round; SCHEDULE_NEVER: no entry */
+    uint64_t taken; /* entries taken since it was made */
+    /* Of the entries filed first of its destinations, none is older: a bound. It may still be that
+     * of one that has left, while as many others leave as the lane has destinations, twice.
+     * SCHEDULE_NEVER: no entry. */
+    int64_t oldest_arrival_ms;
 };
 void schedule_lane_get(const struct schedule *s, uint32_t lane, struct schedule_lane_view *ret);
 void schedule_lane_reset_peak(struct schedule *s, uint32_t lane);

@@ -3,8 +3,11 @@
  *
  *     store.c     the entries, in chunks that never move, and the index from message to entries
  *     timeline.c  the waiting entries in the order of their time
+ *     policy.c    what differs for some destinations: by their name, and by their lane
+ *     lane.c      groups of destinations: their limits, their rate, and which of them has a turn
  *     turns.c     destinations, their senders with ready entries, and whose turn it is
- *     schedule.c  the states of an entry: the interface of schedule.h over the three
+ *     schedule.c  the states of an entry: the interface of schedule.h over these
+ *     backlog.c   what is done to the waiting entries of one lane: spread, released early
  *
  * An entry costs 52 bytes, its place in the timeline 8 and in the index 2 to 4. Links are u32
  * references, not pointers, to keep it so small.
@@ -128,6 +131,103 @@ bool timeline_is_far(const struct timeline *t, int64_t now_ms);
 void timeline_shrink(struct timeline *t);
 size_t timeline_bytes(const struct timeline *t);
 
+/* ---- policy.c ---- */
+
+struct policy { /* what differs for one destination, by its name */
+    struct retry_policy retry;
+    bool has_retry;
+    uint32_t connections; /* 0: does not differ */
+    uint32_t name_len;
+    uint8_t name[];
+};
+
+/* The same for a destination by its lane. Thousands of destinations share one: equal ones are kept
+ * once, as long as some destination has it. */
+struct shared_policy {
+    struct shared_policy *chain;
+    struct retry_policy retry;
+    bool has_retry;
+    uint32_t connections, users;
+};
+
+#define POLICY_BUCKETS 64
+
+struct policies {
+    struct map by_name;
+    struct shared_policy *buckets[POLICY_BUCKETS];
+    size_t bytes;
+};
+
+void policies_init(struct policies *p, uint64_t seed);
+void policies_done(struct policies *p);
+/* Sets (`retry` not NULL or `connections` not 0) or forgets the policy of that name. `*ret_old` is
+ * the one before, for the caller to free; NULL. `*ret`: the new one. 0, -ENOMEM. */
+MUST_CHECK int policies_set(struct policies *p, struct slice name, const struct retry_policy *retry,
+                            uint32_t connections, struct policy **ret, struct policy **ret_old);
+/* One more user of that policy; NULL: no memory. */
+struct shared_policy *policies_share(struct policies *p, const struct retry_policy *retry,
+                                     uint32_t connections);
+void policies_unshare(struct policies *p, struct shared_policy *shared); /* NULL is fine */
+size_t policies_bytes(const struct policies *p);
+
+/* ---- lane.c ---- */
+
+enum lane_walk { WALK_AGE, WALK_SPREAD, WALK_RELEASE, LANE_WALKS };
+
+struct lane {
+    struct list turn;    /* in `turns` while a slot may be granted in it */
+    struct list waiting; /* its destinations that may be granted one, in the order of their turns */
+    struct list members; /* all its destinations */
+    struct list *walks[LANE_WALKS]; /* the member each walk is at, or &members: the end */
+    struct schedule_lane_limits limits;
+    uint64_t counts[ENTRY_STATES];
+    uint64_t taken;
+    double tokens; /* at `tokens_ms`. Below 0: entries came into the lane while they were active */
+    int64_t tokens_ms;
+    int64_t wake_ms;     /* when it has a token for another slot, if it waits for that alone */
+    uint32_t wake_place; /* in `wakes`; NONE */
+    uint32_t slots, unused_slots, slots_peak;
+    uint32_t turn_taken; /* entries taken since it last handed a slot over */
+    uint32_t destination_count;
+    uint32_t index;
+    uint32_t spread_ref;    /* the next entry of WALK_SPREAD, of the destination it is at; NONE */
+    uint64_t spread_left;   /* looks */
+    int64_t oldest_ms;      /* no entry filed first of a destination is older; TIME_NEVER */
+    int64_t oldest_next_ms; /* the same of those that WALK_AGE has seen since its start */
+};
+
+struct destination;
+struct turns;
+
+/* A new lane, as the last of `lanes`. 0, -ENOMEM, -ENOBUFS. */
+MUST_CHECK int lane_add(struct turns *t);
+struct lane *lane_at(const struct turns *t, uint32_t lane); /* there must be one */
+void lanes_done(struct turns *t);
+size_t lanes_bytes(const struct turns *t);
+void lane_set_limits(struct turns *t, struct lane *l, const struct schedule_lane_limits *limits);
+/* How many slots it may have. */
+uint32_t lane_limit(const struct turns *t, const struct lane *l);
+/* It is paused, or has more slots than it may. */
+bool lane_is_over(const struct turns *t, const struct lane *l);
+/* How many entries its rate lets it take now. */
+uint64_t lane_tokens(const struct turns *t, const struct lane *l);
+/* Entries were taken; negative: given back untried. Call lane_update() when done. */
+void lane_charge(struct turns *t, struct lane *l, int64_t entries);
+/* Its place in the round of lanes, after its destinations, slots, limits or tokens changed. */
+void lane_update(struct turns *t, struct lane *l);
+/* Those whose tokens have come. */
+void lanes_wake(struct turns *t);
+int64_t lanes_next_wake(const struct turns *t); /* TIME_NEVER */
+void lanes_move_back(struct turns *t, int64_t by_ms);
+/* Walks over its destinations, which may come and go meanwhile: where it is (NULL: at the end). */
+struct destination *lane_walk_at(const struct lane *l, enum lane_walk walk);
+void lane_walk_start(struct lane *l, enum lane_walk walk);
+void lane_walk_on(struct lane *l, enum lane_walk walk);
+/* An entry of that arrival is the first filed of one of its destinations. */
+void lane_see_arrival(struct lane *l, int64_t arrival_ms);
+/* One entry is gone: a look at the next destination keeps `oldest_ms` close to the truth. */
+void lane_look_at_age(const struct turns *t, struct lane *l);
+
 /* ---- turns.c ---- */
 
 #define SENDERS_MAX 32768 /* sub-queues in all; further senders share one a destination */
@@ -142,47 +242,51 @@ struct sender_queue {
     uint32_t sender, destination;
 };
 
-struct policy { /* what differs for one destination */
-    struct retry_policy retry;
-    bool has_retry;
-    uint32_t connections;
-    uint32_t name_len;
-    uint8_t name[];
-};
-
 struct destination {
-    struct list turn;    /* in `turns` while a slot may be granted to it */
+    struct list turn;    /* in its lane's `waiting` while a slot may be granted to it */
+    struct list member;  /* in its lane's `members` */
     struct list senders; /* sub-queues in the order of their turns */
     struct sender_queue shared;
-    const struct policy *policy; /* NULL: nothing differs */
+    struct lane *lane;
+    const struct policy *policy;       /* by its name; NULL: nothing differs */
+    struct shared_policy *lane_policy; /* by its lane; NULL */
     int64_t paused_until_ms;
     uint32_t pause_ms, spread_ms;
     uint32_t failures;
     uint32_t counts[ENTRY_STATES];
     uint32_t slots, unused_slots; /* granted; of these, not yet used for a take */
+    uint32_t turn_taken;          /* entries taken since it last handed a slot over */
     uint32_t sender_count;
     uint32_t filed_head, filed_tail;
+    uint32_t release_at; /* where the next early release looks first; NONE: at the head */
     uint32_t index;
     uint32_t name_len;
     uint8_t name[];
 };
 
 struct turns {
-    struct store *store; /* borrowed */
+    struct store *store;   /* borrowed */
+    const int64_t *now_ms; /* borrowed: the last time seen; below 0: none yet */
     struct destination **table;
     uint32_t *free_indices; /* of the table, `free_count` of them */
     uint32_t table_count, table_room, free_count;
     struct map by_name;
-    struct map policies;
-    struct list turns;
+    struct policies policies;
+    struct lane **lanes;
+    struct lane **wakes; /* a heap by wake_ms: those that wait for their rate alone */
+    uint32_t lane_count, lane_room, wake_count;
+    struct list turns;             /* the round of lanes */
     struct sender_queue **buckets; /* by destination and sender */
     struct sender_queue *spare;    /* chained */
     uint32_t sender_count, spare_count;
-    uint32_t slots, slots_per_destination; /* granted in all; the common limit of one */
+    uint32_t slots, slots_max;      /* granted, and that may be, in all */
+    uint32_t slots_per_destination; /* the common limit of one */
+    uint32_t slots_new;             /* of SCHEDULE_LANE_NEW; 0: lanes are not used */
     size_t destination_bytes;
 };
 
-MUST_CHECK int turns_init(struct turns *t, struct store *store, uint64_t seed);
+MUST_CHECK int turns_init(struct turns *t, struct store *store, const int64_t *now_ms,
+                          uint64_t seed);
 void turns_done(struct turns *t);
 /* The destination of that name (any case), made when new; NULL: no memory. */
 struct destination *turns_destination(struct turns *t, struct slice name);
@@ -194,9 +298,24 @@ static inline struct destination *turns_at(const struct turns *t, uint32_t index
 void turns_drop_if_idle(struct turns *t, struct destination *d);
 MUST_CHECK int turns_set_policy(struct turns *t, struct slice name,
                                 const struct retry_policy *retry, uint32_t connections);
+MUST_CHECK int turns_set_lane(struct turns *t, struct destination *d, struct lane *l,
+                              const struct retry_policy *retry, uint32_t connections);
 /* How many slots it may have. */
 uint32_t turns_limit(const struct turns *t, const struct destination *d);
-/* Its place in the round of destinations, after its counts, slots or limits changed. */
+/* An entry enters (by 1) or leaves (by -1) that state. */
+void turns_count(struct destination *d, uint8_t state, int by);
+/* Slots are granted (1) or released (-1). */
+void turns_count_slot(struct turns *t, struct destination *d, int by);
+/* A slot of it will take, or be released: it is no more an unused one, if there is one. */
+void turns_use_slot(struct destination *d);
+/* So many entries were taken over one of its slots. Call turns_update() when done. */
+void turns_count_taken(struct turns *t, struct destination *d, size_t entries);
+/* The destination whose turn it is, its slot counted; NULL. */
+struct destination *turns_grant(struct turns *t);
+/* A slot of the destination is to be given back instead of used again: there are too many, or it
+ * is the turn of others who have fewer. */
+bool turns_hand_over(struct turns *t, struct destination *d);
+/* Its place in the round of its lane, after its counts, slots or limits changed; its lane's too. */
 void turns_update(struct turns *t, struct destination *d);
 void turns_update_all(struct turns *t);
 /* Puts the entry (state READY) among its sender's: as the last, or the first. */
@@ -205,4 +324,26 @@ void turns_enqueue(struct turns *t, uint32_t ref, bool first);
 void turns_dequeue(struct turns *t, uint32_t ref);
 /* The entry of the sender whose turn it is, taken out; NONE. */
 uint32_t turns_next(struct turns *t, struct destination *d);
+/* The entry, of that destination, is the last filed; is gone. */
+void turns_file(struct turns *t, struct destination *d, uint32_t ref);
+void turns_unfile(struct turns *t, struct destination *d, uint32_t ref);
 size_t turns_bytes(const struct turns *t);
+
+/* ---- schedule.c ---- */
+
+struct schedule {
+    struct schedule_config config;
+    struct rand *rand;
+    struct store store;
+    struct timeline timeline;
+    struct turns turns;
+    int64_t now_ms; /* the last time seen */
+    uint64_t counts[ENTRY_STATES];
+};
+
+/* Every time the caller tells passes here. Returns it in the range that entries can keep. */
+int64_t schedule_see_time(struct schedule *s, int64_t now_ms);
+/* Takes the entry out of the state it is in; schedule_enter_at() or the like must follow. */
+void schedule_leave(struct schedule *s, uint32_t ref);
+/* It waits for that time, behind the pause of its destination; ready when it has come. */
+void schedule_enter_at(struct schedule *s, uint32_t ref, int64_t due_ms);
