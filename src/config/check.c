@@ -54,21 +54,6 @@ static void check_listener(struct loader *ld, size_t i)
     }
 }
 
-static void check_sections(struct loader *ld)
-{
-    const struct config *c = ld->config;
-
-    if (c->spool.size_max_bytes && c->spool.size_max_bytes / 4 < c->spool.segment_size_bytes)
-        error_at(&ld->errors, check_place_of(ld, "spool.size_max"),
-                 "key 'spool.size_max': at least four times spool.segment_size, or 0");
-    if ((c->tls.certificate != NULL) != (c->tls.key != NULL))
-        error_at(&ld->errors, check_place_of(ld, c->tls.key ? "tls.key" : "tls.certificate"),
-                 "key 'tls': certificate and key are both needed");
-    if (c->server.group && !c->server.user)
-        error_at(&ld->errors, check_place_of(ld, "server.group"),
-                 "key 'server.group': server.user is needed too");
-}
-
 /* ---- values that have an order ---- */
 
 /* The setting whose value is at `offset` of a snapshot. */
@@ -148,6 +133,42 @@ void check_not_in_order(struct loader *ld, size_t low, size_t high, bool may_be_
                         const char *rule)
 {
     not_in_order(ld, setting_at(low), setting_at(high), may_be_equal, rule);
+}
+
+/* Told where it can be changed: at the size, unless that is the default. */
+static void check_spool_size(struct loader *ld)
+{
+    const struct config_spool *s = &ld->config->spool;
+    const struct setting *size = setting_at(offsetof(struct config, spool.size_max_bytes)),
+                         *segment = setting_at(offsetof(struct config, spool.segment_size_bytes));
+    struct buf value = BUF_INIT(256), other = BUF_INIT(KIB(8));
+
+    if (s->size_max_bytes && s->size_max_bytes / 4 < s->segment_size_bytes) {
+        value_format(size, ld->config, &value);
+        add_other(ld, segment, &other);
+        error_at(&ld->errors, place_of_setting(ld, size),
+                 "key 'spool.size_max': value '%s': allowed: 0, or at least four times %s",
+                 buf_cstr(&value), buf_cstr(&other));
+    }
+    buf_done(&value);
+    buf_done(&other);
+}
+
+static void check_sections(struct loader *ld)
+{
+    const struct config *c = ld->config;
+
+    check_spool_size(ld);
+    if (c->log.files.file_max_bytes > c->log.files.folder_max_bytes)
+        check_not_in_order(ld, offsetof(struct config, log.files.file_max_bytes),
+                           offsetof(struct config, log.files.folder_max_bytes),
+                           /* may_be_equal= */ true, "a folder holds one file at least");
+    if ((c->tls.certificate != NULL) != (c->tls.key != NULL))
+        error_at(&ld->errors, check_place_of(ld, c->tls.key ? "tls.key" : "tls.certificate"),
+                 "key 'tls': certificate and key are both needed");
+    if (c->server.group && !c->server.user)
+        error_at(&ld->errors, check_place_of(ld, "server.group"),
+                 "key 'server.group': server.user is needed too");
 }
 
 static void check_pressure(struct loader *ld)

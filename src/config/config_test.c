@@ -141,7 +141,28 @@ static void errors_have_their_place(void **state)
         /* several settings */
         {"tls: {key: k.pem}\n", "t.yaml:1:7: key 'tls': certificate and key are both needed\n"},
         {"spool: {size_max: 64MiB}\n",
-         "t.yaml:1:9: key 'spool.size_max': at least four times spool.segment_size, or 0\n"},
+         "t.yaml:1:9: key 'spool.size_max': value '64MiB': allowed: 0, or at least four times "
+         "spool.segment_size '64MiB' (default)\n"},
+        {"log: {files: {folder_max: 5MiB}}\n", "t.yaml:1:15: key 'log.files.folder_max': value "
+                                               "'5MiB' is below log.files.file_max '10MiB' "
+                                               "(default); a folder holds one file at least\n"},
+        {"log: {files: {folder_max: 5MiB,\n  file_max: 6MiB}}\n",
+         "t.yaml:2:3: key 'log.files.file_max': value '6MiB' is above log.files.folder_max '5MiB' "
+         "(t.yaml:1:15); a folder holds one file at least\n"},
+        /* folders */
+        {"log: {files: {directory: ''}}\n",
+         "t.yaml:1:27: key 'log.files.directory': value '': allowed: the path of a folder that is "
+         "not in /proc or /sys, or none\n"},
+        {"spool: {directory: //./srv/../proc/spool}\n",
+         "t.yaml:1:20: key 'spool.directory': value '//./srv/../proc/spool': allowed: the path of "
+         "a "
+         "folder that is not in /proc or /sys\n"},
+        {"spool: {directory: /sys}\n",
+         "t.yaml:1:20: key 'spool.directory': value '/sys': allowed: the path of a folder that is "
+         "not in /proc or /sys\n"},
+        {"evidence: {directory: /../sys/x/}\n",
+         "t.yaml:1:23: key 'evidence.directory': value '/../sys/x/': allowed: the path of a folder "
+         "that is not in /proc or /sys\n"},
         {"server: {group: mail}\n", "t.yaml:1:10: key 'server.group': server.user is needed too\n"},
         /* YAML */
         {"a: b: c\n", "t.yaml:1:5: not YAML: invalid nested block mapping on the same line\n"},
@@ -714,10 +735,34 @@ static int remove_folder(void **state)
     return 0;
 }
 
+/* Names that only look like the kernel's file systems are folders like others. */
+static void folders_may_be_anywhere_else(void **state)
+{
+    static const char *const paths[] = {"/srv/proc", "/procs",       "proc/x", "./sys",
+                                        "/",         "/proc/../srv", "../proc"};
+    struct config *c;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        char text[256];
+
+        (void)snprintf(text, sizeof(text), "spool: {directory: %s}\nlog.files.directory: %s\n",
+                       paths[i], paths[i]);
+        c = must_load(text, NULL, 0);
+        assert_string_equal(c->spool.directory, paths[i]);
+        assert_string_equal(c->log.files.directory, paths[i]);
+        drop(c);
+    }
+    c = must_load("log: {files: {directory: none, file_max: 5MiB, folder_max: 5MiB}}\n", NULL, 0);
+    assert_null(c->log.files.directory);
+    drop(c);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_have_their_place),
+        cmocka_unit_test(folders_may_be_anywhere_else),
         cmocka_unit_test(many_errors_are_counted),
         cmocka_unit_test(overrides_win_and_have_errors_too),
         cmocka_unit_test(the_defaults_are_those_promised),

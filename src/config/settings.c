@@ -304,7 +304,7 @@ static const struct setting main_list[] = {
      RANGE(1000, 30 * 24 * MS_HOUR), .reload = true,
      .what = "For a whole session, which then gets 421 after its current message."},
 
-    {"spool.directory", VALUE_PATH, AT(spool.directory), .def = "./var/spool",
+    {"spool.directory", VALUE_FOLDER, AT(spool.directory), .def = "./var/spool",
      .what = "Where accepted mail is kept. One server at a time may use it."},
     {"spool.segment_size", VALUE_SIZE, AT(spool.segment_size_bytes), .def = "64MiB",
      RANGE(MIB(1), GIB(1)), .what = "Size of one file of the spool; smaller on a small disk."},
@@ -495,7 +495,7 @@ static const struct setting main_list[] = {
     {"evidence.enabled", VALUE_BOOL, AT(evidence.enabled), .def = "yes",
      .what = "Keep what was attempted and answered: what `penstock attempts`, `trace` and "
              "`incidents` tell, and what a restart must not forget of lanes."},
-    {"evidence.directory", VALUE_PATH, AT(evidence.directory), .def = "./var/evidence",
+    {"evidence.directory", VALUE_FOLDER, AT(evidence.directory), .def = "./var/evidence",
      .what = "Where it is kept."},
     {"evidence.age_max", VALUE_DURATION, UNIT_S, AT(evidence.age_max_s), .def = "720h",
      RANGE(3600, 3650 * (uint64_t)S_DAY), .def_note = "720h (30 days)", .reload = true,
@@ -637,7 +637,7 @@ static const struct setting main_list[] = {
     {"log.status_line", VALUE_ENUM, AT(log.status_line), .def = "auto", .words = status_words,
      .what = "A line of figures that renews itself, on standard output; `auto`: where that is a "
              "terminal and the log goes elsewhere."},
-    {"log.files.directory", VALUE_PATH, AT(log.files.directory), .def = "./var/log",
+    {"log.files.directory", VALUE_FOLDER, AT(log.files.directory), .def = "./var/log",
      .optional = true, .reload = true,
      .what = "Where the log files below are kept; `none`: no files."},
     {"log.files.events", VALUE_BOOL, AT(log.files.events), .def = "yes", .reload = true,

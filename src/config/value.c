@@ -220,6 +220,37 @@ static bool is_mailbox(struct slice s)
     return at_sign < 0 || value_is_host(slice_from(s, (size_t)at_sign + 1));
 }
 
+/* The first name of an absolute path, seen as the kernel does where there are no links: "proc" of
+ * "//./srv/../proc/x". Empty: "/". */
+static struct slice first_name(struct slice path)
+{
+    struct slice first = {0};
+    size_t depth = 0;
+
+    while (path.len > 0) {
+        ptrdiff_t end = slice_find(path, '/');
+        struct slice name = slice_sub(path, 0, end < 0 ? path.len : (size_t)end);
+
+        path = slice_from(path, end < 0 ? path.len : (size_t)end + 1);
+        if (slice_eq(name, SLICE_LIT(".."))) {
+            depth -= depth > 0;
+        } else if (name.len > 0 && !slice_eq(name, SLICE_LIT("."))) {
+            if (depth++ == 0)
+                first = name;
+        }
+    }
+    return depth > 0 ? first : (struct slice){0};
+}
+
+/* Nothing can be kept in the kernel's own file systems, which fail in ways of their own. */
+static bool is_folder(struct slice path)
+{
+    struct slice first = first_name(path);
+
+    return path.ptr[0] != '/' ||
+           (!slice_eq(first, SLICE_LIT("proc")) && !slice_eq(first, SLICE_LIT("sys")));
+}
+
 static bool is_text(const struct setting *s, struct slice text)
 {
     if (text.len == 0 || text.len > 1024)
@@ -234,6 +265,8 @@ static bool is_text(const struct setting *s, struct slice text)
         return policy_is_name(text);
     if (s->type == VALUE_MAILBOX)
         return is_mailbox(text);
+    if (s->type == VALUE_FOLDER)
+        return is_folder(text);
     return true;
 }
 
@@ -464,7 +497,9 @@ int value_parse(const struct setting *s, struct slice text, void *base, struct p
 {
     uint64_t v;
 
-    if (s->optional && (text.len == 0 || slice_eq_case(text, SLICE_LIT("none")))) {
+    /* An empty folder is rather a variable that was not filled in than the wish to have none. */
+    if (s->optional &&
+        ((text.len == 0 && s->type != VALUE_FOLDER) || slice_eq_case(text, SLICE_LIT("none")))) {
         value_clear(s, base);
         return 0;
     }
@@ -487,6 +522,7 @@ int value_parse(const struct setting *s, struct slice text, void *base, struct p
         return parse_enum(s, text, base);
     case VALUE_TEXT:
     case VALUE_PATH:
+    case VALUE_FOLDER:
     case VALUE_HOST:
     case VALUE_PATTERN:
     case VALUE_DESTINATION:
@@ -635,6 +671,7 @@ void value_format(const struct setting *s, const void *base, struct buf *ret)
         break;
     case VALUE_TEXT:
     case VALUE_PATH:
+    case VALUE_FOLDER:
     case VALUE_HOST:
     case VALUE_PATTERN:
     case VALUE_DESTINATION:
@@ -700,6 +737,7 @@ void value_allowed(const struct setting *s, struct buf *ret)
         [VALUE_BOOL] = "yes, no, true, false, on, off, enabled or disabled",
         [VALUE_TEXT] = "a text of 1 to 1024 bytes",
         [VALUE_PATH] = "a path",
+        [VALUE_FOLDER] = "the path of a folder that is not in /proc or /sys",
         [VALUE_HOST] = "a domain name in ASCII",
         [VALUE_PATTERN] = "a domain name in ASCII, .domain for all below it, or \"*\" for all",
         [VALUE_DESTINATION] =
@@ -759,6 +797,7 @@ void value_allowed(const struct setting *s, struct buf *ret)
     case VALUE_BOOL:
     case VALUE_TEXT:
     case VALUE_PATH:
+    case VALUE_FOLDER:
     case VALUE_HOST:
     case VALUE_PATTERN:
     case VALUE_DESTINATION:

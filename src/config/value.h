@@ -28,6 +28,7 @@ enum value_type {
     VALUE_ENUM,        /* an enum, the index into setting.words */
     VALUE_TEXT,        /* const char * */
     VALUE_PATH,        /* const char * */
+    VALUE_FOLDER,      /* const char *; "" is never allowed */
     VALUE_HOST,        /* const char *, a domain name */
     VALUE_PATTERN,     /* const char *, "example.org", ".example.org" or "*" */
     VALUE_DESTINATION, /* const char *: a pattern, "mx:PATTERN", "route:TEXT", or a word */
@@ -58,7 +59,7 @@ struct setting {
     const char *const *words;   /* VALUE_ENUM; NULL-ended */
     const char *inherits;       /* where not given: the value of this setting of the main table */
     const char *def_note;       /* what the manual says instead of the default */
-    bool optional;              /* "" and "none" mean not set */
+    bool optional;              /* "" and "none" mean not set; of a folder "none" alone */
     bool required;              /* in a list's element: must be given */
     bool needs_unit;            /* VALUE_SIZE: 0, or a number with its unit */
     bool reload;                /* a reload changes it in the running server */

@@ -178,7 +178,7 @@ def test_a_full_log_disk_costs_lines_and_no_mail(make_server, remote, tmp_path):
         pytest.skip("no mounts here")
     try:
         server = make_server(delivery={"smart_host": remote.address},
-                             log={"files": {"directory": str(disk), "folder_max": "8MiB"}}).start()
+                             log={"files": {"directory": str(disk), "folder_max": "8MiB", "file_max": "8MiB"}}).start()
         (disk / "filler").write_bytes(b"x" * (1 << 20))  # less is free than logs may touch
         run_tool("load", "--to", server.address, "--messages", "1000", "--sessions", "4", check=0)
         server.wait_queue_length(0)
