@@ -42,6 +42,7 @@ int queue_new(struct queue **ret, const struct queue_settings *settings, struct 
     q->seams = *seams;
     q->hash_seed = rand_u64(rand);
     map_init(&q->shared, rand_u64(rand));
+    map_init(&q->waiting, rand_u64(rand));
     list_init(&q->free_requests);
     list_init(&q->requests_out);
     list_init(&q->folds);
@@ -72,7 +73,8 @@ void queue_free(struct queue **qp)
         buf_done(&rq->bytes);
         free(rq);
     }
-    queue_forget_shared(q);
+    queue_forget(&q->shared);
+    queue_forget(&q->waiting);
     schedule_free(&q->schedule);
     free(q->recipients);
     free(q);

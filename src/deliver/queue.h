@@ -128,10 +128,12 @@ void queue_free(struct queue **q);
 MUST_CHECK int queue_change_settings(struct queue *q, const struct queue_settings *settings,
                                      void (*fn)(void *ctx), void *ctx);
 
-/* Files everything the spool holds; what is over schedule.entries_max later. 0, -ENOMEM. */
+/* At the start: files everything the spool holds; what is over schedule.entries_max later. 0,
+ * -ENOMEM. */
 MUST_CHECK int queue_load(struct queue *q);
 
-/* A message was committed: file it. `envelope` as in the spool. Never fails for the mail's sake:
+/* A message was committed, after queue_load(): file it. Until then nothing is done with it, though
+ * it is in the spool. `envelope` as in the spool. Never fails for the mail's sake:
  * what cannot be filed now (memory, schedule.entries_max) is counted, and looked for again in the
  * spool later. */
 void queue_committed(struct queue *q, uint64_t id, struct slice envelope);

@@ -17,14 +17,10 @@ void queue_apply_change(struct queue *q)
 
     if (schedule_new(&fresh, &q->next_settings.schedule, q->rand) < 0)
         return; /* tried again at the next run */
-    schedule_free(&q->schedule);
-    q->schedule = fresh;
-    queue_forget_shared(q);
     q->age.is_in_round = false;
     q->settings = q->next_settings;
     q->changing = false;
-    if (queue_load(q) < 0)
-        q->unfiled++;
+    queue_file_anew(q, fresh);
     q->changed(q->changed_ctx);
 }
 

@@ -100,15 +100,15 @@ struct shared_message *queue_find_shared(struct queue *q, uint64_t id)
     return map_get(&q->shared, slice_str(key));
 }
 
-void queue_forget_shared(struct queue *q)
+void queue_forget(struct map *m)
 {
     size_t it = 0;
     struct slice key;
     void *value;
 
-    while (map_next(&q->shared, &it, &key, &value))
+    while (map_next(m, &it, &key, &value))
         free(value);
-    map_done(&q->shared);
+    map_done(m);
 }
 
 /* A destination with a policy block of its own (config_find_destination()). */
@@ -154,6 +154,36 @@ static void unfile(struct queue *q, uint64_t id)
         for (size_t i = 0; i < MIN_OF(n, ARRAY_SIZE(refs)); i++)
             ignore_result(schedule_cancel(q->schedule, refs[i]));
     } while (n > ARRAY_SIZE(refs));
+}
+
+static void wait_for_room(struct queue *q, uint64_t id)
+{
+    struct waiting_message *m;
+
+    q->unfiled++;
+    if (id <= q->first_id_max)
+        return;
+    m = calloc(1, sizeof(*m));
+    if (!m) {
+        q->may_file_all = true;
+        return;
+    }
+    (void)id_format(id, m->key);
+    free(map_remove(&q->waiting, slice_str(m->key)));
+    if (map_put(&q->waiting, slice_str(m->key), m) < 0) {
+        q->may_file_all = true;
+        free(m);
+    }
+}
+
+static void stop_waiting(struct queue *q, uint64_t id)
+{
+    char key[ID_TEXT_MAX];
+
+    if (map_count(&q->waiting) == 0)
+        return;
+    (void)id_format(id, key);
+    free(map_remove(&q->waiting, slice_str(key)));
 }
 
 static int file_many(struct queue *q, uint64_t id, const struct envelope *e)
@@ -204,7 +234,6 @@ static int load_one(void *ctx, uint64_t id, struct slice envelope, struct slice 
     struct envelope e;
     int r = queue_decode(q, envelope, &e);
 
-    q->loaded_id_max = MAX_OF(q->loaded_id_max, id);
     if (r == 0)
         ignore_result(envelope_apply_marks(&e, marks)); /* what precedes the damage is applied */
     if (r == -ERR_DAMAGED) { /* its checksum was right: of a future version; leave it alone */
@@ -217,37 +246,72 @@ static int load_one(void *ctx, uint64_t id, struct slice envelope, struct slice 
     }
     if (r == 0)
         r = file_message(q, id, &e);
+    if (r == 0)
+        stop_waiting(q, id);
     if (r != -ENOBUFS)
         return r;
-    q->unfiled++;
+    wait_for_room(q, id);
     return 0;
 }
 
-static bool is_filed(const struct queue *q, uint64_t id)
+static int load_first(void *ctx, uint64_t id, struct slice envelope, struct slice marks)
 {
-    return schedule_find(q->schedule, id, NULL, 0) > 0;
-}
+    struct queue *q = ctx;
 
-static int load_one_more(void *ctx, uint64_t id, struct slice envelope, struct slice marks)
-{
-    return is_filed(ctx, id) ? 0 : load_one(ctx, id, envelope, marks);
+    q->first_id_max = MAX_OF(q->first_id_max, id);
+    return load_one(ctx, id, envelope, marks);
 }
 
 int queue_load(struct queue *q)
 {
     q->unfiled = q->unreadable = 0;
-    return spool_each(q->spool, load_one, q);
+    return spool_each(q->spool, load_first, q);
+}
+
+static bool may_file(const struct queue *q, uint64_t id)
+{
+    char key[ID_TEXT_MAX];
+
+    if (q->may_file_all || id <= q->first_id_max || (q->old && schedule_find(q->old, id, NULL, 0)))
+        return true;
+    (void)id_format(id, key);
+    return map_get(&q->waiting, slice_str(key)) != NULL;
+}
+
+static int load_one_more(void *ctx, uint64_t id, struct slice envelope, struct slice marks)
+{
+    const struct queue *q = ctx;
+    bool is_filed = schedule_find(q->schedule, id, NULL, 0) > 0;
+
+    return is_filed || !may_file(q, id) ? 0 : load_one(ctx, id, envelope, marks);
+}
+
+static void load_more(struct queue *q)
+{
+    q->unfiled = q->unreadable = 0;
+    if (spool_each(q->spool, load_one_more, q) < 0) { /* those after it are not known to us */
+        q->unfiled++;
+        q->may_file_all = true;
+    } else if (q->unfiled == 0) {
+        q->may_file_all = false;
+    }
+}
+
+void queue_file_anew(struct queue *q, struct schedule *fresh)
+{
+    q->old = q->schedule;
+    q->schedule = fresh;
+    queue_forget(&q->shared);
+    load_more(q);
+    schedule_free(&q->old);
 }
 
 void queue_committed(struct queue *q, uint64_t id, struct slice envelope)
 {
     struct envelope e;
 
-    /* Durable already when everything was filed anew, and found in the spool then? */
-    if (id <= q->loaded_id_max && is_filed(q, id))
-        return;
     if (queue_decode(q, envelope, &e) < 0 || file_message(q, id, &e) < 0)
-        q->unfiled++;
+        wait_for_room(q, id);
 }
 
 bool queue_is_full(const struct queue *q)
@@ -270,7 +334,5 @@ void queue_refile(struct queue *q)
     if (q->requests > 0 || now_ms < q->refile_ms || totals.entries > max - max / 8)
         return;
     q->refile_ms = now_ms + REFILE_EVERY_MS;
-    q->unfiled = q->unreadable = 0;
-    if (spool_each(q->spool, load_one_more, q) < 0)
-        q->unfiled++;
+    load_more(q);
 }

@@ -19,6 +19,11 @@ struct shared_message {
     uint32_t entries;
 };
 
+/* A message that came and could not be filed. */
+struct waiting_message {
+    char key[ID_TEXT_MAX];
+};
+
 #define AGE_ROUNDS_KEPT 3
 
 struct queue {
@@ -37,9 +42,17 @@ struct queue {
     struct list folds; /* queue_fold.c */
     uint64_t free_request_count;
     uint64_t unfiled, jobs, requests;
-    uint64_t loaded_id_max; /* of the messages that the spool had at the last queue_load() */
-    uint64_t unreadable;    /* envelopes of a version that this program does not know */
-    int64_t refile_ms;      /* not before: a look at the spool for what is not filed */
+    uint64_t unreadable; /* envelopes of a version that this program does not know */
+    int64_t refile_ms;   /* not before: a look at the spool for what is not filed */
+
+    /* queue_file.c: what a look at the spool may file. Others are durable already, and their
+     * queue_committed() is on its way: filed now, they could be delivered before it comes, and be
+     * filed and delivered once more. */
+    uint64_t first_id_max; /* of those that the spool had at the start */
+    struct map waiting;    /* id as text -> struct waiting_message */
+    struct schedule *old;  /* while everything is filed anew: where it was before; else NULL */
+    bool may_file_all;     /* no memory for `waiting`: rather a message twice than not at all */
+
     bool stopping, spool_has_failed;
     /* queue_request.c: is_unsynced: something was posted after the last sync. */
     bool sync_is_out, sync_again, is_unsynced;
@@ -108,7 +121,10 @@ MUST_CHECK int queue_decode(struct queue *q, struct slice bytes, struct envelope
 bool queue_is_of_entry(const struct queue *q, const struct recipient *rcpt, struct slice dest);
 /* The message when it has several entries, or NULL. */
 struct shared_message *queue_find_shared(struct queue *q, uint64_t id);
-void queue_forget_shared(struct queue *q);
+/* Frees all values. */
+void queue_forget(struct map *m);
+/* Everything goes into `fresh`, which takes the old schedule's place. */
+void queue_file_anew(struct queue *q, struct schedule *fresh);
 /*
  * Looks in the spool for what could not be filed, when there is room again. Not while a request is
  * out: a removal on its way would let us file what is finished.

@@ -349,6 +349,18 @@ static void test_marks_are_folded(void **state)
     teardown(&w);
 }
 
+static void deliver_until(struct world *w, uint64_t messages)
+{
+    for (unsigned i = 0; kit_messages(&w->k) > messages; i++) {
+        run(w);
+        while (w->job_count)
+            finish(w, 0, RECIPIENT_RELAYED, RECIPIENT_RELAYED, "250 ok");
+        kit_serve(&w->k);
+        w->k.now_ms += MINUTE_MS;
+        assert_true(i < 100);
+    }
+}
+
 /* A spool with more than the schedule may hold is no reason not to start, and nothing is
  * forgotten. */
 static void test_more_than_the_schedule_holds(void **state)
@@ -368,14 +380,7 @@ static void test_more_than_the_schedule_holds(void **state)
     assert_true(queue_is_full(w.k.q));
     queue_get_figures(w.k.q, &figures);
     assert_int_equal(figures.unfiled, 12);
-    for (unsigned i = 0; kit_messages(&w.k) > 0; i++) {
-        run(&w);
-        while (w.job_count)
-            finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_RELAYED, "250 ok");
-        kit_serve(&w.k);
-        w.k.now_ms += MINUTE_MS;
-        assert_true(i < 100);
-    }
+    deliver_until(&w, 0);
     assert_false(queue_is_full(w.k.q));
     teardown(&w);
 }
@@ -438,7 +443,8 @@ static void note_change(void *ctx)
     *(bool *)ctx = true;
 }
 
-/* A message that was durable when everything was filed anew is told of only after that. */
+/* A message that was durable when everything was filed anew is told of only after that: until then
+ * it is not touched, or it would be delivered, forgotten, and then filed and delivered once more. */
 static void test_filed_once_around_a_reload(void **state)
 {
     struct envelope e = {.recipient_count = 1};
@@ -466,9 +472,53 @@ static void test_filed_once_around_a_reload(void **state)
     kit_serve(&w.k);
     run(&w);
     assert_true(has_changed);
+    assert_int_equal(schedule_find(queue_schedule(w.k.q), id, NULL, 0), 0);
     queue_committed(w.k.q, id, buf_slice(&encoded));
     assert_int_equal(schedule_find(queue_schedule(w.k.q), id, NULL, 0), 1);
     drain(&w);
+    buf_done(&encoded);
+    teardown(&w);
+    config_unref(&next);
+}
+
+/* What came and found no room is looked for in the spool, across a reload too; what is on its way is
+ * not, however often there is a look. */
+static void test_only_what_came_is_looked_for(void **state)
+{
+    struct envelope e = {.recipient_count = 1};
+    struct recipient recipient = {.address = SLICE_LIT("r@a.example")};
+    struct buf encoded = BUF_INIT(SPOOL_ENVELOPE_MAX);
+    struct queue_settings settings;
+    const struct config *next =
+        kit_config("server: {hostname: test.example}\n"
+                   "delivery: {routes: [{domain: a.example, to: \"smtp:hub.example:25\"}]}\n");
+    bool has_changed = false;
+    struct queue_figures figures;
+    struct world w;
+    uint64_t id;
+
+    (void)state;
+    setup(&w, usual);
+    queue_free(&w.k.q);
+    w.k.settings.schedule.entries_max = 8;
+    assert_int_equal(queue_new(&w.k.q, &w.k.settings, w.k.sp, &w.k.rand, &w.k.seams), 0);
+    assert_int_equal(queue_load(w.k.q), 0);
+    for (int i = 0; i < 14; i++)
+        (void)submit(&w, two, 1, small);
+    queue_get_figures(w.k.q, &figures);
+    assert_int_equal(figures.unfiled, 6);
+    e.recipients = &recipient;
+    id = kit_submit_unfiled(&w.k, &e, small, &encoded);
+    settings = kit_settings(next);
+    settings.schedule.entries_max = 4;
+    assert_int_equal(queue_change_settings(w.k.q, &settings, note_change, &has_changed), 0);
+    deliver_until(&w, 1);
+    assert_true(has_changed);
+    run(&w);
+    assert_false(queue_is_full(w.k.q));
+    assert_int_equal(schedule_find(queue_schedule(w.k.q), id, NULL, 0), 0);
+    queue_committed(w.k.q, id, buf_slice(&encoded));
+    deliver_until(&w, 0);
     buf_done(&encoded);
     teardown(&w);
     config_unref(&next);
@@ -556,6 +606,7 @@ int main(void)
         cmocka_unit_test(test_more_than_the_schedule_holds),
         cmocka_unit_test(test_age_without_attempts),
         cmocka_unit_test(test_filed_once_around_a_reload),
+        cmocka_unit_test(test_only_what_came_is_looked_for),
         cmocka_unit_test(test_a_large_report_fails_half_way),
         cmocka_unit_test(test_unknown_gone_and_damaged),
     };
