@@ -67,8 +67,9 @@ void event_log_tell(enum event_type type, const struct event_field *fields, size
 /* How many lines end in `s`. */
 uint64_t event_count_lines(struct slice s);
 
-/* One line of logfmt, LF included, as an entry of the journal. False: the journal took it not. */
-bool event_to_journal(enum event_level level, struct slice line);
+/* One line of logfmt, LF included, as an entry of the journal. False: the journal did not take it in
+ * `wait_ms`. The log thread. */
+bool event_to_journal(enum event_level level, struct slice line, int wait_ms);
 
 /* ---- record.c, called by the log thread ---- */
 

@@ -1,21 +1,29 @@
 /*
- * event/journal.c - lines as entries of the systemd journal.
+ * event/journal.c - lines as entries of the systemd journal, in its own protocol: one datagram an
+ * entry, one "NAME=value" a line; a value with line ends has its length before it, in binary.
+ *
+ * sd_journal_sendv() would wait for as long as the journal does not read, and the log files with it.
+ * So the datagram is sent from here: what the journal's socket does not take soon is lost.
  *
  * A line of logfmt is taken apart again: time and level become what the journal has for them, each
  * field one of the entry's, and the rest is the message. The values were escaped when the line was
  * made and are unescaped here, so that `journalctl -o json` has what the event had.
  */
+#include <endian.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <syslog.h>
-
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
+#include <unistd.h>
 
 #include "event/event_int.h"
 
+#define SOCKET_PATH "/run/systemd/journal/socket"
 #define FIELDS_MAX 40 /* of one entry */
 #define FIELD_PREFIX "PENSTOCK_"
 
@@ -31,10 +39,9 @@ bool event_fd_is_journal(int fd)
 }
 
 struct entry {
-    struct iovec fields[FIELDS_MAX];
     size_t count, used;
-    char
-        text[3 * EVENT_LINE_MAX]; /* names are longer than keys, values are not than escaped ones */
+    /* Names are longer than keys, and lengths are added; values are not longer than escaped ones. */
+    char text[3 * EVENT_LINE_MAX];
 };
 
 /* The next word of `line`, up to a space outside quotes. */
@@ -105,23 +112,73 @@ static void put_value(struct entry *e, struct slice value)
     }
 }
 
-/* "NAME=value" as a field; what does not fit is left out, the message has it all the same. */
+/* The value that begins at `at`, behind "NAME=", has a line end in it: its length goes before it. */
+static void put_length(struct entry *e, size_t at)
+{
+    uint64_t len = htole64(e->used - at);
+
+    memmove(e->text + at + sizeof(len), e->text + at, e->used - at);
+    memcpy(e->text + at, &len, sizeof(len));
+    e->text[at - 1] = '\n';
+    e->used += sizeof(len);
+}
+
+/* A field; what does not fit is left out, the message has it all the same. */
 static void add_field(struct entry *e, const char *prefix, struct slice key, struct slice value)
 {
-    size_t begin = e->used, prefix_len = strlen(prefix);
+    size_t prefix_len = strlen(prefix), value_at;
 
-    if (e->count == FIELDS_MAX || sizeof(e->text) - e->used < prefix_len + key.len + 1 + value.len)
+    if (e->count == FIELDS_MAX ||
+        sizeof(e->text) - e->used < prefix_len + key.len + 1 + value.len + sizeof(uint64_t) + 1)
         return;
+    e->count++;
     memcpy(e->text + e->used, prefix, prefix_len);
     e->used += prefix_len;
     for (size_t i = 0; i < key.len; i++)
         e->text[e->used++] = (char)(byte_is_alpha(key.ptr[i]) ? key.ptr[i] & ~0x20 : key.ptr[i]);
     e->text[e->used++] = '=';
+    value_at = e->used;
     put_value(e, value);
-    e->fields[e->count++] = (struct iovec){e->text + begin, e->used - begin};
+    if (memchr(e->text + value_at, '\n', e->used - value_at))
+        put_length(e, value_at);
+    e->text[e->used++] = '\n';
 }
 
-bool event_to_journal(enum event_level level, struct slice line)
+static int connect_journal(void)
+{
+    static const struct sockaddr_un journal = {.sun_family = AF_UNIX, .sun_path = SOCKET_PATH};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&journal, sizeof(journal)) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* One socket for all entries; a new one where nobody reads the old one any more. */
+static bool send_entry(const struct entry *e, int wait_ms)
+{
+    static int fd = -1;
+    struct pollfd p = {.events = POLLOUT};
+    ssize_t n;
+
+    if (fd < 0)
+        fd = connect_journal();
+    if (fd < 0)
+        return false;
+    p.fd = fd;
+    n = send(fd, e->text, e->used, MSG_NOSIGNAL);
+    if (n < 0 && errno == EAGAIN && poll(&p, 1, wait_ms) > 0)
+        n = send(fd, e->text, e->used, MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN) {
+        (void)close(fd);
+        fd = -1;
+    }
+    return n >= 0;
+}
+
+bool event_to_journal(enum event_level level, struct slice line, int wait_ms)
 {
     static const char priorities[] = {'0' + LOG_DEBUG, '0' + LOG_INFO, '0' + LOG_NOTICE,
                                       '0' + LOG_WARNING, '0' + LOG_ERR};
@@ -143,5 +200,5 @@ bool event_to_journal(enum event_level level, struct slice line)
             add_field(&e, FIELD_PREFIX, slice_sub(word, 0, (size_t)equals),
                       slice_from(word, (size_t)equals + 1));
     }
-    return sd_journal_sendv(e.fields, (int)e.count) >= 0;
+    return send_entry(&e, wait_ms);
 }

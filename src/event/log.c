@@ -4,7 +4,8 @@
  * A descriptor that is not a file is polled first and given at most PIPE_BUF bytes of whole lines
  * at a time, which a pipe then takes without blocking and without mixing them with another
  * process's. When its reader hangs, lines stay in the batch, further ones are dropped and counted,
- * and the log files go on: no other thread waits, and neither do they.
+ * and the log files go on: no other thread waits, and neither do they. So it is with a journal that
+ * hangs.
  */
 #include <errno.h>
 #include <limits.h>
@@ -37,7 +38,8 @@ static struct {
     /* The log thread's own. */
     uint64_t flush_done;
     uint64_t dropped_told;
-    bool is_stuck; /* the descriptor's reader does not read */
+    uint64_t journal_by_ms; /* so long the journal is waited for in this round */
+    bool is_stuck;          /* the descriptor's reader, or the journal, does not read */
     size_t used;
     char line[EVENT_LINE_MAX];
     uint8_t batch[BATCH_BYTES];
@@ -153,9 +155,15 @@ static bool goes_to_journal(void)
     return atomic_load_explicit(&event_settings.target, memory_order_relaxed) == EVENT_TO_JOURNAL;
 }
 
+/* One that is slow is waited for a moment a round, and not at all when that was in vain. What is lost
+ * is told when it takes entries again. */
 static void to_journal(enum event_level level, const char *line, size_t len)
 {
-    if (!event_to_journal(level, slice_make(line, len)))
+    uint64_t now_ms = logger.is_stuck ? logger.journal_by_ms : clock_mono_ms();
+    uint64_t wait_ms = logger.journal_by_ms - MIN_OF(now_ms, logger.journal_by_ms);
+
+    logger.is_stuck = !event_to_journal(level, slice_make(line, len), (int)wait_ms);
+    if (logger.is_stuck)
         counter_add(COUNTER_LOG_DROPPED, 1);
 }
 
@@ -308,9 +316,11 @@ static void run(void *ctx)
         /* Read before the rings: what was written before the call is then drained. */
         bool stops = atomic_load(&logger.stops);
         uint64_t flush_wanted = atomic_load(&logger.flush_wanted);
-        bool took = drain_all();
+        bool took;
         uint32_t tick_ms;
 
+        logger.journal_by_ms = clock_mono_ms() + POLL_MS;
+        took = drain_all();
         if (!logger.is_stuck)
             tell_dropped();
         tick_ms = event_files_tick();
