@@ -1,17 +1,8 @@
 /*
  * cli/pressure.c - `penstock pressure`: why is mail slowed or refused, and what to do?
  */
-#include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <termios.h>
-#include <time.h>
-#include <unistd.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "cli/cli.h"
@@ -20,15 +11,14 @@
 #include "cli/json_get.h"
 #include "cli/options.h"
 #include "cli/pressure_int.h"
+#include "cli/watch.h"
 
-#define WATCH_S_DEFAULT 2
-#define WATCH_S_MAX 86400
 #define OTHERS_KEPT_NS (UINT64_C(60) * 1000000000)
 
 struct options {
     const char *socket, *config;
-    bool json, xml, watch, largest, help;
-    uint64_t watch_s;
+    bool json, xml, largest, help;
+    struct watch_option watch;
 };
 
 static int print_help(void)
@@ -99,12 +89,9 @@ static int get_view(const struct options *o, struct client *c, struct others *kn
 
 static struct pressure_style style_of_stdout(const struct options *o)
 {
-    const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
-    struct pressure_style style = {.width = format_terminal_width(stdout), .others = o->largest};
-
-    style.is_colour =
-        style.width > 0 && !(no_colour && *no_colour) && term && strcmp(term, "dumb") != 0;
-    return style;
+    return (struct pressure_style){.width = format_terminal_width(stdout),
+                                   .others = o->largest,
+                                   .is_colour = watch_has_colour()};
 }
 
 static void print_as(const struct options *o, const json_t *view, FILE *to)
@@ -137,163 +124,51 @@ static int run_once(const struct options *o, struct client *c)
 
 /* ---- watching ---- */
 
-struct terminal {
-    struct termios before;
-    bool is_changed;
+struct watched {
+    const struct options *o;
+    struct client *client;
+    struct others known;
 };
 
-static volatile sig_atomic_t is_ended;
-static struct terminal terminal; /* for the signal's handler, too */
-
-static void terminal_end(void)
+static int print_screen(void *ctx, FILE *to)
 {
-    if (terminal.is_changed)
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal.before);
-}
+    struct watched *w = ctx;
+    json_t *view = NULL;
+    int r = get_view(w->o, w->client, &w->known, &view);
 
-/* The second one does not wait for a server that hangs. */
-static void on_signal(int number)
-{
-    if (is_ended) {
-        terminal_end();
-        _exit(128 + number);
-    }
-    is_ended = 1;
-}
-
-/* Keys come one by one and are not shown, so that q needs no return. */
-static void terminal_begin(void)
-{
-    struct termios keys;
-
-    terminal.is_changed = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &terminal.before) == 0;
-    if (!terminal.is_changed)
-        return;
-    keys = terminal.before;
-    keys.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-    (void)tcsetattr(STDIN_FILENO, TCSANOW, &keys);
-}
-
-static size_t terminal_height(void)
-{
-    struct winsize size = {0};
-
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 ? 0 : size.ws_row;
-}
-
-/* Writes over what is on the screen, without a moment in which it is empty. */
-static void redraw(const char *text)
-{
-    size_t rows = terminal_height();
-
-    fputs("\033[H", stdout);
-    for (size_t row = 1; *text && (rows == 0 || row < rows); row++) {
-        size_t len = strcspn(text, "\n");
-
-        printf("%.*s\033[K\n", (int)len, text);
-        text += len + (text[len] == '\n');
-    }
-    fputs("\033[J", stdout);
-}
-
-static void show(const struct options *o, const json_t *view)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *to;
-
-    if (!isatty(STDOUT_FILENO)) {
-        print_as(o, view, stdout);
-        puts("");
-        return;
-    }
-    to = open_memstream(&text, &len);
-    if (!to)
-        return;
-    print_as(o, view, to);
-    if (fclose(to) == 0)
-        redraw(text);
-    free(text);
-}
-
-/* Until time is over, a key asks to end, or a signal does: one that came just before is not missed,
- * for they are held back until ppoll() waits. */
-static void wait_for_key(uint64_t ms, const sigset_t *signals)
-{
-    struct pollfd p = {.fd = terminal.is_changed ? STDIN_FILENO : -1, .events = POLLIN};
-    struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    sigset_t before;
-    int ready = 0;
-    char key;
-
-    (void)sigprocmask(SIG_BLOCK, signals, &before);
-    if (!is_ended)
-        ready = ppoll(&p, 1, &time, &before);
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    if (ready > 0 && (read(STDIN_FILENO, &key, 1) != 1 || key == 'q' || key == 'Q'))
-        is_ended = 1;
-}
-
-static void catch_signals(sigset_t *ret)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    const struct sigaction action = {.sa_handler = on_signal};
-
-    (void)sigemptyset(ret);
-    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-        (void)sigaddset(ret, numbers[i]);
-        (void)sigaction(numbers[i], &action, NULL);
-    }
+    if (r == EXIT_DONE)
+        print_as(w->o, view, to);
+    json_decref(view);
+    return r;
 }
 
 static int run_watch(const struct options *o, struct client *c)
 {
-    struct others known = {NULL};
-    sigset_t signals;
-    int r = EXIT_DONE;
+    struct watched w = {.o = o, .client = c};
+    int r = watch_run(o->watch.seconds, print_screen, &w);
 
-    terminal_begin();
-    catch_signals(&signals);
-    if (isatty(STDOUT_FILENO))
-        fputs("\033[2J", stdout);
-    while (r == EXIT_DONE && !is_ended) {
-        json_t *view = NULL;
-
-        r = get_view(o, c, &known, &view);
-        if (r == EXIT_DONE)
-            show(o, view);
-        json_decref(view);
-        if (fflush(stdout) == EOF)
-            r = EXIT_FAILED;
-        if (r == EXIT_DONE)
-            wait_for_key(o->watch_s * 1000, &signals);
-    }
-    terminal_end();
-    json_decref(known.spool);
-    json_decref(known.log);
-    return is_ended ? EXIT_DONE : r; /* what a signal broke off is no failure */
+    json_decref(w.known.spool);
+    json_decref(w.known.log);
+    return r;
 }
 
 /* ---- options ---- */
 
 static int set_watch(const char *value, void *to)
 {
-    struct options *o = to;
-
-    o->watch = true;
-    if (value && (slice_to_u64(slice_str(value), WATCH_S_MAX, &o->watch_s) < 0 || o->watch_s == 0))
-        return usage_error("pressure", "--watch=%s: say 1 to %d seconds", value, WATCH_S_MAX);
-    return EXIT_DONE;
+    return watch_read("pressure", value, to);
 }
 
 int cmd_pressure(int argc, char **argv)
 {
-    struct options o = {.watch_s = WATCH_S_DEFAULT};
-    const struct option_spec specs[] = {
-        OPTION_TEXT("config", 'c', &o.config),       OPTION_FLAG("help", 'h', &o.help),
-        OPTION_TEXT("socket", 0, &o.socket),         OPTION_FLAG("json", 0, &o.json),
-        OPTION_FLAG("exchange-xml", 0, &o.xml),      OPTION_FLAG("largest", 0, &o.largest),
-        OPTION_READ_MAYBE("watch", 0, set_watch, &o)};
+    struct options o = {.watch = {.seconds = WATCH_S_DEFAULT}};
+    const struct option_spec specs[] = {OPTION_TEXT("config", 'c', &o.config),
+                                        OPTION_FLAG("help", 'h', &o.help),
+                                        OPTION_TEXT("socket", 0, &o.socket),
+                                        OPTION_FLAG("json", 0, &o.json),
+                                        OPTION_FLAG("exchange-xml", 0, &o.xml),
+                                        OPTION_FLAG("largest", 0, &o.largest),
+                                        OPTION_READ_MAYBE("watch", 0, set_watch, &o.watch)};
     struct client *c = NULL;
     int r = options_read("pressure", argc, argv, specs, ARRAY_SIZE(specs));
 
@@ -306,7 +181,7 @@ int cmd_pressure(int argc, char **argv)
     if (r == EXIT_DONE)
         r = client_new(&c, "pressure", o.socket, o.config);
     if (r == EXIT_DONE)
-        r = o.watch ? run_watch(&o, c) : run_once(&o, c);
+        r = o.watch.is_on ? run_watch(&o, c) : run_once(&o, c);
     client_free(&c);
     if (r == EXIT_DONE && fflush(stdout) == EOF)
         r = command_error("pressure", "cannot write to standard output");

@@ -12,12 +12,14 @@
 #include "cli/format.h"
 #include "cli/json_get.h"
 #include "cli/pressure_int.h"
+#include "cli/screen.h"
 
 #define CLIENTS_SHOWN 5
 #define HOLDERS_SHOWN 5
 #define CHANGES_SHOWN 6
 #define SETTINGS_SHOWN 6
 #define NOTE_MAX 96
+#define ROWS_MAX 64
 #define SHORT_COUNT_MAX 1000000 /* from there on counts are printed in thousands */
 #define YEAR_LEN 5              /* "2026-" */
 #define FORECAST_S_MAX 86400    /* what is further off is noise; --json has it */
@@ -60,100 +62,41 @@ void pressure_amount(uint64_t n, const char *unit, char ret[static PRESSURE_SIZE
 static const char *colour_of(const char *level)
 {
     if (strcmp(level, "high") == 0)
-        return "\033[1;31m";
-    return strcmp(level, "medium") == 0 ? "\033[33m" : "";
+        return SCREEN_RED;
+    return strcmp(level, "medium") == 0 ? SCREEN_YELLOW : "";
 }
 
-/* One line, cut to the width, in the colour of `level`. */
+static struct screen screen_of(const struct pressure_style *style)
+{
+    return (struct screen){.width = style->width, .is_colour = style->is_colour};
+}
+
 static void print_line(const struct pressure_style *style, const char *level, const char *line,
                        size_t len, FILE *to)
 {
-    const char *colour = style->is_colour ? colour_of(level) : "";
-    size_t columns = 0, bytes = 0;
+    struct screen screen = screen_of(style);
 
-    while (bytes < len &&
-           (style->width == 0 || columns < style->width || ((uint8_t)line[bytes] & 0xc0) == 0x80))
-        columns += ((uint8_t)line[bytes++] & 0xc0) != 0x80;
-    while (bytes > 0 && line[bytes - 1] == ' ')
-        bytes--;
-    fprintf(to, "%s%.*s%s\n", colour, (int)bytes, line, *colour ? "\033[0m" : "");
+    screen_line(&screen, colour_of(level), line, len, to);
 }
 
 static void print_heading(const struct pressure_style *style, const char *text, FILE *to)
 {
-    fputc('\n', to);
-    fprintf(to, style->is_colour ? "\033[1m%s\033[0m\n" : "%s\n", text);
+    struct screen screen = screen_of(style);
+
+    screen_heading(&screen, text, to);
 }
 
-/* What a table printed, line by line; line i > 0 has the colour of levels[i - 1]. */
-static void print_table(const struct pressure_style *style, const char *text,
+/* The rows have the colours of `levels`, or none. */
+static void print_sheet(struct sheet *s, const struct pressure_style *style,
                         const char *const *levels, size_t level_count, FILE *to)
 {
-    for (size_t i = 0; *text; i++) {
-        size_t len = strcspn(text, "\n");
+    struct screen screen = screen_of(style);
+    const char *colours[ROWS_MAX];
 
-        if (i == 0)
-            print_line(&(struct pressure_style){.width = style->width}, "", text, len, to);
-        else
-            print_line(style, i <= level_count ? levels[i - 1] : "", text, len, to);
-        text += len + (text[len] == '\n');
-    }
-}
-
-/* Wrapped at spaces: nothing of it is cut. */
-static void print_wrapped(const char *text, size_t width, FILE *to)
-{
-    size_t column = 0;
-
-    while (*text) {
-        size_t len = strcspn(text, " \n");
-
-        if (width > 0 && column > 0 && column + 1 + len > width) {
-            fputs("\n ", to);
-            column = 1;
-        }
-        column += len + (column > 0);
-        fprintf(to, "%s%.*s", column > len ? " " : "", (int)len, text);
-        text += len;
-        if (*text == '\n') {
-            fputc('\n', to);
-            column = 0;
-        }
-        text += *text != '\0';
-    }
-}
-
-/* A table that is gathered in memory first. */
-struct sheet {
-    struct table table;
-    FILE *to;
-    char *text;
-    size_t len;
-};
-
-static bool sheet_begin(struct sheet *s, const struct table_column *columns, size_t count)
-{
-    s->text = NULL;
-    s->to = open_memstream(&s->text, &s->len);
-    if (!s->to)
-        return false;
-    table_init(&s->table, columns, count, 0, s->to);
-    return true;
-}
-
-static void sheet_end(struct sheet *s, const struct pressure_style *style,
-                      const char *const *levels, size_t level_count, FILE *to)
-{
-    table_flush(&s->table);
-    table_done(&s->table);
-    if (fclose(s->to) == 0 && s->text)
-        print_table(style, s->text, levels, level_count, to);
-    free(s->text);
-}
-
-static void add_cell(struct sheet *s, const char *text)
-{
-    ignore_result(table_add(&s->table, slice_str(text)));
+    level_count = MIN_OF(level_count, (size_t)ROWS_MAX);
+    for (size_t i = 0; i < level_count; i++)
+        colours[i] = colour_of(levels[i]);
+    sheet_end(s, &screen, colours, level_count, to);
 }
 
 /* ---- the head ---- */
@@ -242,7 +185,7 @@ static void add_short(struct sheet *s, const json_t *object, const char *key, co
 
     if (has_value(object, key))
         format_short(get_uint(object, key), unit, text);
-    add_cell(s, text);
+    sheet_cell(s, text);
 }
 
 /* The change in a minute, with its sign. */
@@ -255,7 +198,7 @@ static void add_trend(struct sheet *s, const json_t *r)
         format_short((uint64_t)fabs(a_minute), get_text(r, "unit"), amount);
         (void)snprintf(text, sizeof(text), "%c%s", a_minute < 0 ? '-' : '+', amount);
     }
-    add_cell(s, text);
+    sheet_cell(s, text);
 }
 
 static void add_forecast(const json_t *r, const char *key, const char *level, struct buf *note)
@@ -300,7 +243,7 @@ static void add_note(struct sheet *s, const json_t *r)
         add_forecast(r, "high_in_s", "high", &note);
     if (get_bool(r, "hardened") && !get_bool(r, "advisory") && !get_bool(r, "observe_only"))
         add_word(&note, "hardened");
-    add_cell(s, buf_cstr(&note));
+    sheet_cell(s, buf_cstr(&note));
     buf_done(&note);
 }
 
@@ -316,12 +259,12 @@ static void add_resource(struct sheet *s, const json_t *r, int64_t now_ms)
     format_age(now_ms - get_int(r, "since_ms"), age);
     if (has_value(r, "percent"))
         (void)snprintf(percent, sizeof(percent), "%" PRIu64, get_uint(r, "percent"));
-    add_cell(s, name);
-    add_cell(s, get_text(r, "level"));
-    add_cell(s, age);
+    sheet_cell(s, name);
+    sheet_cell(s, get_text(r, "level"));
+    sheet_cell(s, age);
     add_short(s, r, "used", unit);
     add_short(s, is_percentage ? NULL : r, "limit", unit);
-    add_cell(s, is_percentage ? "-" : percent);
+    sheet_cell(s, is_percentage ? "-" : percent);
     add_short(s, effective, "low_to_medium", unit);
     add_short(s, effective, "medium_to_high", unit);
     add_short(s, effective, "medium_to_low", unit);
@@ -370,14 +313,14 @@ static void print_origins(const json_t *resources, const struct pressure_style *
     }
     if (buf_len(&line) > 0)
         (void)buf_add_str(&line, ".\n");
-    print_wrapped(buf_cstr(&line), style->width, to);
+    screen_wrapped(buf_cstr(&line), style->width, to);
     buf_done(&line);
 }
 
 static void print_resources(const json_t *view, const struct pressure_style *style, FILE *to)
 {
     const json_t *resources = json_object_get(view, "resources"), *r;
-    const char *levels[64];
+    const char *levels[ROWS_MAX];
     struct sheet s;
     size_t i, count = 0;
 
@@ -389,7 +332,7 @@ static void print_resources(const json_t *view, const struct pressure_style *sty
         add_resource(&s, r, get_int(view, "now_ms"));
     }
     fputc('\n', to);
-    sheet_end(&s, style, levels, count, to);
+    print_sheet(&s, style, levels, count, to);
     print_unknown(resources, style, to);
     print_origins(resources, style, to);
 }
@@ -429,7 +372,7 @@ static void add_count(struct sheet *s, uint64_t n)
     char text[FORMAT_TEXT_MAX];
 
     (void)snprintf(text, sizeof(text), "%" PRIu64, n);
-    add_cell(s, text);
+    sheet_cell(s, text);
 }
 
 /* "slowed by 4s (memory)" */
@@ -443,7 +386,7 @@ static void add_verdict(struct sheet *s, const json_t *admission)
                        get_real(admission, "delay_ms") / 1000, get_text(admission, "token"));
     else if (strcmp(verdict, "refuse") == 0)
         (void)snprintf(text, sizeof(text), "refused (%s)", get_text(admission, "token"));
-    add_cell(s, text);
+    sheet_cell(s, text);
 }
 
 static const char *level_of_verdict(const json_t *admission)
@@ -470,18 +413,18 @@ static void print_classes(const json_t *view, const struct pressure_style *style
         if (count < ARRAY_SIZE(levels))
             levels[count++] = level_of_verdict(c);
         pressure_name(class, name);
-        add_cell(&s, name);
+        sheet_cell(&s, name);
         add_verdict(&s, c);
         for (size_t k = 0; k < ARRAY_SIZE(spans); k++)
             add_count(&s, count_refusals(sums_of_class(view, spans[k], class)));
         format_bytes(get_uint(sums_of_class(view, "day", class), "refused_bytes"), bytes);
-        add_cell(&s, bytes);
+        sheet_cell(&s, bytes);
         for (size_t k = 0; k < ARRAY_SIZE(spans); k++)
             add_count(&s, get_uint(sums_of_class(view, spans[k], class), "delayed"));
         add_count(&s, get_uint(sums_of_class(view, "minute", class), "accepted"));
     }
     fputc('\n', to);
-    sheet_end(&s, style, levels, count, to);
+    print_sheet(&s, style, levels, count, to);
 }
 
 /* How often in the last day, over all classes. */
@@ -562,16 +505,16 @@ static void print_clients(const json_t *view, const struct pressure_style *style
     {
         if (i == CLIENTS_SHOWN)
             break;
-        add_cell(&s, get_text(c, "client"));
+        sheet_cell(&s, get_text(c, "client"));
         for (size_t k = 0; k < ARRAY_SIZE(spans); k++)
             add_count(&s,
                       surely_refused(find_in(json_object_get(sums_of(view, spans[k]), "clients"),
                                              "client", get_text(c, "client"))));
         format_bytes(get_uint(c, "bytes"), bytes);
-        add_cell(&s, bytes);
+        sheet_cell(&s, bytes);
     }
     fputc('\n', to);
-    sheet_end(&s, style, NULL, 0, to);
+    print_sheet(&s, style, NULL, 0, to);
 }
 
 /* ---- what was done, and who holds room ---- */
@@ -659,13 +602,13 @@ static void print_holders(const json_t *view, const struct pressure_style *style
             break;
         format_bytes(get_uint(h, "bytes"), bytes);
         format_age(get_int(view, "now_ms") - get_int(h, "since_ms"), age);
-        add_cell(&s, bytes);
-        add_cell(&s, age);
-        add_cell(&s, get_text(h, "client"));
-        add_cell(&s, *sender ? sender : "<>");
+        sheet_cell(&s, bytes);
+        sheet_cell(&s, age);
+        sheet_cell(&s, get_text(h, "client"));
+        sheet_cell(&s, *sender ? sender : "<>");
     }
     fputc('\n', to);
-    sheet_end(&s, style, NULL, 0, to);
+    print_sheet(&s, style, NULL, 0, to);
 }
 
 /* The sender who has most of what is in flight, where it is more than one message. */
@@ -816,7 +759,7 @@ static void print_under(const json_t *view, const struct pressure_style *style, 
     print(view, memory);
     if (fclose(memory) == 0 && len > 0) {
         print_heading(style, heading, to);
-        print_wrapped(text, style->width, to);
+        screen_wrapped(text, style->width, to);
     }
     free(text);
 }
