@@ -57,7 +57,6 @@ static bool is_default(const struct place *at)
 
 static void add_origin(const struct setting *s, const struct place *at, struct buf *ret)
 {
-    buf_clear(ret);
     if (at->line && !is_default(at) && at->file != config_command_line)
         (void)buf_addf(ret, "%s:%u", at->file, at->line);
     else if (at->file)
@@ -66,6 +65,14 @@ static void add_origin(const struct setting *s, const struct place *at, struct b
         (void)buf_addf(ret, "as %s", s->inherits);
     else
         (void)buf_add_str(ret, "default");
+}
+
+void config_write_origin(const struct config *c, const char *name, struct buf *ret)
+{
+    const struct setting *s = settings_find(&settings_main, slice_str(name));
+
+    ASSERT(s && s->type != VALUE_MAPS);
+    add_origin(s, &c->private->origins[s - settings_main.list].place, ret);
 }
 
 struct teller {
@@ -83,6 +90,7 @@ static void tell(struct teller *t, const char *prefix, const struct setting *s, 
     buf_clear(&t->value);
     (void)buf_addf(&t->name, "%s%s", prefix, s->name);
     value_format(s, base, &t->value);
+    buf_clear(&t->origin);
     add_origin(s, at, &t->origin);
     item.is_set = buf_len(&t->value) > 0;
     item.name = buf_cstr(&t->name);

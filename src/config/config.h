@@ -432,6 +432,9 @@ struct config_item {
 /* Calls fn for each setting in the order of the table. */
 void config_each(const struct config *c, void (*fn)(void *ctx, const struct config_item *item),
                  void *ctx);
+/* Adds where the setting called `name` (no list) was set: "default", "/etc/penstock.yaml:12",
+ * "as server.hostname", "command line". */
+void config_write_origin(const struct config *c, const char *name, struct buf *ret);
 /* The manual's sentence about the setting `name`; NULL: there is none of that name. */
 const char *config_what(const char *name);
 /* Adds docs/configuration.md to `ret`. 0, -E2BIG or -ENOMEM. */

@@ -1,5 +1,5 @@
 /*
- * config/nearest.h - private: how far apart two names are, to guess which one was meant.
+ * config/nearest.h - how far apart two names are, to guess which one was meant.
  *
  * Optimal string alignment (restricted Damerau-Levenshtein) distance: insert, delete, replace a
  * character, or swap two neighbours, each 1. Case does not count. Names over 63 bytes are

@@ -267,6 +267,17 @@ void config_find_lane_policy(const struct config *c, struct slice provider, stru
     ret->block = ret->lane_block;
 }
 
+void config_policy_format(const struct config_policy *p, enum config_policy_key k, struct buf *ret)
+{
+    const struct setting *list = settings_find(&settings_main, SLICE_LIT("destinations"));
+    const struct config_destination d = {.retry = p->retry,
+                                         .connections_max = p->connections_max,
+                                         .pool_name = p->pool ? p->pool->name : NULL,
+                                         .limits = p->limits};
+
+    value_format(settings_find(list->sub, slice_str(keys[k].name)), &d, ret);
+}
+
 /* ---- sources ---- */
 
 const struct config_source *config_find_source(const struct config *c, struct slice name)

@@ -92,8 +92,11 @@ void config_find_policy(const struct config *c, const struct config_query *q,
  */
 void config_find_lane_policy(const struct config *c, struct slice provider, struct slice group,
                              struct config_policy *ret);
-/* "the domain", "the suffix", "the MX pattern" ...: a sentence part on why a block holds. */
+/* "the domain is below it" ...: a sentence part on why a block holds. */
 const char *config_match_why(enum config_match m);
+/* The value of a key, as a block would have it; "" where it is off. connections_max: the
+ * destination's. */
+void config_policy_format(const struct config_policy *p, enum config_policy_key k, struct buf *ret);
 
 /*
  * The source that sends a message from a pool: by weight, and always the same one for the same id

@@ -354,6 +354,47 @@ static void a_warm_up_is_read(void **state)
     config_unref(&c);
 }
 
+static void values_are_written_as_in_a_block(void **state)
+{
+    static const char *const wanted[CONFIG_POLICY_KEYS] = {
+        [CONFIG_KEY_INITIAL_RETRY] = "5s",
+        [CONFIG_KEY_NEXT_RETRY] = "20m, 40m, 80m",
+        [CONFIG_KEY_JITTER] = "20%",
+        [CONFIG_KEY_MAX_QUEUE_TIME] = "48h",
+        [CONFIG_KEY_POOL] = "all",
+        [CONFIG_KEY_CONNECTIONS_MAX] = "20",
+        [CONFIG_KEY_CONNECTION_CHANGE] = "-20%",
+        [CONFIG_KEY_CONNECTIONS_FLOOR] = "1",
+        [CONFIG_KEY_RATE_MAX] = "600/m",
+        [CONFIG_KEY_RATE_CHANGE] = "-20%",
+        [CONFIG_KEY_QUEUE_AGE_MAX] = "2h",
+        [CONFIG_KEY_WARM_UP] = "",
+        [CONFIG_KEY_WARM_UP_FACTOR] = "1",
+        [CONFIG_KEY_WARM_UP_START] = "",
+    };
+    const struct config *c =
+        must_load("retry: {initial_retry: 5s}\n"
+                  "destinations:\n"
+                  "  - {destination: p, rate_max: 600/m, queue_age_max: 2h}\n");
+    struct config_policy p = policy_of(c, "a.example", NULL, "p", NULL);
+    struct buf text = BUF_INIT(KIB(1));
+
+    (void)state;
+    for (uint32_t k = 0; k < CONFIG_POLICY_KEYS; k++) {
+        buf_clear(&text);
+        config_policy_format(&p, k, &text);
+        assert_string_equal(buf_cstr(&text), wanted[k]);
+    }
+    buf_clear(&text);
+    config_write_origin(c, config_policy_key_default(CONFIG_KEY_INITIAL_RETRY), &text);
+    assert_string_equal(buf_cstr(&text), "t.yaml:1");
+    buf_clear(&text);
+    config_write_origin(c, "retry.jitter", &text);
+    assert_string_equal(buf_cstr(&text), "default");
+    buf_done(&text);
+    config_unref(&c);
+}
+
 /* ---- sources ---- */
 
 static void without_sources_there_is_one(void **state)
@@ -550,6 +591,7 @@ int main(void)
         cmocka_unit_test(lane_keys_hold_for_lanes),
         cmocka_unit_test(a_next_hop_has_its_policy),
         cmocka_unit_test(a_warm_up_is_read),
+        cmocka_unit_test(values_are_written_as_in_a_block),
         cmocka_unit_test(without_sources_there_is_one),
         cmocka_unit_test(pools_have_sources),
         cmocka_unit_test(sources_share_by_weight_and_few_messages_move),

@@ -1,7 +1,9 @@
 #include "deliver/lane_rules.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "config/nearest.h"
 #include "config/policy.h"
 #include "evidence/providers.h"
 
@@ -83,4 +85,86 @@ void lane_rules_of(const struct config *c, const struct providers *providers, st
                      .restore_step = l->restore_step,
                      .step_hold_ms = l->step_hold_ms}};
     add_warm_up(c, source, &p.limits, ret);
+}
+
+/* ---- words that nobody knows ---- */
+
+#define LIKE_MAX 3
+
+struct like_search {
+    struct slice word;
+    const char *names[LIKE_MAX]; /* the nearest first */
+    size_t distances[LIKE_MAX];
+    size_t count;
+};
+
+/* A name that has the word in it is meant more likely than one that has all other letters. */
+static size_t distance(struct slice word, const char *name)
+{
+    struct slice n = slice_str(name);
+
+    return word.len >= 3 && slice_find_slice(n, word) >= 0 ? 0 : nearest_distance(word, n);
+}
+
+static void offer(struct like_search *s, const char *name)
+{
+    size_t d, at;
+
+    if (!name)
+        return;
+    for (size_t i = 0; i < s->count; i++)
+        if (strcmp(s->names[i], name) == 0)
+            return;
+    d = distance(s->word, name);
+    for (at = s->count; at > 0 && s->distances[at - 1] > d; at--)
+        if (at < LIKE_MAX) {
+            s->names[at] = s->names[at - 1];
+            s->distances[at] = s->distances[at - 1];
+        }
+    if (at == LIKE_MAX)
+        return;
+    s->names[at] = name;
+    s->distances[at] = d;
+    s->count = MIN_OF(s->count + 1, (size_t)LIKE_MAX);
+}
+
+static void offer_provider(void *ctx, const struct provider_info *info)
+{
+    offer(ctx, info->name);
+    offer(ctx, info->group);
+}
+
+static void tell_unknown(const struct config *c, size_t i, const struct providers *providers,
+                         struct buf *why)
+{
+    const struct config_destination *d = &c->destinations[i];
+    struct like_search s = {.word = slice_str(d->pattern)};
+
+    providers_each(providers, offer_provider, &s);
+    if (d->line)
+        (void)buf_addf(why, "%s:%u:%u: ", d->file, d->line, d->column);
+    else
+        (void)buf_addf(why, "%s: ", d->file);
+    (void)buf_addf(why,
+                   "key 'destinations[%zu].destination': there is no provider or group '%s' (the "
+                   "domain of that name is written '%s.')",
+                   i, d->destination, d->destination);
+    for (size_t k = 0; k < s.count; k++)
+        (void)buf_addf(why, "%s'%s'", k ? ", " : "; nearest ", s.names[k]);
+    (void)buf_push(why, '\n');
+}
+
+int lane_rules_check(const struct config *c, const struct providers *providers, struct buf *why)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < c->destination_count; i++) {
+        const struct config_destination *d = &c->destinations[i];
+
+        if (d->match == CONFIG_MATCH_NAME && !providers_knows(providers, slice_str(d->pattern))) {
+            tell_unknown(c, i, providers, why);
+            r = -EINVAL;
+        }
+    }
+    return r;
 }

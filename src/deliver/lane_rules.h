@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "base/base.h"
+#include "base/buf.h"
 #include "base/slice.h"
 #include "config/config.h"
 #include "schedule/lanes.h"
@@ -19,3 +21,10 @@ struct providers;
  */
 void lane_rules_of(const struct config *c, const struct providers *providers, struct slice provider,
                    struct slice source, struct lane_rules *ret);
+/*
+ * Are the words of all blocks known as providers or groups? 0; or -EINVAL, and `why` has one line
+ * for each that is not: "file:line:column: key 'destinations[2].destination': ..." with the names
+ * that are nearest to it.
+ */
+MUST_CHECK int lane_rules_check(const struct config *c, const struct providers *providers,
+                                struct buf *why);
