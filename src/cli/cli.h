@@ -17,7 +17,9 @@ int command_error(const char *name, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 int cmd_metrics(int argc, char **argv);
 int cmd_pressure(int argc, char **argv);
+int cmd_providers(int argc, char **argv);
 int cmd_queue(int argc, char **argv);
+int cmd_replies(int argc, char **argv);
 int cmd_sendmail(int argc, char **argv);
 int cmd_load(int argc, char **argv);
 int cmd_sink(int argc, char **argv);

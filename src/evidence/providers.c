@@ -146,9 +146,12 @@ static void read_providers(struct data_file *f, const struct node *value, void *
 static void read_file(struct providers *all, const char *name, struct slice yaml, struct errors *e)
 {
     static const struct data_key keys[] = {{"providers", read_providers}, {NULL, NULL}};
-    struct data_file f = {.pool = &all->pool, .errors = e, .name = name};
-    struct node *root = yaml_parse(&all->pool, name, yaml, e);
+    struct data_file f = {
+        .pool = &all->pool, .errors = e, .name = pool_text(&all->pool, slice_str(name))};
+    struct node *root = f.name ? yaml_parse(&all->pool, f.name, yaml, e) : NULL;
 
+    if (!f.name)
+        e->no_memory = true;
     if (root)
         data_read_map(&f, root, "a file of providers", keys, all);
 }

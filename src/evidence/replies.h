@@ -73,8 +73,7 @@ struct reply_verdict {
 struct replies; /* opaque */
 
 /* `own` (may be empty) are the operator's rules, called `own_name` in errors; the embedded ones
- * follow. `own_name` must live as long as the table. 0; -EINVAL with one line an error in `why`
- * ("file:line:column: what"); -ENOMEM. */
+ * follow. 0; -EINVAL with one line an error in `why` ("file:line:column: what"); -ENOMEM. */
 MUST_CHECK int replies_new(struct replies **ret, struct slice own, const char *own_name,
                            struct buf *why);
 void replies_free(struct replies **r);

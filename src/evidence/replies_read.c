@@ -466,9 +466,12 @@ void replies_read(struct replies *r, const char *name, struct slice yaml, struct
 {
     static const struct data_key keys[] = {
         {"rules", read_rules}, {"vectors", read_vectors}, {"classes", read_classes}, {NULL, NULL}};
-    struct data_file f = {.pool = &r->pool, .errors = e, .name = name};
-    struct node *root = yaml_parse(&r->pool, name, yaml, e);
+    struct data_file f = {
+        .pool = &r->pool, .errors = e, .name = pool_text(&r->pool, slice_str(name))};
+    struct node *root = f.name ? yaml_parse(&r->pool, f.name, yaml, e) : NULL;
 
+    if (!f.name)
+        e->no_memory = true;
     if (root)
         data_read_map(&f, root, "a file of rules", keys, r);
 }
