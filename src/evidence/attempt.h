@@ -43,6 +43,7 @@ struct attempt {
     struct slice local;      /* the IP address it was made from; empty: not known */
     struct slice provider;   /* evidence/providers.h; of a static next hop: its text */
     struct slice source;     /* the source's name in the configuration */
+    struct slice recipient;  /* the one that the reply is of; with several alike, the first */
     struct slice sender;     /* of the envelope; empty: the null sender */
     struct slice message_id; /* of the header section; empty: not looked for or none */
     bool tls;                /* the session was encrypted */

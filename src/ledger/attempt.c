@@ -9,11 +9,11 @@
 #include "ledger/ledger.h"
 
 static const size_t text_fields[] = {
-    offsetof(struct attempt, text),       offsetof(struct attempt, domain),
-    offsetof(struct attempt, host),       offsetof(struct attempt, peer),
-    offsetof(struct attempt, local),      offsetof(struct attempt, provider),
-    offsetof(struct attempt, source),     offsetof(struct attempt, sender),
-    offsetof(struct attempt, message_id),
+    offsetof(struct attempt, text),      offsetof(struct attempt, domain),
+    offsetof(struct attempt, host),      offsetof(struct attempt, peer),
+    offsetof(struct attempt, local),     offsetof(struct attempt, provider),
+    offsetof(struct attempt, source),    offsetof(struct attempt, sender),
+    offsetof(struct attempt, recipient), offsetof(struct attempt, message_id),
 };
 
 static struct slice *field_of(struct attempt *a, size_t i)

@@ -5,6 +5,7 @@
  *     store.c     the SQLite file: schema, statements, names
  *     figures.c   counts by minute, hour and day, gathered in memory for the minute under way
  *     read.c      what a start reads
+ *     query.c     what people ask
  *     attempt.c   an attempt in one piece of memory
  */
 #pragma once
@@ -38,6 +39,7 @@ enum store_statement {
     STORE_STATEMENTS,
 };
 
+#define STORE_ROW_BITS 12 /* of an attempt's row number, below its time in ms */
 #define NAMES_CACHED 16384
 #define NAME_MAX_BYTES 300
 
@@ -59,6 +61,9 @@ struct store {
 /* Opens or makes `path`. 0; -ERR_DAMAGED (no ledger, or one of a later version), -EIO, -ENOSPC,
  * -ENOMEM..., with a line in `why`. */
 MUST_CHECK int store_open(struct store *s, const char *path, struct buf *why);
+/* A connection for questions. 0, -ENOENT, or an error as above. */
+MUST_CHECK int store_open_to_read(sqlite3 **ret, const char *path);
+int store_error(int rc); /* SQLite's as ours; 0 for SQLITE_OK, _ROW and _DONE */
 void store_close(struct store *s);
 /* 0 or an error as above; nothing of a failed transaction is kept. */
 MUST_CHECK int store_begin(struct store *s);
@@ -79,6 +84,8 @@ struct store_figures {
     struct window_counts counts;
     struct times times; /* from arrival to delivery */
 };
+/* Adds the times in a row's column to `t`. */
+void store_unpack_times(sqlite3_stmt *row, int column, struct times *t);
 /* Adds to what is there. */
 MUST_CHECK int store_figures(struct store *s, const struct store_figures *f);
 MUST_CHECK int store_queue(struct store *s, struct slice lane, const struct ledger_queue *q);

@@ -14,9 +14,15 @@
 
 #include "base/err.h"
 #include "ledger/ledger_int.h"
+#include "ledger/query.h"
 
 #define T0 INT64_C(1790000000000)
 #define MINUTE INT64_C(60000)
+/* As SLICE_LIT(), for static data. */
+#define LITERAL(s)                                                                                 \
+    {                                                                                              \
+        .ptr = (const uint8_t *)("" s), .len = sizeof(s) - 1                                       \
+    }
 
 struct world {
     char folder[64], path[128];
@@ -83,6 +89,8 @@ static struct attempt attempt_at(int64_t at_ms)
                             .provider = SLICE_LIT("example-hoster"),
                             .source = SLICE_LIT("default"),
                             .sender = SLICE_LIT("a@sender.test"),
+                            .recipient = SLICE_LIT("b@example.org"),
+                            .message_id = SLICE_LIT("<1@sender.test>"),
                             .tls = true};
 }
 
@@ -141,7 +149,7 @@ static void test_an_attempt_keeps_its_texts(void **state)
     assert_int_equal(l->attempt.text.ptr[0], 'x');
     assert_true(slice_eq(l->attempt.domain, a.domain));
     assert_true(slice_eq(l->attempt.sender, a.sender));
-    assert_int_equal(l->attempt.message_id.len, 0);
+    assert_true(slice_eq(l->attempt.message_id, a.message_id));
     ledger_attempt_free(&l);
     assert_null(l);
 }
@@ -282,6 +290,181 @@ static void test_state_comes_back(void **state)
     assert_int_equal(ledger_incident_id_max(w->ledger), 41);
 }
 
+/* ---- questions ---- */
+
+struct answer {
+    int count;
+    struct attempt first;
+    char text[100], domain[100];
+};
+
+static int count_attempt(void *ctx, const struct attempt *a)
+{
+    struct answer *answer = ctx;
+
+    if (answer->count++ == 0) {
+        answer->first = *a;
+        (void)snprintf(answer->text, sizeof(answer->text), "%.*s", SLICE_FMT(a->text));
+        (void)snprintf(answer->domain, sizeof(answer->domain), "%.*s", SLICE_FMT(a->domain));
+    }
+    return 0;
+}
+
+static struct ledger_reader *open_reader(struct world *w)
+{
+    struct ledger_reader *r = NULL;
+    struct buf why = BUF_INIT(KIB(4));
+
+    if (ledger_reader_open(&r, w->folder, &why) < 0)
+        fail_msg("%s", buf_cstr(&why));
+    buf_done(&why);
+    return r;
+}
+
+static void test_questions_about_attempts(void **state)
+{
+    static const struct {
+        struct ledger_filter f;
+        int count;
+    } cases[] = {
+        {{.limit = 0}, 40},
+        {{.limit = 7}, 7},
+        {{.code = 452}, 20},
+        {{.code_class = 4}, 20},
+        {{.code_class = 2, .not_delivered = true}, 0},
+        {{.klass = REPLY_CAPACITY}, 20},
+        {{.klass = REPLY_POLICY}, 0},
+        {{.not_delivered = true}, 20},
+        {{.from_ms = T0 + 10}, 20},
+        {{.from_ms = T0 + 10, .to_ms = T0 + 15}, 10},
+        {{.to_ms = T0}, 0},
+        {{.queue_id = 0x1234}, 40},
+        {{.queue_id = 1}, 0},
+        {{.domain = LITERAL("EXAMPLE.org")}, 40},
+        {{.domain = LITERAL("example.or")}, 0},
+        {{.provider = LITERAL("example-hoster"), .source = LITERAL("default")}, 40},
+        {{.host = LITERAL("mx1.example.org"), .peer = LITERAL("192.0.2.1")}, 40},
+        {{.peer = LITERAL("192.0.2.2")}, 0},
+        {{.sender = LITERAL("A@sender.test")}, 40},
+        {{.recipient = LITERAL("b@example.org")}, 40},
+        {{.recipient = LITERAL("b@example.org' OR 1 --")}, 0},
+        {{.message_id = LITERAL("1@sender.test")}, 40},
+        {{.text = LITERAL("insufficient")}, 20},
+    };
+    struct world *w = *state;
+    struct ledger_reader *r;
+
+    open_ledger(w, &usual);
+    for (int i = 0; i < 20; i++) {
+        struct attempt a = attempt_at(T0 + i), b = refused_at(T0 + i);
+
+        post(w, &a);
+        post(w, &b);
+    }
+    ledger_close(&w->ledger);
+    r = open_reader(w);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct answer answer = {0};
+
+        assert_int_equal(ledger_attempts(r, &cases[i].f, count_attempt, &answer), 0);
+        if (answer.count != cases[i].count)
+            fail_msg("question %zu gave %d", i, answer.count);
+    }
+    ledger_reader_close(&r);
+}
+
+static void test_an_attempt_comes_back_whole(void **state)
+{
+    struct world *w = *state;
+    struct attempt a = refused_at(T0 + 3);
+    const struct ledger_filter f = {.newest_first = true};
+    struct answer answer = {0};
+    struct ledger_reader *r;
+
+    open_ledger(w, &usual);
+    post(w, &a);
+    ledger_close(&w->ledger);
+    r = open_reader(w);
+    assert_int_equal(ledger_attempts(r, &f, count_attempt, &answer), 0);
+    assert_int_equal(answer.first.at_ms, T0 + 3);
+    assert_int_equal(answer.first.arrival_ms, T0 + 3 - 1500);
+    assert_int_equal(answer.first.queue_id, 0x1234);
+    assert_int_equal(answer.first.latency_ms, 40);
+    assert_int_equal(answer.first.result, ATTEMPT_RESULT_DEFERRED);
+    assert_int_equal(answer.first.deferred, 1);
+    assert_int_equal(answer.first.phase, SMTP_PHASE_END);
+    assert_int_equal(answer.first.code, 452);
+    assert_int_equal(answer.first.enhanced.klass, 4);
+    assert_int_equal(answer.first.enhanced.subject, 3);
+    assert_int_equal(answer.first.klass, REPLY_CAPACITY);
+    assert_true(answer.first.tls && !answer.first.is_ours);
+    assert_string_equal(answer.text, "452 4.3.1 Insufficient system resources");
+    assert_string_equal(answer.domain, "example.org");
+    ledger_reader_close(&r);
+}
+
+static int stop_at_once(void *ctx, const struct attempt *a)
+{
+    (void)ctx;
+    (void)a;
+    return 42;
+}
+
+static int take_row(void *ctx, const struct ledger_row *row)
+{
+    struct ledger_row *to = ctx;
+
+    *to = *row;
+    return 0;
+}
+
+static int take_json(void *ctx, struct slice json)
+{
+    return add_lane(ctx, json);
+}
+
+static void test_questions_about_figures_and_incidents(void **state)
+{
+    const struct ledger_filter all = {.limit = 0};
+    struct world *w = *state;
+    struct attempt a = attempt_at(T0);
+    struct seen incidents = {""};
+    struct ledger_row row = {.at_ms = 0};
+    struct ledger_reader *r;
+
+    open_ledger(w, &usual);
+    post(w, &a);
+    ledger_post_incident(w->ledger, 1, SLICE_LIT("a/b"), T0, T0 + 1, SLICE_LIT("one"));
+    ledger_post_incident(w->ledger, 2, SLICE_LIT("a/b"), T0, 0, SLICE_LIT("two"));
+    ledger_close(&w->ledger);
+    r = open_reader(w);
+    assert_int_equal(ledger_attempts(r, &all, stop_at_once, NULL), 42);
+    assert_int_equal(ledger_incidents(r, 0, 0, 0, take_json, &incidents), 0);
+    assert_int_equal(ledger_incidents(r, 0, T0 + 2, 0, take_json, &incidents), 0);
+    assert_int_equal(ledger_incidents(r, 1, 0, 1, take_json, &incidents), 0);
+    assert_string_equal(incidents.text, "two;one;two;one;");
+    assert_int_equal(ledger_rows(r, 3600, SLICE_LIT("example-hoster/default"), (struct slice){0}, 0,
+                                 take_row, &row),
+                     0);
+    assert_int_equal(row.at_ms, T0 / 3600000 * 3600000);
+    assert_int_equal(row.counts.delivered_first, 1);
+    assert_int_equal(row.times.count, 1);
+    assert_false(row.has_queue);
+    ledger_reader_close(&r);
+}
+
+static void test_no_ledger_to_read(void **state)
+{
+    struct world *w = *state;
+    struct ledger_reader *r = NULL;
+    struct buf why = BUF_INIT(KIB(4));
+
+    assert_int_equal(ledger_reader_open(&r, w->folder, &why), -ENOENT);
+    assert_non_null(strstr(buf_cstr(&why), "is not there"));
+    assert_null(r);
+    buf_done(&why);
+}
+
 static void test_a_damaged_file_is_set_aside(void **state)
 {
     struct world *w = *state;
@@ -402,6 +585,10 @@ int main(void)
         TEST(test_figures_by_minute_hour_and_day),
         TEST(test_a_queue_belongs_to_its_minute),
         TEST(test_state_comes_back),
+        TEST(test_questions_about_attempts),
+        TEST(test_an_attempt_comes_back_whole),
+        TEST(test_questions_about_figures_and_incidents),
+        TEST(test_no_ledger_to_read),
         TEST(test_a_damaged_file_is_set_aside),
         TEST(test_a_later_version_is_not_touched),
         TEST(test_age_is_bounded),

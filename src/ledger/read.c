@@ -9,13 +9,13 @@
 static int each(const char *path, const char *text, int (*fn)(void *ctx, sqlite3_stmt *row),
                 void *ctx)
 {
-    sqlite3 *db = NULL;
+    sqlite3 *db;
     sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-    int r = 0;
+    int rc, r = store_open_to_read(&db, path);
 
-    if (rc == SQLITE_OK)
-        rc = sqlite3_prepare_v2(db, text, -1, &statement, NULL);
+    if (r < 0)
+        return r;
+    rc = sqlite3_prepare_v2(db, text, -1, &statement, NULL);
     while (rc == SQLITE_OK || rc == SQLITE_ROW) {
         rc = sqlite3_step(statement);
         if (rc == SQLITE_ROW)

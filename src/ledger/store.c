@@ -8,12 +8,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
 #include "ledger/ledger_int.h"
 
-#define ROW_BITS 12 /* attempts of one ms that have a row number of their own */
 #define BUSY_MS 200 /* a reader may hold the file for a moment */
 #define CACHE_KIB "8192"
 #define WAL_PAGES "2000"
@@ -24,7 +24,7 @@ static const char schema[] =
     " latency INTEGER, number INTEGER, result INTEGER, recipients INTEGER, delivered INTEGER,"
     " deferred INTEGER, failed INTEGER, phase INTEGER, code INTEGER, enhanced TEXT, class INTEGER,"
     " text TEXT, domain INTEGER, host INTEGER, peer INTEGER, local INTEGER, provider INTEGER,"
-    " source INTEGER, sender TEXT, message_id TEXT, tls INTEGER, ours INTEGER);"
+    " source INTEGER, sender TEXT, recipient TEXT, message_id TEXT, tls INTEGER, ours INTEGER);"
     "CREATE INDEX attempts_by_queue_id ON attempts (queue_id);"
     "CREATE TABLE lanes (name TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE incidents (id INTEGER PRIMARY KEY, lane TEXT, opened INTEGER, closed INTEGER,"
@@ -45,7 +45,7 @@ static const char schema[] =
 
 static const char *const sql[STORE_STATEMENTS] = {
     [STORE_ATTEMPT] = "INSERT INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
-                      "?,?)",
+                      "?,?,?)",
     [STORE_NAME_FIND] = "SELECT id FROM names WHERE name = ?",
     [STORE_NAME_ADD] = "INSERT INTO names (name) VALUES (?)",
     [STORE_LANE] = "INSERT OR REPLACE INTO lanes VALUES (?, ?)",
@@ -68,7 +68,7 @@ static const char *const sql[STORE_STATEMENTS] = {
                     " age_median = excluded.age_median, age_p90 = excluded.age_p90",
 };
 
-static int error_of(int rc)
+int store_error(int rc)
 {
     switch (rc & 0xff) {
     case SQLITE_OK:
@@ -96,7 +96,7 @@ static int error_of(int rc)
 
 static int run(struct store *s, const char *text)
 {
-    return error_of(sqlite3_exec(s->db, text, NULL, NULL, NULL));
+    return store_error(sqlite3_exec(s->db, text, NULL, NULL, NULL));
 }
 
 static int64_t number_of(struct store *s, const char *text)
@@ -137,8 +137,8 @@ static int prepare_all(struct store *s)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < STORE_STATEMENTS; i++)
-        r = error_of(sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                        &s->statements[i], NULL));
+        r = store_error(sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                           &s->statements[i], NULL));
     return r;
 }
 
@@ -149,7 +149,7 @@ int store_open(struct store *s, const char *path, struct buf *why)
     *s = (struct store){.names = calloc(NAMES_CACHED, sizeof(*s->names))};
     if (!s->names)
         return -ENOMEM;
-    r = error_of(sqlite3_open_v2(
+    r = store_error(sqlite3_open_v2(
         path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
     if (r == 0) {
         (void)sqlite3_busy_timeout(s->db, BUSY_MS);
@@ -168,6 +168,25 @@ int store_open(struct store *s, const char *path, struct buf *why)
     ignore_result(
         buf_addf(why, "%s: %s", path, s->db ? sqlite3_errmsg(s->db) : "cannot be opened"));
     store_close(s);
+    return r;
+}
+
+int store_open_to_read(sqlite3 **ret, const char *path)
+{
+    struct store s = {.db = NULL};
+    int r = access(path, F_OK) < 0 ? -errno : 0;
+
+    if (r == 0)
+        r = store_error(
+            sqlite3_open_v2(path, &s.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL));
+    if (r == 0) {
+        (void)sqlite3_busy_timeout(s.db, BUSY_MS);
+        r = number_of(&s, "PRAGMA user_version") == LEDGER_VERSION ? 0 : -ERR_DAMAGED;
+    }
+    if (r == 0)
+        *ret = s.db;
+    else
+        (void)sqlite3_close(s.db);
     return r;
 }
 
@@ -225,7 +244,7 @@ static int finish(struct store *s, enum store_statement which)
 
     (void)sqlite3_reset(statement);
     (void)sqlite3_clear_bindings(statement);
-    return error_of(rc);
+    return store_error(rc);
 }
 
 /* ---- names ---- */
@@ -241,7 +260,7 @@ static int find_name(struct store *s, struct slice name, int64_t *ret)
     (void)sqlite3_reset(find);
     (void)sqlite3_clear_bindings(find);
     if (rc != SQLITE_DONE)
-        return error_of(rc);
+        return store_error(rc);
     bind_text(s->statements[STORE_NAME_ADD], 1, name);
     r = finish(s, STORE_NAME_ADD);
     *ret = sqlite3_last_insert_rowid(s->db);
@@ -277,7 +296,7 @@ static int name_id(struct store *s, struct slice name, int64_t *ret)
 
 static uint64_t next_id(struct store *s, int64_t at_ms)
 {
-    uint64_t id = (uint64_t)MAX_OF(at_ms, 0) << ROW_BITS;
+    uint64_t id = (uint64_t)MAX_OF(at_ms, 0) << STORE_ROW_BITS;
 
     /* A clock that was set back: in the order of writing, at the time of the newest one. */
     s->last_attempt_id = MAX_OF(s->last_attempt_id + 1, id);
@@ -327,6 +346,7 @@ int store_attempt(struct store *s, const struct attempt *a)
     for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
         (void)sqlite3_bind_int64(st, ++at, ids[i]);
     bind_text(st, ++at, a->sender);
+    bind_text(st, ++at, a->recipient);
     bind_text(st, ++at, a->message_id);
     (void)sqlite3_bind_int64(st, ++at, a->tls);
     (void)sqlite3_bind_int64(st, ++at, a->is_ours);
@@ -379,8 +399,11 @@ static size_t times_pack(const struct times *t, uint8_t to[5 * TIMES_BUCKETS])
     return n;
 }
 
-static void times_unpack(const uint8_t *from, size_t len, struct times *t)
+void store_unpack_times(sqlite3_stmt *row, int column, struct times *t)
 {
+    const uint8_t *from = sqlite3_column_blob(row, column);
+    size_t len = from ? (size_t)sqlite3_column_bytes(row, column) : 0;
+
     for (size_t i = 0; i + 5 <= len; i += 5) {
         uint32_t count;
 
@@ -400,10 +423,10 @@ static int add_old_times(struct store *s, const struct store_figures *f, const i
     for (int i = 0; i < 4; i++)
         (void)sqlite3_bind_int64(st, i + 1, key[i]);
     rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) > 0)
-        times_unpack(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), t);
+    if (rc == SQLITE_ROW)
+        store_unpack_times(st, 0, t);
     (void)sqlite3_reset(st);
-    return error_of(rc);
+    return store_error(rc);
 }
 
 int store_figures(struct store *s, const struct store_figures *f)
@@ -462,7 +485,7 @@ static int remove_rows(struct store *s, const char *text, int64_t a, int64_t b)
         rc = sqlite3_step(statement);
     }
     (void)sqlite3_finalize(statement);
-    return rc == SQLITE_DONE ? sqlite3_changes(s->db) : error_of(rc);
+    return rc == SQLITE_DONE ? sqlite3_changes(s->db) : store_error(rc);
 }
 
 int store_trim_attempts(struct store *s, int64_t before_ms, uint32_t max)
@@ -470,7 +493,7 @@ int store_trim_attempts(struct store *s, int64_t before_ms, uint32_t max)
     return remove_rows(s,
                        "DELETE FROM attempts WHERE id IN (SELECT id FROM attempts WHERE id < ?"
                        " ORDER BY id LIMIT ?)",
-                       before_ms << ROW_BITS, max);
+                       before_ms << STORE_ROW_BITS, max);
 }
 
 int store_trim_figures(struct store *s, uint32_t span_s, int64_t before_s)
@@ -498,5 +521,5 @@ uint64_t store_bytes_used(struct store *s)
 
 int64_t store_oldest_ms(struct store *s)
 {
-    return number_of(s, "SELECT coalesce(min(id), 0) FROM attempts") >> ROW_BITS;
+    return number_of(s, "SELECT coalesce(min(id), 0) FROM attempts") >> STORE_ROW_BITS;
 }

@@ -541,6 +541,43 @@ int schedule_cancel(struct schedule *s, entry_ref ref)
     return 0;
 }
 
+size_t schedule_entries_of(const struct schedule *s, uint32_t destination, entry_ref *ret,
+                           size_t max)
+{
+    uint32_t ref = turns_at(&s->turns, destination)->filed_head;
+    size_t n = 0;
+
+    for (; ref != NONE && n < max; ref = store_at(&s->store, ref)->filed_next)
+        if (store_at(&s->store, ref)->state != ENTRY_ACTIVE)
+            ret[n++] = ref;
+    return n;
+}
+
+int schedule_move(struct schedule *s, entry_ref ref, struct slice destination)
+{
+    struct entry *e = entry_at(s, ref);
+    bool held = e->state == ENTRY_HELD;
+    struct destination *from, *to;
+
+    if (e->state == ENTRY_ACTIVE)
+        return -EBUSY;
+    to = turns_destination(&s->turns, destination);
+    if (!to)
+        return -ENOMEM;
+    from = turns_at(&s->turns, e->destination);
+    schedule_leave(s, ref);
+    turns_unfile(&s->turns, from, ref);
+    e->filed_next = NONE;
+    turns_file(&s->turns, to, ref);
+    if (held)
+        count_in(s, e, ENTRY_HELD);
+    else
+        enter_by_time(s, ref);
+    lane_look_at_age(&s->turns, from->lane);
+    turns_drop_if_idle(&s->turns, from);
+    return 0;
+}
+
 int schedule_claim(struct schedule *s, entry_ref ref)
 {
     struct entry *e = entry_at(s, ref);

@@ -156,6 +156,14 @@ MUST_CHECK int schedule_hold(struct schedule *s, entry_ref ref);
 MUST_CHECK int schedule_release_hold(struct schedule *s, entry_ref ref, int64_t now_ms);
 MUST_CHECK int schedule_cancel(struct schedule *s, entry_ref ref); /* forget it */
 
+/* Entries of a destination that are not active, in the order filed, at most `max`; costs a look at
+ * each of the active ones before them. Returns how many. */
+size_t schedule_entries_of(const struct schedule *s, uint32_t destination, entry_ref *ret,
+                           size_t max);
+/* Files an entry under another destination, as the last one there; all else of it stays. The old
+ * destination is forgotten with its last entry. 0, -EBUSY (it is active), -ENOMEM. */
+MUST_CHECK int schedule_move(struct schedule *s, entry_ref ref, struct slice destination);
+
 /*
  * Makes an entry active without a slot, so that nobody else touches it: while the operator's action
  * on it is made durable, or what is known of it is written. No attempt is counted. -EBUSY: it is

@@ -542,6 +542,43 @@ static void a_slot_takes_its_share(void **state)
     schedule_free(&s);
 }
 
+static void entries_move_to_another_destination(void **state)
+{
+    struct schedule *s = make(&common);
+    entry_ref ready = add(s, "a.example", 1), waiting = add(s, "a.example", 2),
+              held = add(s, "a.example", 3), active = add(s, "a.example", 4), found[8];
+    uint32_t destination;
+
+    (void)state;
+    assert_int_equal(schedule_advance(s, NOW, 10), 4);
+    assert_int_equal(schedule_set_due(s, waiting, NOW + MINUTE), 0);
+    assert_int_equal(schedule_hold(s, held), 0);
+    assert_int_equal(schedule_claim(s, active), 0);
+    destination = get(s, active).destination_index;
+    assert_int_equal(schedule_entries_of(s, destination, found, ARRAY_SIZE(found)), 3);
+    assert_int_equal(schedule_entries_of(s, destination, found, 1), 1);
+    assert_int_equal(schedule_move(s, active, SLICE_LIT("b.example")), -EBUSY);
+    assert_int_equal(schedule_move(s, ready, SLICE_LIT("b.example")), 0);
+    assert_int_equal(schedule_move(s, waiting, SLICE_LIT("b.example")), 0);
+    assert_int_equal(schedule_move(s, held, SLICE_LIT("b.example")), 0);
+    assert_int_equal(schedule_entries_of(s, destination, found, ARRAY_SIZE(found)), 0);
+    assert_int_equal(get(s, ready).state, ENTRY_READY);
+    assert_int_equal(get(s, waiting).state, ENTRY_WAITING);
+    assert_int_equal(get(s, waiting).due_ms, NOW + MINUTE);
+    assert_int_equal(get(s, held).state, ENTRY_HELD);
+    assert_true(slice_eq(get(s, held).destination, SLICE_LIT("b.example")));
+    destination = get(s, ready).destination_index;
+    assert_int_equal(schedule_entries_of(s, destination, found, ARRAY_SIZE(found)), 3);
+    schedule_done(s, active); /* the last of its destination, which goes */
+    destination = grant(s, "b.example");
+    assert_int_equal(schedule_take(s, destination, found, 8), 1);
+    assert_int_equal(found[0], ready);
+    schedule_done(s, ready);
+    schedule_release(s, destination);
+    assert_int_equal(schedule_advance(s, NOW + MINUTE, 10), 1);
+    schedule_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +600,7 @@ int main(void)
         cmocka_unit_test(memory_comes_back_when_the_queue_is_empty),
         cmocka_unit_test(rescheduling_does_not_grow),
         cmocka_unit_test(a_slot_takes_its_share),
+        cmocka_unit_test(entries_move_to_another_destination),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
