@@ -7,7 +7,7 @@
 #include "config/policy.h"
 #include "evidence/providers.h"
 
-_Static_assert(CONFIG_WARM_UP_MAX <= ARRAY_SIZE(((struct lane_rules *)NULL)->warm_up),
+_Static_assert(CONFIG_WARM_UP_MAX <= ARRAY_SIZE(((struct lane_rules *)NULL)->warm_up.list),
                "room for every day of a list");
 
 struct group_search {
@@ -46,12 +46,12 @@ static int64_t warm_up_start(const struct config *c, struct slice source,
 static void add_warm_up(const struct config *c, struct slice source,
                         const struct config_lane_limits *l, struct lane_rules *ret)
 {
-    ret->warm_up_start_ms = warm_up_start(c, source, l);
-    ret->warm_up_factor = l->warm_up_factor;
-    if (ret->warm_up_start_ms == 0)
+    ret->warm_up.start_ms = warm_up_start(c, source, l);
+    ret->warm_up.factor = l->warm_up_factor;
+    if (ret->warm_up.start_ms == 0)
         return;
-    ret->warm_up_days = (uint32_t)l->warm_up.count;
-    memcpy(ret->warm_up, l->warm_up.list, l->warm_up.count * sizeof(ret->warm_up[0]));
+    ret->warm_up.days = (uint32_t)l->warm_up.count;
+    memcpy(ret->warm_up.list, l->warm_up.list, l->warm_up.count * sizeof(ret->warm_up.list[0]));
 }
 
 void lane_rules_of(const struct config *c, const struct providers *providers, struct slice provider,
