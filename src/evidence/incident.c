@@ -55,7 +55,8 @@ static struct incident_item *make_item(struct incident_list *l, struct slice tex
         for (uint32_t i = 1; i < INCIDENT_LIST_MAX; i++)
             if (l->items[i].count < least->count)
                 least = &l->items[i];
-        l->others += least->count;
+        l->others += incident_item_refusals(least);
+        least->inherited = least->count;
         least->first_ms = at_ms;
         least->attempts = 0;
     }
@@ -80,21 +81,34 @@ static void count_item(struct incident_list *l, struct slice text, const struct 
 
 /* ---- attempts ---- */
 
+/* Each message once, however often it is tried. */
+static void add_sample(struct incident *i, uint64_t id)
+{
+    for (uint32_t n = 0; n < i->sample_count; n++)
+        if (i->samples[n] == id)
+            return;
+    if (i->sample_count < INCIDENT_SAMPLES_MAX)
+        i->samples[i->sample_count++] = id;
+}
+
 static void add_refusal(struct incident *i, const struct attempt *a)
 {
     i->first_ms = i->first_ms ? i->first_ms : a->at_ms;
     i->last_ms = a->at_ms;
+    i->refusals++;
     i->refused_by_ours += a->is_ours;
     i->refused_without_reply += a->code == 0;
     count_item(&i->domains, a->domain, a, true);
     count_item(&i->texts, a->text, a, true);
-    if (i->sample_count < INCIDENT_SAMPLES_MAX)
-        i->samples[i->sample_count++] = a->queue_id;
+    add_sample(i, a->queue_id);
 }
 
 static bool is_refusal(const struct attempt *a)
 {
-    return a->klass == REPLY_CAPACITY || a->klass == REPLY_RATE || a->klass == REPLY_CONNECTION;
+    if (a->result == ATTEMPT_RESULT_DELIVERED)
+        return false;
+    return a->klass == REPLY_CAPACITY || a->klass == REPLY_RATE || a->klass == REPLY_CONNECTION ||
+           (a->code == 0 && (a->klass == REPLY_DNS || a->klass == REPLY_TLS));
 }
 
 void incident_attempt(struct incident *i, const struct attempt *a)
@@ -129,7 +143,7 @@ static uint64_t refused_ones(const struct incident_list *l)
     uint64_t n = 0;
 
     for (uint32_t i = 0; i < l->used; i++)
-        n += l->items[i].count > 0;
+        n += incident_item_refusals(&l->items[i]) > 0;
     return n;
 }
 
@@ -137,7 +151,7 @@ void incident_facts(const struct incident *i, struct verdict_facts *ret)
 {
     *ret = (struct verdict_facts){
         .attempts = i->counts.attempts,
-        .refusals = (uint64_t)i->counts.capacity + i->counts.rate + i->counts.connection,
+        .refusals = i->refusals,
         .hosts = i->hosts.used,
         .hosts_refusing = refused_ones(&i->hosts),
         .refused_by_ours = i->refused_by_ours,

@@ -26,7 +26,8 @@ const char *verdict_side_name(enum verdict_side s); /* "undecided", "receiver-si
 
 struct verdict_facts {
     uint64_t attempts, refusals;      /* of the lane (or provider) in the incident */
-    uint64_t hosts, hosts_refusing;   /* remote hosts of it asked, and of them those that refused */
+    uint64_t hosts, hosts_refusing;   /* remote hosts of it asked, and of them those that refused;
+                                          at most INCIDENT_LIST_MAX are counted */
     uint64_t refused_by_ours;         /* refusals by our own relay, smart host or gateway */
     uint64_t refused_without_reply;   /* connection, DNS, TLS: nobody said anything */
     uint64_t others, others_refusing; /* other providers with enough attempts in that time; of them
@@ -56,15 +57,22 @@ void verdict_decide(const struct verdict_facts *f, struct verdict *ret);
 
 struct incident_item {
     char text[INCIDENT_ITEM_MAX];
-    uint64_t count; /* of refusals; for hosts and sources see `attempts` too */
-    uint64_t attempts;
+    uint64_t count;     /* of refusals, with those of values that had this place before */
+    uint64_t inherited; /* of `count`: those; incident_item_refusals() leaves them out */
+    uint64_t attempts;  /* hosts and sources: all of them since it has the place */
     int64_t first_ms, last_ms;
 };
 struct incident_list {
     struct incident_item items[INCIDENT_LIST_MAX];
     uint32_t used;
-    uint64_t others; /* refusals of values that have no place */
+    uint64_t others; /* refusals of values that lost their place: with incident_item_refusals() of
+                        the items they make the sum of all */
 };
+/* Refusals that are certainly the item's. */
+static inline uint64_t incident_item_refusals(const struct incident_item *item)
+{
+    return item->count - item->inherited;
+}
 struct incident_change { /* what was changed, when and why */
     int64_t at_ms;
     char text[INCIDENT_ITEM_MAX]; /* "connections 20 -> 16: 0.31 % ... above 0.2 %" */
@@ -81,14 +89,16 @@ struct incident {
     struct incident_list sources, domains, hosts, texts;
     struct incident_change changes[INCIDENT_CHANGES_MAX];
     uint32_t change_count; /* over the maximum: the oldest but the first are dropped */
-    uint64_t samples[INCIDENT_SAMPLES_MAX]; /* queue ids */
+    uint64_t samples[INCIDENT_SAMPLES_MAX]; /* queue ids of the first messages refused */
     uint32_t sample_count;
-    uint64_t refused_by_ours, refused_without_reply;
+    uint64_t refusals, refused_by_ours, refused_without_reply;
     struct verdict verdict; /* as of the last incident_judge() */
 };
 
 void incident_open(struct incident *i, uint64_t id, struct slice lane, struct slice provider,
                    const char *kind, int64_t now_ms);
+/* Every attempt of the lane. A refusal is one answered with a capacity or rate reply, or that no
+ * host answered: no connection, no host found, no encrypted session. */
 void incident_attempt(struct incident *i, const struct attempt *a);
 void incident_changed(struct incident *i, int64_t at_ms, struct slice text);
 /* Fills in what the incident knows itself; the caller adds `others*`, `governor_pressed`. */

@@ -1,6 +1,6 @@
 /*
  * evidence/incident_json.c - an incident as a JSON object, and back. Texts come from remote hosts:
- * bytes that are no UTF-8 become '?'.
+ * bytes that are no UTF-8, and controls, become '?'. Queue ids are texts, as people see them.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -8,20 +8,33 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/id.h"
 #include "base/utf8.h"
 #include "evidence/incident.h"
 
 static json_t *text_json(const char *text)
 {
     char clean[INCIDENT_ITEM_MAX];
-    size_t n = strlen(text);
+    struct slice left = slice_str(text);
+    size_t n = 0;
 
-    memcpy(clean, text, n + 1);
-    while (!utf8_is_valid(slice_make(clean, n)))
-        for (size_t i = 0; i < n; i++)
-            clean[i] = (clean[i] & 0x80) ? '?' : clean[i];
+    while (left.len && n < sizeof(clean)) {
+        size_t len = utf8_len(left);
+
+        if (len == 0 || left.ptr[0] < ' ' || left.ptr[0] == 0x7f) {
+            clean[n++] = '?';
+            len = 1;
+        } else if (n + len <= sizeof(clean)) {
+            memcpy(clean + n, left.ptr, len);
+            n += len;
+        } else {
+            break;
+        }
+        left = slice_from(left, len);
+    }
     return json_stringn(clean, n);
 }
+_Static_assert(VERDICT_REASON_MAX <= INCIDENT_ITEM_MAX, "text_json() holds any of the texts");
 
 static json_t *list_json(const struct incident_list *l)
 {
@@ -32,8 +45,9 @@ static json_t *list_json(const struct incident_list *l)
 
         ignore_result(json_array_append_new(
             list,
-            json_pack("{s:o, s:I, s:I, s:I, s:I}", "text", text_json(item->text), "refused",
-                      (json_int_t)item->count, "attempts", (json_int_t)item->attempts, "first",
+            json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "text", text_json(item->text), "refused",
+                      (json_int_t)incident_item_refusals(item), "inherited",
+                      (json_int_t)item->inherited, "attempts", (json_int_t)item->attempts, "first",
                       (json_int_t)item->first_ms, "last", (json_int_t)item->last_ms)));
     }
     return json_pack("{s:o, s:I}", "items", list, "others", (json_int_t)l->others);
@@ -54,8 +68,12 @@ static json_t *samples_json(const struct incident *i)
 {
     json_t *list = json_array();
 
-    for (uint32_t n = 0; n < i->sample_count; n++)
-        ignore_result(json_array_append_new(list, json_integer((json_int_t)i->samples[n])));
+    for (uint32_t n = 0; n < i->sample_count; n++) {
+        char id[ID_TEXT_MAX];
+
+        (void)id_format(i->samples[n], id);
+        ignore_result(json_array_append_new(list, json_string(id)));
+    }
     return list;
 }
 
@@ -74,20 +92,20 @@ static json_t *verdict_json(const struct verdict *v)
     json_t *reasons = json_array();
 
     for (uint32_t n = 0; n < v->reason_count; n++)
-        ignore_result(json_array_append_new(reasons, json_string(v->reasons[n])));
-    return json_pack("{s:s, s:o, s:s}", "side", verdict_side_name(v->side), "reasons", reasons,
-                     "missing", v->missing);
+        ignore_result(json_array_append_new(reasons, text_json(v->reasons[n])));
+    return json_pack("{s:s, s:o, s:o}", "side", verdict_side_name(v->side), "reasons", reasons,
+                     "missing", text_json(v->missing));
 }
 
 int incident_encode(const struct incident *i, struct buf *to)
 {
     json_t *o = json_pack(
-        "{s:I, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:o, "
-        "s:o}",
+        "{s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
+        "s:o, s:o, s:o}",
         "id", (json_int_t)i->id, "lane", text_json(i->lane), "provider", text_json(i->provider),
-        "kind", i->kind, "first", (json_int_t)i->first_ms, "last", (json_int_t)i->last_ms, "opened",
-        (json_int_t)i->opened_ms, "closed", (json_int_t)i->closed_ms, "peak_share", i->peak_share,
+        "kind", text_json(i->kind), "first", (json_int_t)i->first_ms, "last",
+        (json_int_t)i->last_ms, "opened", (json_int_t)i->opened_ms, "closed",
+        (json_int_t)i->closed_ms, "peak_share", i->peak_share, "refusals", (json_int_t)i->refusals,
         "refused_by_ours", (json_int_t)i->refused_by_ours, "refused_without_reply",
         (json_int_t)i->refused_without_reply, "counts", counts_json(&i->counts), "sources",
         list_json(&i->sources), "domains", list_json(&i->domains), "hosts", list_json(&i->hosts),
@@ -115,6 +133,12 @@ static int64_t take_number(const json_t *o, const char *key)
     return json_integer_value(json_object_get(o, key));
 }
 
+/* Nothing that is counted is negative. */
+static uint64_t take_count(const json_t *o, const char *key)
+{
+    return (uint64_t)MAX_OF(take_number(o, key), (int64_t)0);
+}
+
 static void take_list(const json_t *o, const char *key, struct incident_list *l)
 {
     const json_t *list = json_object_get(o, key), *items = json_object_get(list, "items");
@@ -124,13 +148,14 @@ static void take_list(const json_t *o, const char *key, struct incident_list *l)
         const json_t *item = json_array_get(items, n);
 
         take_text(item, "text", l->items[n].text, sizeof(l->items[n].text));
-        l->items[n].count = (uint64_t)take_number(item, "refused");
-        l->items[n].attempts = (uint64_t)take_number(item, "attempts");
+        l->items[n].inherited = take_count(item, "inherited");
+        l->items[n].count = take_count(item, "refused") + l->items[n].inherited;
+        l->items[n].attempts = take_count(item, "attempts");
         l->items[n].first_ms = take_number(item, "first");
         l->items[n].last_ms = take_number(item, "last");
     }
     l->used = (uint32_t)count;
-    l->others = (uint64_t)take_number(list, "others");
+    l->others = take_count(list, "others");
 }
 
 static void take_changes(const json_t *list, struct incident *i)
@@ -144,9 +169,12 @@ static void take_changes(const json_t *list, struct incident *i)
 
 static void take_samples(const json_t *list, struct incident *i)
 {
-    i->sample_count = (uint32_t)MIN_OF(json_array_size(list), (size_t)INCIDENT_SAMPLES_MAX);
-    for (uint32_t n = 0; n < i->sample_count; n++)
-        i->samples[n] = (uint64_t)json_integer_value(json_array_get(list, n));
+    size_t count = MIN_OF(json_array_size(list), (size_t)INCIDENT_SAMPLES_MAX);
+
+    for (size_t n = 0; n < count; n++)
+        if (id_parse(slice_str(json_string_value(json_array_get(list, n))),
+                     &i->samples[i->sample_count]) == 0)
+            i->sample_count++;
 }
 
 static void take_verdict(const json_t *o, struct verdict *v)
@@ -176,20 +204,21 @@ int incident_decode(struct slice json, struct incident *ret)
         json_decref(o);
         return -ERR_DAMAGED;
     }
-    *ret = (struct incident){.id = (uint64_t)take_number(o, "id"),
+    *ret = (struct incident){.id = take_count(o, "id"),
                              .first_ms = take_number(o, "first"),
                              .last_ms = take_number(o, "last"),
                              .opened_ms = take_number(o, "opened"),
                              .closed_ms = take_number(o, "closed"),
                              .peak_share = json_number_value(json_object_get(o, "peak_share")),
-                             .refused_by_ours = (uint64_t)take_number(o, "refused_by_ours"),
-                             .refused_without_reply =
-                                 (uint64_t)take_number(o, "refused_without_reply")};
+                             .refusals = take_count(o, "refusals"),
+                             .refused_by_ours = take_count(o, "refused_by_ours"),
+                             .refused_without_reply = take_count(o, "refused_without_reply")};
     take_text(o, "lane", ret->lane, sizeof(ret->lane));
     take_text(o, "provider", ret->provider, sizeof(ret->provider));
     take_text(o, "kind", ret->kind, sizeof(ret->kind));
 #define TAKE(field, name)                                                                          \
-    ret->counts.field = (uint32_t)take_number(json_object_get(o, "counts"), name);
+    ret->counts.field =                                                                            \
+        (uint32_t)MIN_OF(take_count(json_object_get(o, "counts"), name), (uint64_t)UINT32_MAX);
     WINDOW_COUNTS(TAKE)
 #undef TAKE
     take_list(o, "sources", &ret->sources);
