@@ -32,6 +32,7 @@ struct kit {
     struct spool_request *head, **tail; /* posted, not done */
     struct spool_request *marks;        /* done, answered after the next sync */
     unsigned commit_failures_percent;   /* of commits and appends */
+    unsigned no_room_percent;           /* for marks, rewrites and removals */
     bool is_dead;                       /* the power is off: nothing is done any more */
     uint64_t served[SPOOL_OP_SYNC + SPOOL_OP_SET_ASIDE + 1];
     void (*on_commit)(struct kit *k, uint64_t id); /* a report is durable; may be NULL */
@@ -176,6 +177,9 @@ static inline int kit_do(struct kit *k, struct spool_request *r)
     if ((r->op == SPOOL_OP_COMMIT || r->op == SPOOL_OP_APPEND) &&
         rand_below(&k->rand, 100) < k->commit_failures_percent)
         return -ENOSPC;
+    if ((r->op == SPOOL_OP_MARK || r->op == SPOOL_OP_REWRITE || r->op == SPOOL_OP_REMOVE) &&
+        rand_below(&k->rand, 100) < k->no_room_percent)
+        return -ENOSPC;
     switch (r->op) {
     case SPOOL_OP_APPEND:
         return spool_append(k->sp, r->id, r->data, &r->extent);
@@ -233,6 +237,7 @@ static inline void kit_serve(struct kit *k)
 
 static inline void kit_close(struct kit *k)
 {
+    queue_stop(k->q);
     kit_serve(k);
     ASSERT(queue_is_idle(k->q));
     queue_free(&k->q);

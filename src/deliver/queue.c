@@ -46,6 +46,8 @@ int queue_new(struct queue **ret, const struct queue_settings *settings, struct 
     list_init(&q->free_requests);
     list_init(&q->requests_out);
     list_init(&q->folds);
+    list_init(&q->shared_claims);
+    list_init(&q->kept.requests);
     list_init(&q->sync_waiters);
     list_init(&q->next_waiters);
     r = schedule_new(&q->schedule, &settings->schedule, rand);
@@ -66,6 +68,7 @@ void queue_free(struct queue **qp)
     if (!q)
         return;
     ASSERT(q->jobs == 0 && q->requests == 0 && list_is_empty(&q->folds));
+    ASSERT(list_is_empty(&q->kept.requests) && list_is_empty(&q->shared_claims));
     ASSERT(list_is_empty(&q->sync_waiters) && list_is_empty(&q->next_waiters));
     while ((node = list_pop(&q->free_requests))) {
         struct queue_request *rq = LIST_ENTRY(node, struct queue_request, node);
@@ -100,11 +103,12 @@ void queue_get_figures(const struct queue *q, struct queue_figures *ret)
 void queue_stop(struct queue *q)
 {
     q->stopping = true;
+    queue_kept_flush(q);
 }
 
 bool queue_is_idle(const struct queue *q)
 {
-    return q->jobs == 0 && q->requests == 0;
+    return q->jobs == 0 && q->requests == 0 && !queue_has_kept(q);
 }
 
 /* ---- jobs ---- */
@@ -174,15 +178,16 @@ static bool start_job(struct queue *q, uint32_t destination)
 int64_t queue_run(struct queue *q)
 {
     uint32_t destination;
-    int64_t age_ms;
+    int64_t age_ms, kept_ms;
 
+    kept_ms = queue_kept_step(q);
     if (q->changing && !q->stopping && queue_is_idle(q))
         queue_apply_change(q);
     if (q->stopping || queue_is_frozen(q)) {
         if (q->jobs == 0 && q->requests > 0 &&
             !q->sync_is_out) /* we are waited for: do not wait for a lazy sync */
             queue_sync(q);
-        return q->stopping ? SCHEDULE_NEVER : queue_now(q) + QUEUE_FREEZE_MS;
+        return q->stopping ? SCHEDULE_NEVER : MIN_OF(kept_ms, queue_now(q) + QUEUE_FREEZE_MS);
     }
     if (q->spool_has_failed)
         return SCHEDULE_NEVER;
@@ -193,7 +198,8 @@ int64_t queue_run(struct queue *q)
     while (schedule_grant(q->schedule, &destination))
         if (!start_job(q, destination))
             break;
-    return MIN_OF(age_ms, schedule_next_due_ms(q->schedule));
+    kept_ms = MIN_OF(kept_ms, age_ms);
+    return MIN_OF(kept_ms, schedule_next_due_ms(q->schedule));
 }
 
 void queue_job_returned(struct queue *q, struct job *job)

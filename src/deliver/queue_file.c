@@ -224,8 +224,10 @@ void queue_post_removal(struct queue *q, uint64_t id)
 {
     struct queue_request *rq = queue_request_new(q, SPOOL_OP_REMOVE, id);
 
-    if (rq)
-        queue_request_post(rq);
+    if (!rq)
+        return;
+    rq->kept_as = KEPT;
+    queue_request_post(rq);
 }
 
 static int load_one(void *ctx, uint64_t id, struct slice envelope, struct slice marks)
@@ -331,7 +333,8 @@ void queue_refile(struct queue *q)
     schedule_get_totals(q->schedule, &totals);
     if (q->refile_ms > now_ms + REFILE_EVERY_MS) /* the clock was set back */
         q->refile_ms = now_ms;
-    if (q->requests > 0 || now_ms < q->refile_ms || totals.entries > max - max / 8)
+    if (q->requests > 0 || queue_has_kept(q) || now_ms < q->refile_ms ||
+        totals.entries > max - max / 8)
         return;
     q->refile_ms = now_ms + REFILE_EVERY_MS;
     load_more(q);

@@ -6,7 +6,8 @@
  *                            `--E2BIG--> fold: waits till no other request of that message is out,
  *                                        reads it, applies its marks and the new one -> REWRITE
  *
- * Marks that come for the message meanwhile join the fold, so that none is overtaken.
+ * Marks that come for the message meanwhile join the fold, so that none is overtaken. Where the
+ * spool has no room for the envelope either, the fold waits (queue_kept.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,11 +20,20 @@
 #define FOLDED_BYTES_MAX (SPOOL_ENVELOPE_MAX / 2)
 #define FOLD_MARKS_MAX MIB(8)
 
+/* An entry that several marks have claimed: while one of them is not written, it stays so. */
+struct shared_claim {
+    struct list node;
+    entry_ref ref;
+    uint32_t marks;
+};
+
 struct fold {
     struct list node;
     struct queue *queue;
     uint64_t id;
-    bool is_out;
+    bool is_out, waits;     /* for the spool's answer; for room in the spool */
+    bool was_kept;          /* it has waited for room */
+    size_t kept_bytes;      /* counted while it waits */
     struct buf marks, refs; /* to be written: each with its length before it; u32 entries */
     struct buf marks_out, refs_out;
 };
@@ -66,26 +76,74 @@ static void fold_free(struct fold *f)
     free(f);
 }
 
-/* The marks of these entries are written, or never will be: they may go on. */
+bool queue_share_claim(struct queue *q, entry_ref ref, uint32_t marks)
+{
+    struct shared_claim *c;
+
+    if (marks == 1)
+        return true;
+    c = calloc(1, sizeof(*c));
+    if (!c)
+        return false;
+    *c = (struct shared_claim){.ref = ref, .marks = marks};
+    list_add_tail(&q->shared_claims, &c->node);
+    return true;
+}
+
+/* A mark of the entry is written, or never will be; with the last of them it goes on. */
+static void release_claim(struct queue *q, entry_ref ref)
+{
+    if (ref == ENTRY_NONE)
+        return;
+    LIST_FOR(node, &q->shared_claims)
+    {
+        struct shared_claim *c = LIST_ENTRY(node, struct shared_claim, node);
+
+        if (c->ref != ref)
+            continue;
+        if (--c->marks > 0)
+            return;
+        list_del(&c->node);
+        free(c);
+        break;
+    }
+    schedule_unclaim(q->schedule, ref, false);
+}
+
+/* The marks of these entries are written, or never will be. */
 static void release_entries(struct queue *q, struct buf *refs)
 {
     struct cursor c = cursor_make(buf_slice(refs));
 
     while (!cursor_at_end(&c))
-        schedule_unclaim(q->schedule, cursor_u32(&c), false);
+        release_claim(q, cursor_u32(&c));
     buf_clear(refs);
 }
 
 static void join(struct fold *f, struct slice mark, entry_ref ref)
 {
-    size_t before = buf_len(&f->marks);
+    size_t before = buf_len(&f->marks), bytes = mark.len + 2 * sizeof(uint32_t);
+    bool fits = !f->waits || queue_keep_bytes(f->queue, bytes);
 
-    if (buf_add_u32(&f->marks, (uint32_t)mark.len) < 0 || buf_add(&f->marks, mark) < 0) {
+    if (f->waits && fits)
+        f->kept_bytes += bytes;
+    if (!fits || buf_add_u32(&f->marks, (uint32_t)mark.len) < 0 || buf_add(&f->marks, mark) < 0) {
         buf_truncate(&f->marks, before);
         event(EVENT_SPOOL_ERROR, f->id, EV_STR("request", "mark"), EV_ERR("why", -ENOMEM));
     }
     if (ref != ENTRY_NONE && buf_add_u32(&f->refs, ref) < 0)
-        schedule_unclaim(f->queue->schedule, ref, false);
+        release_claim(f->queue, ref);
+}
+
+/* What is to be written becomes what is on its way, and the other way round. */
+static void swap_out(struct fold *f)
+{
+    struct buf marks = f->marks_out, refs = f->refs_out;
+
+    f->marks_out = f->marks;
+    f->marks = marks;
+    f->refs_out = f->refs;
+    f->refs = refs;
 }
 
 static void drop_texts(struct envelope *e)
@@ -113,11 +171,42 @@ static int encode_folded(struct fold *f, struct buf *to)
     return r;
 }
 
+/* All of it waits for room: what was to be written, and what joined since. */
+static bool keep(struct fold *f)
+{
+    struct queue *q = f->queue;
+    size_t refs_before = buf_len(&f->refs_out);
+    size_t bytes =
+        sizeof(*f) + buf_len(&f->marks_out) + buf_len(&f->marks) + refs_before + buf_len(&f->refs);
+
+    if (!queue_keep_bytes(q, bytes))
+        return false;
+    if (buf_add(&f->marks_out, buf_slice(&f->marks)) < 0 ||
+        buf_add(&f->refs_out, buf_slice(&f->refs)) < 0) {
+        buf_truncate(&f->refs_out, refs_before);
+        q->kept.bytes -= bytes;
+        return false;
+    }
+    swap_out(f);
+    buf_clear(&f->marks_out);
+    buf_clear(&f->refs_out);
+    f->kept_bytes = bytes;
+    f->waits = f->was_kept = true;
+    q->kept.folds++;
+    list_del(&f->node);
+    list_add_tail(&q->folds, &f->node);
+    return true;
+}
+
 static void folded(struct queue_request *rq)
 {
     struct fold *f = rq->ctx;
 
     f->is_out = false;
+    if (queue_is_for_want_of_room(rq->r.result) && keep(f))
+        return;
+    if (f->was_kept && rq->r.result == 0)
+        queue_kept_taken(f->queue);
     buf_clear(&f->marks_out);
     release_entries(f->queue, &f->refs_out);
     if (buf_len(&f->marks) == 0)
@@ -128,17 +217,14 @@ static void fold_start(struct fold *f)
 {
     struct queue *q = f->queue;
     struct queue_request *rq = queue_request_new(q, SPOOL_OP_REWRITE, f->id);
-    struct buf marks = f->marks_out, refs = f->refs_out;
     int r;
 
-    f->marks_out = f->marks;
-    f->marks = marks;
-    f->refs_out = f->refs;
-    f->refs = refs;
+    swap_out(f);
     r = rq ? encode_folded(f, &rq->bytes) : -ENOMEM;
     if (r == 0) {
         f->is_out = true;
         rq->ctx = f;
+        rq->was_kept = f->was_kept;
         rq->answered = folded;
         rq->r.data = buf_slice(&rq->bytes);
         queue_request_post(rq);
@@ -166,9 +252,33 @@ void queue_fold_step(struct queue *q)
     {
         struct fold *f = LIST_ENTRY(node, struct fold, node);
 
-        if (!f->is_out && !is_request_out(q, f->id))
+        if (!f->is_out && !f->waits && !is_request_out(q, f->id))
             fold_start(f);
     }
+}
+
+void queue_fold_resume(struct queue *q)
+{
+    LIST_FOR(node, &q->folds)
+    {
+        struct fold *f = LIST_ENTRY(node, struct fold, node);
+
+        if (!f->waits)
+            continue;
+        f->waits = false;
+        q->kept.folds--;
+        q->kept.bytes -= f->kept_bytes;
+        queue_fold_step(q);
+        return;
+    }
+}
+
+bool queue_is_folding(const struct queue *q)
+{
+    LIST_FOR(node, &q->folds)
+    if (!LIST_ENTRY(node, struct fold, node)->waits)
+        return true;
+    return false;
 }
 
 static void mark_answered(struct queue_request *rq)
@@ -183,8 +293,18 @@ static void mark_answered(struct queue_request *rq)
     }
     if (f)
         join(f, rq->r.data, rq->ref);
-    else if (rq->ref != ENTRY_NONE)
-        schedule_unclaim(q->schedule, rq->ref, false);
+    else
+        release_claim(q, rq->ref);
+}
+
+static enum keeping keeping_of(const struct mark *m)
+{
+    if (m->kind == MARK_HOLD || m->kind == MARK_RELEASE)
+        return KEPT_HOLD;
+    for (size_t i = 0; m->kind == MARK_ATTEMPT && i < m->result_count; i++)
+        if (m->results[i].state != RECIPIENT_PENDING)
+            return KEPT;
+    return m->kind == MARK_ATTEMPT ? NOT_KEPT : KEPT;
 }
 
 void queue_post_mark(struct queue *q, uint64_t id, const struct mark *m, entry_ref ref)
@@ -198,8 +318,7 @@ void queue_post_mark(struct queue *q, uint64_t id, const struct mark *m, entry_r
         event(EVENT_SPOOL_ERROR, id, EV_STR("request", "mark"), EV_ERR("why", -ENOMEM));
         if (rq)
             queue_request_drop(rq);
-        if (ref != ENTRY_NONE)
-            schedule_unclaim(q->schedule, ref, false);
+        release_claim(q, ref);
         return;
     }
     rq->r.data = buf_slice(&rq->bytes);
@@ -210,6 +329,7 @@ void queue_post_mark(struct queue *q, uint64_t id, const struct mark *m, entry_r
         return;
     }
     rq->ref = ref;
+    rq->kept_as = keeping_of(m);
     rq->answered = mark_answered;
     queue_request_post(rq);
 }

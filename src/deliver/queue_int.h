@@ -1,6 +1,6 @@
 /*
  * deliver/queue_int.h - private to the queue manager: queue.c (turns, jobs), queue_file.c (filing),
- * queue_settle.c (results), queue_request.c and queue_fold.c (what is written to the spool),
+ * queue_settle.c (results), queue_request.c, queue_kept.c and queue_fold.c (what is written),
  * queue_change.c (new settings), queue_age.c, report.c (delivery status notifications) and
  * queue_people.c (listings and actions).
  */
@@ -39,7 +39,7 @@ struct queue {
     size_t recipients_room;
 
     struct list free_requests, requests_out;
-    struct list folds; /* queue_fold.c */
+    struct list folds, shared_claims; /* queue_fold.c */
     uint64_t free_request_count;
     uint64_t unfiled, jobs, requests;
     uint64_t unreadable; /* envelopes of a version that this program does not know */
@@ -64,6 +64,13 @@ struct queue {
         bool is_in_round, warnings_paused;
     } age;
 
+    struct { /* queue_kept.c */
+        struct list requests;
+        size_t folds; /* how many of `folds` wait for room */
+        size_t bytes; /* of both */
+        int64_t due_ms;
+    } kept;
+
     bool changing; /* new settings wait for the jobs to come back */
     int64_t change_began_ms;
     struct queue_settings next_settings;
@@ -71,16 +78,25 @@ struct queue {
     void *changed_ctx;
 };
 
+/* What becomes of a request that the spool has no room for. */
+enum keeping {
+    NOT_KEPT, /* it failed */
+    KEPT,
+    KEPT_HOLD, /* posted as it then is: a mark that holds or releases */
+};
+
 /* A request to the spool's writer on its way, with the bytes it points to. */
 struct queue_request {
     struct spool_request r; /* first: the answer comes as its parcel */
     struct queue *queue;
-    struct list node; /* among those out, or free */
+    struct list node; /* among those out, kept, or free */
     struct buf bytes;
     /* Called with the answer before the request is recycled; NULL: only errors are counted. */
     void (*answered)(struct queue_request *rq);
     void *ctx;
     entry_ref ref; /* for `answered` */
+    enum keeping kept_as;
+    bool was_kept;
 };
 
 /* One entry's result on its way to being settled, kept while its report is being made durable. */
@@ -135,12 +151,33 @@ void queue_post_removal(struct queue *q, uint64_t id);
 
 /* ---- queue_request.c ---- */
 
+const char *queue_op_name(enum spool_op op);
 struct queue_request *queue_request_new(struct queue *q, enum spool_op op, uint64_t id);
 void queue_request_post(struct queue_request *rq);
 /* Gives back one that was not posted. */
 void queue_request_drop(struct queue_request *rq);
 /* What was posted so far is made durable at once, not with the next lazy sync. */
 void queue_sync(struct queue *q);
+
+/* ---- queue_kept.c ---- */
+
+/* Marks and removals that wait for room in the spool; over it, one that is refused is forgotten:
+ * its entry goes on, and who had the mail may get it again. Mail that nobody moves would be
+ * worse. */
+#define QUEUE_KEPT_BYTES_MAX MIB(16)
+
+bool queue_is_for_want_of_room(int result);
+/* Takes a request that was answered, if it is one to keep and there is room. */
+bool queue_keep(struct queue_request *rq);
+/* Counts bytes of what is kept elsewhere (a fold). False: there is no room for them. */
+bool queue_keep_bytes(struct queue *q, size_t bytes);
+bool queue_has_kept(const struct queue *q);
+/* The spool took something that was kept: the others are tried at once. */
+void queue_kept_taken(struct queue *q);
+/* Posts again what is due. When it is to be called next, or SCHEDULE_NEVER. */
+int64_t queue_kept_step(struct queue *q);
+/* Posts all, for the last time: queue_stop(). */
+void queue_kept_flush(struct queue *q);
 
 /* ---- queue_fold.c ---- */
 
@@ -150,8 +187,15 @@ void queue_sync(struct queue *q);
  * is written (or has failed).
  */
 void queue_post_mark(struct queue *q, uint64_t id, const struct mark *m, entry_ref ref);
+/* Before so many marks of a claimed entry are posted, each with `ref`: it is released with the last
+ * of them. False: no memory, and they must not have it. */
+MUST_CHECK bool queue_share_claim(struct queue *q, entry_ref ref, uint32_t marks);
 /* After each answer: folds that waited for it go on. */
 void queue_fold_step(struct queue *q);
+/* One that waits for room tries again. */
+void queue_fold_resume(struct queue *q);
+/* Any that does not wait for room. */
+bool queue_is_folding(const struct queue *q);
 
 /* ---- queue_settle.c ---- */
 

@@ -1,7 +1,8 @@
 /*
  * deliver/queue_model_test.c - random histories of the queue manager over a real spool: many
- * recipients and destinations, every outcome, reports that cannot be stored, operators, reloads,
- * restarts and power cuts. Workers are played here.
+ * recipients and destinations, every outcome, reports that cannot be stored, marks and removals
+ * that the spool has no room for, operators, reloads, restarts and power cuts. Workers are played
+ * here.
  *
  * At the end each recipient was delivered once, or failed and was reported once where its sender
  * wants to know, or was removed; and the spool is empty. After a power cut twice is allowed, never
@@ -386,7 +387,8 @@ static void restart(struct history *h, bool power_cut)
         h->crashes++;
         fs_sim_power_off_at(h->k.fs, fs_sim_operations(h->k.fs) + 1);
         h->k.is_dead = true;
-    }
+    } else
+        h->k.no_room_percent = 0; /* what was kept is written at the last moment */
     end_jobs(h);
     kit_close(&h->k);
     if (power_cut)
@@ -424,6 +426,8 @@ static void step(struct history *h)
         restart(h, true);
     else if (x < 996)
         h->k.commit_failures_percent = chance(h, 50) ? 50 : 0;
+    else if (x < 998)
+        h->k.no_room_percent = chance(h, 50) ? 0 : chance(h, 50) ? 100 : 50;
 }
 
 static void drain(struct history *h)
@@ -434,7 +438,7 @@ static void drain(struct history *h)
     uint32_t cursor = 0;
 
     h->calm = true;
-    h->k.commit_failures_percent = 0;
+    h->k.commit_failures_percent = h->k.no_room_percent = 0;
     for (unsigned turn = 0;; turn++) {
         (void)queue_run(h->k.q);
         while (h->job_count > 0)

@@ -10,7 +10,7 @@
 #define FREE_REQUESTS_MAX 256
 #define FREE_REQUEST_BYTES_MAX KIB(4) /* of a mark, kept for the next one */
 
-static const char *op_name(enum spool_op op)
+const char *queue_op_name(enum spool_op op)
 {
     static const char *const names[] = {
         [SPOOL_OP_APPEND] = "append",       [SPOOL_OP_COMMIT] = "commit",
@@ -50,6 +50,14 @@ static void note_failure(struct queue *q, int result)
           EV_STR("then", "no mail is sent until a restart, as its delivery could not be recorded"));
 }
 
+/* That a kept one is refused again was told when it was kept. */
+static bool is_to_tell(const struct queue_request *rq)
+{
+    int r = rq->r.result;
+
+    return r < 0 && r != -ENOENT && r != -E2BIG && !(rq->was_kept && queue_is_for_want_of_room(r));
+}
+
 static void request_answered(struct parcel *p, void *receiver)
 {
     struct queue_request *rq = CONTAINER_OF(p, struct queue_request, r.parcel);
@@ -58,8 +66,14 @@ static void request_answered(struct parcel *p, void *receiver)
     (void)receiver;
     q->requests--;
     list_del(&rq->node);
-    if (rq->r.result < 0 && rq->r.result != -ENOENT && rq->r.result != -E2BIG)
-        event(EVENT_SPOOL_ERROR, rq->r.id, EV_STR("request", op_name(rq->r.op)),
+    if (queue_keep(rq)) {
+        queue_fold_step(q);
+        return;
+    }
+    if (rq->was_kept && rq->r.result == 0)
+        queue_kept_taken(q);
+    if (is_to_tell(rq))
+        event(EVENT_SPOOL_ERROR, rq->r.id, EV_STR("request", queue_op_name(rq->r.op)),
               EV_ERR("why", rq->r.result));
     note_failure(q, rq->r.result);
     if (rq->answered)
@@ -90,6 +104,8 @@ struct queue_request *queue_request_new(struct queue *q, enum spool_op op, uint6
     rq->answered = NULL;
     rq->ctx = NULL;
     rq->ref = ENTRY_NONE;
+    rq->kept_as = NOT_KEPT;
+    rq->was_kept = false;
     return rq;
 }
 
@@ -130,7 +146,9 @@ static void sync_answered(struct queue_request *rq)
     int r = q->spool_has_failed ? -ERR_FAILED : rq->r.result;
 
     q->sync_is_out = false;
-    if (r == 0 && !list_is_empty(&q->folds)) /* a mark is still to be written */
+    if (r == 0 && queue_has_kept(q))
+        r = -ENOSPC;
+    if (r == 0 && queue_is_folding(q)) /* a mark is still to be written */
         take_all(&q->sync_waiters, &q->next_waiters);
     else
         tell_waiters(q, r);

@@ -80,6 +80,8 @@ void settlement_free(struct settlement *s)
     free(s);
 }
 
+#define DELAYED_EACH 64 /* recipients in a mark */
+
 static void post_mark(struct settlement *s, enum mark_kind kind, int64_t next_ms,
                       const struct mark_result *results, size_t count, entry_ref claimed)
 {
@@ -92,17 +94,24 @@ static void post_mark(struct settlement *s, enum mark_kind kind, int64_t next_ms
     queue_post_mark(s->queue, s->id, &m, claimed);
 }
 
-/* `claimed` is released with the last of them. */
+/* How many post_delay_marks() posts. */
+static uint32_t delay_mark_count(const struct settlement *s)
+{
+    size_t recipients = buf_len(&s->delayed) / sizeof(uint32_t);
+
+    return (uint32_t)((recipients + DELAYED_EACH - 1) / DELAYED_EACH);
+}
+
 static void post_delay_marks(struct settlement *s, entry_ref claimed)
 {
     struct cursor c = cursor_make(buf_slice(&s->delayed));
-    struct mark_result results[64];
+    struct mark_result results[DELAYED_EACH];
     size_t n = 0;
 
     while (!cursor_at_end(&c)) {
         results[n++] = (struct mark_result){.recipient = cursor_u32(&c)};
         if (n == ARRAY_SIZE(results) || cursor_at_end(&c)) {
-            post_mark(s, MARK_DELAY_DSN, 0, results, n, cursor_at_end(&c) ? claimed : ENTRY_NONE);
+            post_mark(s, MARK_DELAY_DSN, 0, results, n, claimed);
             n = 0;
         }
     }
@@ -148,20 +157,27 @@ static void retry_entry(struct settlement *s)
     bool late = buf_len(&s->delayed) > 0;
     entry_ref claimed = ENTRY_NONE;
 
-    if ((late || details_settle_any(s->details)) && schedule_claim(q->schedule, s->ref) == 0)
-        claimed = s->ref;
-    post_mark(s, MARK_ATTEMPT, due, s->details->results, s->details->count,
-              late ? ENTRY_NONE : claimed);
+    if ((late || details_settle_any(s->details)) && schedule_claim(q->schedule, s->ref) == 0) {
+        if (queue_share_claim(q, s->ref, 1 + delay_mark_count(s)))
+            claimed = s->ref;
+        else
+            schedule_unclaim(q->schedule, s->ref, false);
+    }
+    post_mark(s, MARK_ATTEMPT, due, s->details->results, s->details->count, claimed);
     post_delay_marks(s, claimed);
 }
 
 /* No attempt was made: it waits, or is held, as before. */
 static void let_go(struct settlement *s)
 {
-    if (buf_len(&s->delayed))
+    uint32_t marks = delay_mark_count(s);
+
+    if (marks > 0 && queue_share_claim(s->queue, s->ref, marks)) {
         post_delay_marks(s, s->ref);
-    else
-        schedule_unclaim(s->queue->schedule, s->ref, s->was_held);
+        return;
+    }
+    post_delay_marks(s, ENTRY_NONE);
+    schedule_unclaim(s->queue->schedule, s->ref, s->was_held);
 }
 
 void queue_settle(struct settlement *s)

@@ -310,10 +310,220 @@ static void test_a_mark_is_waited_for(void **state)
     teardown(&w);
 }
 
-/* A thousand recipients with a text each, again and again: the spool's room for marks ends. */
+static unsigned marks_served(const struct world *w)
+{
+    return (unsigned)w->k.served[SPOOL_OP_MARK];
+}
+
+/* No room for the mark: it is tried again each second, no oftener, and nobody tries the message. */
+static void test_a_refused_mark_is_kept(void **state)
+{
+    static const char *const same[] = {"a.example", "a.example", "a.example"};
+    struct queue_message m;
+    struct world w;
+    uint64_t id;
+
+    (void)state;
+    setup(&w, usual);
+    id = submit(&w, same, 3, small);
+    run(&w);
+    w.k.no_room_percent = 100;
+    finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_PENDING, "451 later");
+    kit_serve(&w.k);
+    assert_int_equal(marks_served(&w), 1);
+    for (unsigned second = 1; second <= 3600; second++) {
+        w.k.now_ms += 1000;
+        for (int i = 0; i < 3; i++) {
+            assert_true(queue_run(w.k.q) <= w.k.now_ms + 1000);
+            kit_serve(&w.k);
+        }
+        assert_int_equal(marks_served(&w), 1 + second);
+    }
+    assert_int_equal(w.job_count, 0);
+    assert_int_equal(act(&w, id, QUEUE_RETRY).busy, 1);
+    assert_int_equal(act(&w, id, QUEUE_REMOVE).busy, 1);
+    assert_int_equal(act(&w, id, QUEUE_HOLD).busy, 1);
+    assert_false(queue_is_idle(w.k.q));
+    w.k.no_room_percent = 0;
+    w.k.now_ms += 1000;
+    run(&w);
+    assert_int_equal(w.job_count, 0); /* posted, and not yet written */
+    kit_serve(&w.k);
+    assert_true(queue_is_idle(w.k.q));
+    assert_int_equal(queue_read_message(w.k.q, id, &m), 0);
+    assert_int_equal(m.envelope.recipients[0].state, RECIPIENT_RELAYED);
+    assert_int_equal(m.envelope.recipients[1].state, RECIPIENT_PENDING);
+    queue_message_done(&m);
+    run(&w);
+    assert_int_equal(w.job_count, 1);
+    drain(&w);
+    teardown(&w);
+}
+
+/* A mark that only defers is no reason to wait: the next attempt comes at its time. */
+static void test_a_refused_deferral_is_forgotten(void **state)
+{
+    struct world w;
+
+    (void)state;
+    setup(&w, usual);
+    (void)submit(&w, two, 1, small);
+    run(&w);
+    w.k.no_room_percent = 100;
+    finish(&w, 0, RECIPIENT_PENDING, RECIPIENT_PENDING, "451 later");
+    kit_serve(&w.k);
+    assert_true(queue_is_idle(w.k.q));
+    assert_int_equal(totals(&w).waiting, 1);
+    w.k.now_ms += 30 * MINUTE_MS;
+    run(&w);
+    assert_int_equal(w.job_count, 1);
+    w.k.no_room_percent = 0;
+    drain(&w);
+    teardown(&w);
+}
+
+/* A removal that was refused is not looked for in the spool as if it were new mail. */
+static void test_a_refused_removal_is_kept(void **state)
+{
+    struct world w;
+
+    (void)state;
+    setup(&w, usual);
+    for (int i = 0; i < 200; i++)
+        (void)submit(&w, two, 1, small);
+    w.k.no_room_percent = 100;
+    while (totals(&w).entries > 0) {
+        run(&w);
+        while (w.job_count)
+            finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_RELAYED, "250 ok");
+        kit_serve(&w.k);
+    }
+    queue_committed(w.k.q, 1, SLICE_LIT("no envelope")); /* it is counted as not filed */
+    w.k.now_ms += 5 * MINUTE_MS;
+    run(&w);
+    kit_serve(&w.k);
+    assert_int_equal(totals(&w).entries, 0);
+    assert_int_equal(kit_messages(&w.k), 200);
+    w.k.no_room_percent = 0;
+    w.k.now_ms += 1000;
+    for (int i = 0; i < 5; i++) { /* all at once, now that one was taken */
+        run(&w);
+        kit_serve(&w.k);
+    }
+    assert_int_equal(kit_messages(&w.k), 0);
+    teardown(&w);
+}
+
+/* Held and released while there was no room: what is written in the end is what is true. */
+static void test_a_refused_hold_is_written_as_it_is_then(void **state)
+{
+    struct durable durable = {.waiter.fn = note_durable};
+    struct world w;
+    uint64_t id;
+
+    (void)state;
+    setup(&w, usual);
+    id = submit(&w, two, 2, small);
+    w.k.no_room_percent = 100;
+    (void)act(&w, id, QUEUE_HOLD);
+    queue_wait_durable(w.k.q, &durable.waiter);
+    kit_serve(&w.k);
+    assert_int_equal(durable.calls, 1);
+    assert_int_equal(durable.result, -ENOSPC);
+    w.k.no_room_percent = 0;
+    (void)act(&w, id, QUEUE_RELEASE); /* written before the hold, which was posted earlier */
+    kit_serve(&w.k);
+    w.k.now_ms += 1000;
+    run(&w);
+    kit_serve(&w.k);
+    assert_int_equal(marks_served(&w), 3);
+    while (w.job_count)
+        finish(&w, 0, RECIPIENT_PENDING, RECIPIENT_PENDING, "451 later");
+    kit_close(&w.k);
+    kit_reopen(&w.k);
+    assert_int_equal(totals(&w).held, 0);
+    drain(&w);
+    teardown(&w);
+}
+
+/* A server that stops writes what it kept at the last moment, or forgets it. */
+static void stop_with_a_kept_mark(bool has_room)
+{
+    static const char *const same[] = {"a.example", "a.example"};
+    struct queue_message m;
+    struct world w;
+    uint64_t id;
+
+    setup(&w, usual);
+    id = submit(&w, same, 2, small);
+    run(&w);
+    w.k.no_room_percent = 100;
+    finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_PENDING, "451 later");
+    kit_serve(&w.k);
+    w.k.no_room_percent = has_room ? 0 : 100;
+    kit_close(&w.k);
+    w.k.no_room_percent = 0;
+    kit_reopen(&w.k);
+    assert_int_equal(queue_read_message(w.k.q, id, &m), 0);
+    assert_int_equal(m.envelope.recipients[0].state,
+                     has_room ? RECIPIENT_RELAYED : RECIPIENT_PENDING);
+    queue_message_done(&m);
+    drain(&w);
+    teardown(&w);
+}
+
+static void test_a_stop_with_a_kept_mark(void **state)
+{
+    (void)state;
+    stop_with_a_kept_mark(true);
+    stop_with_a_kept_mark(false);
+}
+
+/* Over the bound mail goes on, if twice, rather than being stuck. */
+static void test_what_is_kept_is_bounded(void **state)
+{
+    static const char *domains[1000];
+    size_t messages = QUEUE_KEPT_BYTES_MAX / KIB(100) + 20;
+    char text[150];
+    struct world w;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(domains); i++)
+        domains[i] = "a.example";
+    memset(text, 'y', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    setup(&w, usual);
+    for (size_t i = 0; i < messages; i++)
+        (void)submit(&w, domains, ARRAY_SIZE(domains), small);
+    w.k.no_room_percent = 100;
+    run(&w);
+    while (w.job_count) {
+        finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_PENDING, text);
+        kit_serve(&w.k);
+        run(&w);
+    }
+    assert_true(w.k.q->kept.bytes <= QUEUE_KEPT_BYTES_MAX);
+    assert_true(w.k.q->kept.bytes > QUEUE_KEPT_BYTES_MAX / 10 * 9);
+    assert_true(totals(&w).waiting > 0);
+    assert_true(totals(&w).active > 0);
+    w.k.no_room_percent = 0;
+    for (unsigned i = 0; totals(&w).active > 0; i++) {
+        assert_true(i < 1000);
+        w.k.now_ms += 1000;
+        (void)queue_kept_step(w.k.q);
+        kit_serve(&w.k);
+    }
+    assert_int_equal(w.k.q->kept.bytes, 0);
+    drain(&w);
+    teardown(&w);
+}
+
+/* A thousand recipients with a text each, again and again: the spool's room for marks ends, and
+ * there is none for the envelope either, for a while. */
 static void test_marks_are_folded(void **state)
 {
     static const char *domains[1000];
+    unsigned refused = 0;
     char text[200];
     struct world w;
     uint64_t id;
@@ -337,14 +547,27 @@ static void test_marks_are_folded(void **state)
             assert_true(i < 10);
         }
         finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_PENDING, text);
+        assert_true(kit_serve_one(&w.k)); /* the mark */
+        w.k.no_room_percent = 100;
         kit_serve(&w.k);
+        if (queue_has_kept(w.k.q)) {
+            refused++;
+            assert_int_equal(totals(&w).active, 1);
+            w.k.no_room_percent = 0;
+            w.k.now_ms += 1000;
+            (void)queue_kept_step(w.k.q);
+            kit_serve(&w.k);
+        }
+        w.k.no_room_percent = 0;
+        assert_false(queue_has_kept(w.k.q));
         assert_int_equal(queue_read_message(w.k.q, id, &m), 0);
         for (size_t i = 0; i < m.envelope.recipient_count; i++)
             pending += m.envelope.recipients[i].state == RECIPIENT_PENDING;
         assert_int_equal(pending, ARRAY_SIZE(domains) - (size_t)round - 1);
         queue_message_done(&m);
     }
-    assert_true(w.k.served[SPOOL_OP_REWRITE] > 0);
+    assert_true(refused > 0);
+    assert_int_equal(w.k.served[SPOOL_OP_REWRITE], 2 * refused);
     drain(&w);
     teardown(&w);
 }
@@ -602,6 +825,12 @@ int main(void)
         cmocka_unit_test(test_an_action_ends_an_entry_once),
         cmocka_unit_test(test_a_bounce_that_cannot_be_reported),
         cmocka_unit_test(test_a_mark_is_waited_for),
+        cmocka_unit_test(test_a_refused_mark_is_kept),
+        cmocka_unit_test(test_a_refused_deferral_is_forgotten),
+        cmocka_unit_test(test_a_refused_removal_is_kept),
+        cmocka_unit_test(test_a_refused_hold_is_written_as_it_is_then),
+        cmocka_unit_test(test_a_stop_with_a_kept_mark),
+        cmocka_unit_test(test_what_is_kept_is_bounded),
         cmocka_unit_test(test_marks_are_folded),
         cmocka_unit_test(test_more_than_the_schedule_holds),
         cmocka_unit_test(test_age_without_attempts),

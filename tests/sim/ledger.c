@@ -5,6 +5,7 @@
  * the server has durably recorded a delivery is seen at the spool's own interface: the linker
  * puts the functions at the end between the server and the spool (--wrap).
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,8 @@ static struct {
         uint32_t arrivals;
     } pending[PENDING];
     size_t pending_count;
+    uint32_t refusals; /* chance, one in */
+    unsigned kept;
 } ledger;
 
 void ledger_begin(void)
@@ -175,7 +178,7 @@ void ledger_report_arrived(struct slice body)
     }
 }
 
-void ledger_crash(void)
+void ledger_server_ended(void)
 {
     ledger.pending_count = 0;
     for (uint32_t i = 0; i < ledger.count; i++)
@@ -228,7 +231,8 @@ unsigned ledger_check(struct buf *ret_wrong)
 
 void ledger_get_figures(struct ledger_figures *ret)
 {
-    *ret = (struct ledger_figures){.mails = ledger.count, .reports = ledger.report_count};
+    *ret = (struct ledger_figures){
+        .mails = ledger.count, .reports = ledger.report_count, .kept = ledger.kept};
     for (uint32_t i = 0; i < ledger.count; i++)
         for (size_t k = 0; k < ledger.mails[i].recipient_count; k++) {
             const struct fate *f = &ledger.mails[i].fates[k];
@@ -242,6 +246,11 @@ void ledger_get_figures(struct ledger_figures *ret)
 }
 
 /* ---- between the server and the spool ---- */
+
+void ledger_set_refusals(uint32_t one_in)
+{
+    ledger.refusals = one_in;
+}
 
 int __real_spool_commit(struct spool *sp, uint64_t id, struct slice envelope,
                         const struct spool_extent *extents, size_t count);
@@ -297,10 +306,13 @@ int __wrap_spool_commit(struct spool *sp, uint64_t id, struct slice envelope,
     return __real_spool_commit(sp, id, envelope, extents, count);
 }
 
-/* Recorded, or not: a record that the disk refuses is one that nobody has. */
+/* Recorded, or not: a record that the disk fails to take is one that nobody has. One that it has no
+ * room for is kept by the queue as long as the server lives. */
 static void settle(struct fate *f, int result)
 {
-    if (result < 0)
+    if (result == -ENOSPC)
+        ledger.kept++;
+    else if (result < 0)
         allow(f, f->arrivals + 1);
     else if (ledger.pending_count < PENDING)
         ledger.pending[ledger.pending_count++] =
@@ -326,7 +338,9 @@ static int settle_results(void *ctx, const struct mark *mark)
 
 int __wrap_spool_mark(struct spool *sp, uint64_t id, struct slice mark)
 {
-    struct marking marking = {.result = __real_spool_mark(sp, id, mark), .message = message_of(id)};
+    bool is_refused = sim_chance(ledger.refusals);
+    struct marking marking = {.result = is_refused ? -ENOSPC : __real_spool_mark(sp, id, mark),
+                              .message = message_of(id)};
     struct buf framed = BUF_INIT(MIB(1));
 
     if (marking.message) {
@@ -340,7 +354,7 @@ int __wrap_spool_mark(struct spool *sp, uint64_t id, struct slice mark)
 
 int __wrap_spool_remove(struct spool *sp, uint64_t id)
 {
-    int r = __real_spool_remove(sp, id);
+    int r = sim_chance(ledger.refusals) ? -ENOSPC : __real_spool_remove(sp, id);
     struct message *m = message_of(id);
 
     for (size_t i = 0; m && i < m->count; i++)

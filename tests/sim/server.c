@@ -405,6 +405,7 @@ void server_stop(void)
 {
     sim_trace("the server stops");
     close_all();
+    ledger_server_ended();
 }
 
 /* ---- death ---- */
@@ -429,7 +430,7 @@ void server_bury(void)
     if (server.is_running)
         close_all();
     disk_restore_power();
-    ledger_crash();
+    ledger_server_ended();
     server.is_dead = false;
 }
 

@@ -129,8 +129,10 @@ uint32_t ledger_arrived(struct slice recipient, struct slice body);
 void ledger_arrival_is_unknown(struct slice recipient, uint32_t arrival);
 /* A message without sender arrived at the senders' host. */
 void ledger_report_arrived(struct slice body);
-/* The server lost what it had not made durable. */
-void ledger_crash(void);
+/* The server crashed, or it stopped: it lost what it had not made durable. */
+void ledger_server_ended(void);
+/* Chance, one in: the spool has no room for a mark or a removal. */
+void ledger_set_refusals(uint32_t one_in);
 /*
  * The spool has found its own books damaged and told so: both checkpoints at once. That takes a
  * failed sync, a restart in the same boot that finds in the page cache what is not on the disk, and
@@ -142,6 +144,7 @@ unsigned ledger_check(struct buf *ret_wrong);
 
 struct ledger_figures {
     unsigned mails, promised, refused, unknown, arrived, twice, reports;
+    unsigned kept; /* records refused for want of room */
 };
 void ledger_get_figures(struct ledger_figures *ret);
 

@@ -35,7 +35,7 @@
 struct weather {
     /* Chances at each step, one in. */
     uint32_t crash, restart, reload, operate, jump, submit, change;
-    bool bad_disk, small_disk, full_disk, bad_network, bad_hosts;
+    bool bad_disk, small_disk, full_disk, no_room, bad_network, bad_hosts;
 };
 
 static struct weather draw_weather(void)
@@ -51,6 +51,7 @@ static struct weather draw_weather(void)
         .bad_disk = sim_chance(3),
         .small_disk = sim_chance(5),
         .full_disk = sim_chance(4),
+        .no_room = sim_chance(3),
         .bad_network = !sim_chance(3),
         .bad_hosts = !sim_chance(4),
     };
@@ -82,6 +83,7 @@ static void change_weather(const struct weather *w)
     }
     if (w->full_disk && !sim_chance(3))
         disk.filler_bytes = disk.capacity_bytes - sim_below(disk.capacity_bytes / 2);
+    ledger_set_refusals(w->no_room && !sim_chance(3) ? 1 + (uint32_t)sim_below(3) : 0);
     network_set_faults(&net);
     people_set_mood(&mood);
     disk_set_faults(&disk);
@@ -210,6 +212,7 @@ static void run(uint64_t seed, struct ledger_figures *sum)
     sum->unknown += f.unknown;
     sum->arrived += f.arrived;
     sum->twice += f.twice;
+    sum->kept += f.kept;
     sum->reports += f.reports;
 }
 
@@ -260,9 +263,9 @@ static void nothing_is_lost(void **state)
     seed_line[0] = '\0';
     server_unconfigure();
     print_message("# %llu histories, %u mails: recipients promised %u, refused %u, unknown %u; "
-                  "arrived %u, twice %u; reports %u\n",
+                  "arrived %u, twice %u; reports %u; records refused %u\n",
                   (unsigned long long)histories, sum.mails, sum.promised, sum.refused, sum.unknown,
-                  sum.arrived, sum.twice, sum.reports);
+                  sum.arrived, sum.twice, sum.reports, sum.kept);
 }
 
 static int tell_seed_of_failure(void **state)
