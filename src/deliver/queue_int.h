@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "deliver/queue.h"
+#include "event/exchange_log.h"
 
 /* A message filed under several destinations: the last entry to end removes it. */
 struct shared_message {
@@ -109,6 +110,8 @@ struct settlement {
     /* Not the end of an attempt: the operator's doing, or the entry's age. It is active without a
      * slot (schedule_claim()), and was held before or not. */
     bool is_claimed, was_held;
+    bool is_ended; /* by its age or by the operator, as `ended_by` says */
+    enum tracking_event ended_by;
     struct attempt_details *details;
     struct buf delayed; /* u32 indices: recipients whose delay report was made with this */
 };

@@ -256,13 +256,13 @@ static int end_by_operator(struct acting *a, const struct schedule_entry *e,
     settlement_init(s, q, e->ref, e->id);
     s->is_claimed = true;
     s->was_held = e->state == ENTRY_HELD;
+    s->is_ended = true;
+    s->ended_by = TRACKING_REMOVE;
     s->details = attempt_details_new(m.envelope.recipient_count);
     r = s->details ? schedule_claim(q->schedule, e->ref) : -ENOMEM;
     for (size_t i = 0; r == 0 && i < m.envelope.recipient_count; i++)
         if (queue_is_of_entry(q, &m.envelope.recipients[i], e->destination))
             attempt_add(s->details, (uint32_t)i, state, 0, slice_str(text));
-    if (r == 0)
-        track_end(q->settings.config, TRACKING_REMOVE, e->id, &m.envelope, s->details);
     queue_message_done(&m);
     if (r < 0)
         settlement_free(s);

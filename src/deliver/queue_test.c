@@ -8,8 +8,15 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "deliver/deliver_kit.h"
+#include "event/event.h"
+#include "event/record.h"
 
 #define JOBS_MAX 64
 #define MINUTE_MS 60000
@@ -817,6 +824,82 @@ static void test_unknown_gone_and_damaged(void **state)
     }
 }
 
+static unsigned lines_with(const char *folder, const char *what)
+{
+    char path[200], line[4096];
+    unsigned count = 0;
+    glob_t g;
+
+    event_flush();
+    (void)snprintf(path, sizeof(path), "%s/tracking/*", folder);
+    if (glob(path, 0, NULL, &g) != 0) /* no line yet, no file */
+        return 0;
+    for (size_t i = 0; i < g.gl_pathc; i++) {
+        FILE *f = fopen(g.gl_pathv[i], "r");
+
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f))
+            count += strstr(line, what) != NULL;
+        (void)fclose(f);
+    }
+    globfree(&g);
+    return count;
+}
+
+static void remove_folder(const char *folder)
+{
+    char path[200];
+    glob_t g;
+
+    (void)snprintf(path, sizeof(path), "%s/tracking/*", folder);
+    assert_int_equal(glob(path, 0, NULL, &g), 0);
+    for (size_t i = 0; i < g.gl_pathc; i++)
+        assert_int_equal(unlink(g.gl_pathv[i]), 0);
+    globfree(&g);
+    (void)snprintf(path, sizeof(path), "%s/tracking", folder);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* Its end is tried again as long as the report of it cannot be stored, and told once. */
+static void test_an_end_is_tracked_once(void **state)
+{
+    char folder[] = "/tmp/penstock-queue-XXXXXX";
+    struct event_config ec = {.target = EVENT_TO_FD, .fd = STDERR_FILENO, .level = EVENT_NOTHING};
+    struct record_config rc = {.is_on = {[RECORD_TRACKING] = true},
+                               .file_max_bytes = MIB(1),
+                               .folder_max_bytes = MIB(10),
+                               .age_max_s = 86400};
+    const char *failed_path;
+    struct world w;
+
+    (void)state;
+    rc.directory = mkdtemp(folder);
+    assert_non_null(rc.directory);
+    assert_int_equal(event_start(&ec), 0);
+    assert_int_equal(record_set_config(&rc, &failed_path), 0);
+    setup(&w, usual);
+    (void)submit(&w, two, 1, small);
+    w.k.now_ms += INT64_C(30) * 24 * 60 * MINUTE_MS;
+    for (int i = 0; i < 4; i++) {
+        for (int minute = 0; w.job_count == 0; minute++) {
+            run(&w);
+            kit_serve(&w.k);
+            w.k.now_ms += MINUTE_MS;
+            assert_true(minute < 1000);
+        }
+        w.k.commit_failures_percent = i < 3 ? 100 : 0;
+        finish(&w, 0, RECIPIENT_PENDING, RECIPIENT_PENDING, "451 later");
+        kit_serve(&w.k);
+        assert_int_equal(lines_with(folder, ",QUEUE,FAIL,"), i == 3);
+    }
+    drain(&w);
+    assert_int_equal(lines_with(folder, ",QUEUE,FAIL,"), 1);
+    teardown(&w);
+    event_stop();
+    remove_folder(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -836,6 +919,7 @@ int main(void)
         cmocka_unit_test(test_age_without_attempts),
         cmocka_unit_test(test_filed_once_around_a_reload),
         cmocka_unit_test(test_only_what_came_is_looked_for),
+        cmocka_unit_test(test_an_end_is_tracked_once),
         cmocka_unit_test(test_a_large_report_fails_half_way),
         cmocka_unit_test(test_unknown_gone_and_damaged),
     };

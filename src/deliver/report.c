@@ -43,6 +43,18 @@ struct report {
     uint32_t extent_count;
 };
 
+/* Told when nothing can go wrong with its reports any more: not at each try. */
+static void track_settlement(const struct settlement *s)
+{
+    struct queue_message m;
+
+    if (!s->is_ended || !record_is_on(RECORD_TRACKING) ||
+        queue_read_message(s->queue, s->id, &m) < 0)
+        return;
+    track_end(s->queue->settings.config, s->ended_by, s->id, &m.envelope, s->details);
+    queue_message_done(&m);
+}
+
 static void plan_leave(struct plan *p, int result)
 {
     struct settlement *s = p->settlement;
@@ -53,10 +65,12 @@ static void plan_leave(struct plan *p, int result)
         return;
     result = p->result;
     free(p);
-    if (result < 0)
+    if (result < 0) {
         queue_settle_later(s);
-    else
-        queue_settle(s);
+        return;
+    }
+    track_settlement(s);
+    queue_settle(s);
 }
 
 static void report_free(struct report *rep)
@@ -306,7 +320,8 @@ static void expire(struct settlement *s, struct envelope *e)
             d->results[i].state = RECIPIENT_FAILED;
     event(EVENT_MESSAGE_EXPIRED, s->id, EV_INT("age_s", (s->now_ms - e->arrival_ms) / 1000),
           EV_SLICE("sender", e->sender));
-    track_end(s->queue->settings.config, TRACKING_EXPIRE, s->id, e, d);
+    s->is_ended = true;
+    s->ended_by = TRACKING_EXPIRE;
 }
 
 /* What the attempt said of each recipient, folded into the envelope for the report's text. */
