@@ -24,7 +24,7 @@ def stuck(make_server):
                          retry={"initial_retry": "1h", "jitter": "0%"}).start()
     send(server, 2, sender=b"one@sender.test", recipients=(b"b@first.test",))
     send(server, 3, sender=b"two@sender.test", recipients=(b"c@second.test",))
-    wait_until(lambda: all(item["state"] == "deferred" for item in server.queue()), "five deferrals")
+    wait_until(lambda: [item["state"] for item in server.queue()] == ["deferred"] * 5, "five deferrals")
     server.down = host
     return server
 

@@ -66,7 +66,7 @@ def full(make_server):
     server = make_server(delivery={"smart_host": f"{host}:{free_port(host)}"},
                          retry={"initial_retry": "1h", "jitter": "0%"}).start()
     send(server, 30)
-    wait_until(lambda: all(item["state"] == "deferred" for item in server.queue()), "the deferrals")
+    wait_until(lambda: [item["state"] for item in server.queue()] == ["deferred"] * 30, "the deferrals")
     return server
 
 

@@ -179,7 +179,7 @@ def test_hang_after_the_final_dot_waits_long_enough(relay, remote):
     with Raw(server) as client:  # something else happens meanwhile, on another connection
         assert client.transaction(message(X_Seq=7), recipients=(b"c@other.test",)) == 250
     wait_until(lambda: len(remote.mails) == 1, "the other mail")
-    assert len(server.queue()) == 1
+    server.wait_queue_length(1)
     late.set()
     remote.wait_mails(2)
     server.wait_queue_length(0)
@@ -211,7 +211,7 @@ def test_remote_down_then_back(make_server, make_remote):
     send(server, 5)
     wait_until(lambda: server.log().count("message_deferred") >= 5 or "destination_failed" in server.log(),
                "the deferrals")
-    assert len(server.queue()) == 5
+    server.wait_queue_length(5)
     remote = make_remote(host=host, port=port)
     wait_until(lambda: len(remote.mails) == 5, "all five")
     server.wait_queue_length(0)
@@ -279,7 +279,8 @@ def test_connection_limit_per_destination(relay, remote):
     remote.rule = rule
     send(server, 50)
     wait_until(lambda: len(at_the_dot) == 3, "three connections to be busy")
-    assert len(server.queue()) == 50 and len(remote.talks) == 3
+    server.wait_queue_length(50)
+    assert len(remote.talks) == 3
     go_on.set()
     remote.wait_mails(50)
 

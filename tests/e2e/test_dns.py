@@ -148,7 +148,7 @@ def test_dns_trouble_keeps_the_mail(world, trouble):
     assert len(server.queue()) == 1
     world.dns.rule = None
     # libunbound remembers for a while that a server failed: retries go on until it asks again.
-    wait_until(lambda: len(remote.mails) == 1, "the mail", 90)
+    wait_until(lambda: len(remote.mails) == 1, "the mail", 2 * harness.PATIENCE)
     server.wait_queue_length(0)
 
 
