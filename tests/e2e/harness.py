@@ -114,13 +114,17 @@ class Server:
             "relay": {"networks": ["127.0.0.0/8", "::1/128"]},
             "spool": {"directory": str(self.spool), "segment_size": "1MiB", "drain_reserve": "4MiB"},
             "log": {"level": "debug"},
+            # A machine that is busy with something else must not pause what a test waits for.
+            "pressure": {name: {"observe_only": True} for name in ("cpu_stall", "memory_stall", "io_stall")},
         }, settings)
         self.write_config()
 
     def write_config(self, **settings):
-        """JSON is YAML too."""
+        """JSON is YAML too. In one step: a reload that is under way must not see half of it."""
         self.settings = merge(self.settings, settings)
-        self.file.write_text(json.dumps(self.settings, indent=1), encoding="utf-8")
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(json.dumps(self.settings, indent=1), encoding="utf-8")
+        fresh.replace(self.file)
 
     # ---- life ----
 
