@@ -11,6 +11,11 @@
 #include "base/assert.h"
 #include "base/err.h"
 
+/* No number of a minute is above it, so that a difference of two is a number, too. */
+#define NUMBER_MAX ((uint64_t)INT64_MAX / 2)
+/* The number of a minute before all. */
+#define NEVER (-(int64_t)WINDOW_DAYS * 1440)
+
 enum { COUNTS = sizeof(struct window_counts) / sizeof(uint32_t), RINGS = 3 };
 _Static_assert(sizeof(struct window_totals) == COUNTS * sizeof(uint64_t), "one total a count");
 
@@ -65,7 +70,7 @@ void window_init(struct window *w, uint32_t minute_ms, int64_t now_ms)
     struct ring rings[RINGS];
 
     ASSERT(minute_ms > 0);
-    *w = (struct window){.minute_ms = minute_ms};
+    *w = (struct window){.minute_ms = minute_ms, .hit_at = NEVER, .policy_at = NEVER};
     rings_of(w, rings);
     for (int i = 0; i < RINGS; i++)
         *rings[i].at = number_of(w, &rings[i], now_ms);
@@ -100,9 +105,15 @@ void window_advance(struct window *w, int64_t now_ms)
 {
     struct ring rings[RINGS];
     bool is_back;
+    int64_t back;
 
     rings_of(w, rings);
-    is_back = number_of(w, &rings[0], now_ms) + WINDOW_STEP_BACK < w->minute_at;
+    back = w->minute_at - number_of(w, &rings[0], now_ms);
+    is_back = back > WINDOW_STEP_BACK;
+    if (is_back) {
+        w->hit_at -= back;
+        w->policy_at -= back;
+    }
     for (int i = 0; i < RINGS; i++) {
         int64_t to = number_of(w, &rings[i], now_ms);
 
@@ -113,17 +124,34 @@ void window_advance(struct window *w, int64_t now_ms)
     }
 }
 
+/* Each attempt comes by here: rings and divisions are for when a minute ends. */
 void window_add(struct window *w, int64_t now_ms, const struct window_counts *c)
 {
-    struct ring rings[RINGS];
+    int64_t since_ms = now_ms - w->minute_at * w->minute_ms;
 
-    window_advance(w, now_ms);
-    rings_of(w, rings);
-    for (int i = 0; i < RINGS; i++)
-        window_counts_add(bucket_back(&rings[i], 0), c);
+    if (since_ms < 0 || since_ms >= w->minute_ms)
+        window_advance(w, now_ms);
+    window_counts_add(&w->minutes[(uint64_t)w->minute_at % WINDOW_MINUTES], c);
+    window_counts_add(&w->hours[(uint64_t)w->hour_at % WINDOW_HOURS], c);
+    window_counts_add(&w->days[(uint64_t)w->day_at % WINDOW_DAYS], c);
+    if (c->capacity | c->rate)
+        w->hit_at = w->minute_at;
+    if (c->policy)
+        w->policy_at = w->minute_at;
 #define ADD_FIELD(field, name) w->totals.field += c->field;
     WINDOW_COUNTS(ADD_FIELD)
 #undef ADD_FIELD
+}
+
+bool window_has_hits(const struct window *w, uint32_t minutes)
+{
+    return w->minute_at - w->hit_at < minutes;
+}
+
+/* The hours of the ring are whole ones, and so a part of an hour longer. */
+bool window_has_policy(const struct window *w, uint32_t hours)
+{
+    return w->minute_at - w->policy_at < (int64_t)hours * 60 + 60;
 }
 
 /* A copy of the ring's numbers, for readers: nothing is changed through it. */
@@ -142,10 +170,14 @@ static struct ring ring_of(const struct window *w, int which)
 static void sum(const struct window *w, int which, uint32_t count, struct window_counts *ret)
 {
     struct ring r = ring_of(w, which);
+    uint32_t at;
 
     *ret = (struct window_counts){0};
-    for (uint32_t i = 0; i < MIN_OF(count, r.size); i++)
-        window_counts_add(ret, bucket_back(&r, i));
+    at = (uint32_t)((uint64_t)*r.at % r.size);
+    for (uint32_t i = 0; i < MIN_OF(count, r.size); i++) {
+        window_counts_add(ret, &r.buckets[at]);
+        at = at ? at - 1 : r.size - 1;
+    }
 }
 
 void window_sum_minutes(const struct window *w, uint32_t minutes, struct window_counts *ret)
@@ -206,8 +238,11 @@ int window_save(const struct window *w, struct buf *to)
     uint64_t totals[COUNTS];
 
     memcpy(totals, &w->totals, sizeof(totals));
-    (void)buf_addf(to, "1 %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " t0", w->minute_ms,
-                   w->minute_at, w->hour_at, w->day_at);
+    (void)buf_addf(to, "1 %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64, w->minute_ms, w->minute_at,
+                   w->hour_at, w->day_at);
+    /* How long ago, which has no sign. */
+    (void)buf_addf(to, " %" PRIu64 " %" PRIu64 " t0", (uint64_t)(w->minute_at - w->hit_at),
+                   (uint64_t)(w->minute_at - w->policy_at));
     for (size_t i = 0; i < COUNTS; i++)
         (void)buf_addf(to, "%c%" PRIu64, i ? ',' : ':', totals[i]);
     for (int which = 0; which < RINGS; which++) {
@@ -280,18 +315,25 @@ static int load_bucket(struct window *w, struct slice token)
 int window_load(struct window *w, struct slice text)
 {
     struct window loaded = {0};
-    uint64_t version, minute_ms, at[RINGS];
+    static const uint64_t units[RINGS] = {1, 60, 1440};
+    uint64_t version, minute_ms, at[RINGS + 2];
 
     if (take_number(&text, 1, &version) < 0 || version != 1 ||
         take_number(&text, UINT32_MAX, &minute_ms) < 0 || minute_ms == 0)
         return -ERR_DAMAGED;
+    for (size_t i = 0; i < ARRAY_SIZE(at); i++)
+        if (take_number(&text, NUMBER_MAX, &at[i]) < 0)
+            return -ERR_DAMAGED;
+    /* Times that are in no bounds are not multiplied. */
     for (int i = 0; i < RINGS; i++)
-        if (take_number(&text, INT64_MAX, &at[i]) < 0)
+        if (at[i] > (uint64_t)INT64_MAX / (minute_ms * units[i]))
             return -ERR_DAMAGED;
     loaded.minute_ms = (int64_t)minute_ms;
     loaded.minute_at = (int64_t)at[0];
     loaded.hour_at = (int64_t)at[1];
     loaded.day_at = (int64_t)at[2];
+    loaded.hit_at = loaded.minute_at - (int64_t)at[3];
+    loaded.policy_at = loaded.minute_at - (int64_t)at[4];
     while (text.len > 0) {
         struct slice token = take_part(&text, ' ');
 

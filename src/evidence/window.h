@@ -54,6 +54,8 @@ struct window_totals {
 struct window {
     int64_t minute_ms;
     int64_t minute_at, hour_at, day_at; /* numbers (ms / minute_ms ...) of the newest buckets */
+    int64_t hit_at, policy_at;          /* of the minutes with the last capacity or rate reply, and
+                                           the last of policy; before the rings began: none */
     struct window_totals totals;        /* since window_init() */
     struct window_counts minutes[WINDOW_MINUTES], hours[WINDOW_HOURS], days[WINDOW_DAYS];
 };
@@ -69,6 +71,10 @@ void window_sum_hours(const struct window *w, uint32_t hours, struct window_coun
 void window_sum_days(const struct window *w, uint32_t days, struct window_counts *ret);
 /* The hour `back` hours before the present one (0), which is not over yet; NULL: not kept. */
 const struct window_counts *window_hour(const struct window *w, uint32_t back);
+/* Are there capacity or rate replies in the last `minutes`, replies of policy in the last `hours`?
+ * Never no where there are; costs nothing. */
+bool window_has_hits(const struct window *w, uint32_t minutes);
+bool window_has_policy(const struct window *w, uint32_t hours);
 /* Attempts of the busiest of the last `minutes` minutes. */
 uint32_t window_peak_minute(const struct window *w, uint32_t minutes);
 

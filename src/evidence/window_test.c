@@ -64,11 +64,16 @@ static void sums_are_those_of_a_list(void **state)
         now += (int64_t)rand_below(&chance, gap);
         list[n].at = now;
         list[n].attempts = (uint32_t)rand_below(&chance, 50);
-        add_attempts(&w, now, list[n].attempts, 0);
+        add_attempts(&w, now, list[n].attempts, rand_below(&chance, 100) == 0);
+        if (rand_below(&chance, 200) == 0)
+            window_add(&w, now, &(struct window_counts){.policy = 1});
+        if (rand_below(&chance, 200) == 0)
+            window_add(&w, now, &(struct window_counts){.rate = 1});
         now += (int64_t)rand_below(&chance, gap);
         window_advance(&w, now);
         for (size_t s = 0; s < ARRAY_SIZE(spans); s++) {
             uint32_t minutes = 0, hours = 0, days = 0;
+            struct window_counts c;
             uint32_t span_h = MIN_OF(spans[s], WINDOW_HOURS);
             uint32_t span_d = MIN_OF(spans[s], WINDOW_DAYS);
 
@@ -77,6 +82,11 @@ static void sums_are_those_of_a_list(void **state)
                 hours += now / HOUR - list[i].at / HOUR < span_h ? list[i].attempts : 0;
                 days += now / DAY - list[i].at / DAY < span_d ? list[i].attempts : 0;
             }
+            window_sum_minutes(&w, spans[s], &c);
+            assert_int_equal(window_has_hits(&w, spans[s]), c.capacity + c.rate > 0);
+            window_sum_hours(&w, spans[s], &c);
+            assert_true(c.policy == 0 || window_has_policy(&w, span_h));
+            assert_true(c.policy > 0 || !window_has_policy(&w, span_h - 1) || span_h == 1);
             assert_int_equal(attempts_of(&w, window_sum_minutes, spans[s]), minutes);
             assert_int_equal(attempts_of(&w, window_sum_hours, spans[s]), hours);
             assert_int_equal(attempts_of(&w, window_sum_days, spans[s]), days);
@@ -183,8 +193,11 @@ static void text_and_back_is_the_same(void **state)
     assert_int_equal(window_save(&w, &small), -E2BIG);
     /* The largest there is fits its bound. */
     memset(&w, 0xff, sizeof(w));
-    w.minute_ms = UINT32_MAX;
-    w.minute_at = w.hour_at = w.day_at = INT64_MAX;
+    w.minute_ms = 1;
+    w.minute_at = INT64_MAX / 2;
+    w.hour_at = INT64_MAX / 60;
+    w.day_at = INT64_MAX / 1440;
+    w.hit_at = w.policy_at = 0;
     buf_clear(&text);
     assert_int_equal(window_save(&w, &text), 0);
     assert_int_equal(window_load(&back, buf_slice(&text)), 0);
@@ -197,16 +210,20 @@ static void text_and_back_is_the_same(void **state)
 static void damaged_text_changes_nothing(void **state)
 {
     static const char *const bad[] = {"",
-                                      "2 60000 1 1 1 t0:1",
-                                      "1 0 1 1 1 t0:1",
-                                      "1 60000 1 1 1 m180:1",
-                                      "1 60000 1 1 1 x1:1",
-                                      "1 60000 1 1 1 m1:4294967296",
-                                      "1 60000 1 1 1 m1:1,2,3,4,5,6,7,8,9,10,11,12",
-                                      "1 60000 1 1 1 m:1",
-                                      "1 60000 1 1 1 m1:1,,2",
-                                      "1 60000 1 -1 1 m1:1",
-                                      "1 60000 1 1 1  m1:1"};
+                                      "1 60000 1 1 1 1 m1:1",
+                                      "1 60000 1 1 106751991168 1 1 m1:1",
+                                      "1 60000 1 2562047788016 1 1 1 m1:1",
+                                      "1 60000 153722867280913 1 1 1 1 m1:1",
+                                      "2 60000 1 1 1 1 1 t0:1",
+                                      "1 0 1 1 1 1 1 t0:1",
+                                      "1 60000 1 1 1 1 1 m180:1",
+                                      "1 60000 1 1 1 1 1 x1:1",
+                                      "1 60000 1 1 1 1 1 m1:4294967296",
+                                      "1 60000 1 1 1 1 1 m1:1,2,3,4,5,6,7,8,9,10,11,12",
+                                      "1 60000 1 1 1 1 1 m:1",
+                                      "1 60000 1 1 1 1 1 m1:1,,2",
+                                      "1 60000 1 -1 1 1 1 m1:1",
+                                      "1 60000 1 1 1 1 1  m1:1"};
     static struct window w, before, back;
     struct buf text = BUF_INIT(WINDOW_TEXT_MAX);
     struct rand chance;

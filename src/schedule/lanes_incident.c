@@ -45,20 +45,34 @@ void lanes_note_attempt(struct lane_state *lane, const struct attempt *a)
 
 /* ---- the verdict ---- */
 
-/* Since it began, in minutes where these are few. */
-static void sum_since(const struct lane_state *lane, int64_t minutes, struct window_counts *ret)
+/* The least of a few spans that holds so many minutes: many lanes in trouble share their sums. */
+static uint32_t span_of(int64_t minutes)
 {
-    if (minutes <= 60)
-        window_sum_minutes(&lane->window, (uint32_t)minutes, ret);
+    static const uint32_t spans[] = {5, 15, 60, 180, 720, 1440};
+
+    for (size_t i = 0; i < ARRAY_SIZE(spans); i++)
+        if (minutes <= spans[i])
+            return spans[i];
+    return WINDOW_HOURS * 60;
+}
+
+static void sum_span(const struct lane_state *lane, uint32_t span, struct window_counts *ret)
+{
+    if (span <= 60)
+        window_sum_minutes(&lane->window, span, ret);
     else
-        window_sum_hours(&lane->window, (uint32_t)MIN_OF(minutes / 60 + 1, WINDOW_HOURS), ret);
+        window_sum_hours(&lane->window, span / 60, ret);
 }
 
 /* Adds up the lanes of each provider, in the first of them. */
-static void sum_providers(const struct lanes *l, int64_t minutes)
+static void sum_providers(struct lanes *l, uint32_t span, int64_t now_ms)
 {
     struct window_counts c;
 
+    if (l->summed_span == span && l->summed_ms == now_ms)
+        return;
+    l->summed_span = span;
+    l->summed_ms = now_ms;
     for (uint32_t i = 0; i < l->count; i++)
         l->lanes[i]->provider_attempts = l->lanes[i]->provider_capacity = 0;
     for (uint32_t i = 0; i < l->count; i++) {
@@ -66,7 +80,7 @@ static void sum_providers(const struct lanes *l, int64_t minutes)
 
         if (!lane->is_used)
             continue;
-        sum_since(lane, minutes, &c);
+        sum_span(lane, span, &c);
         first->provider_attempts += c.attempts;
         first->provider_capacity += c.capacity;
     }
@@ -88,7 +102,7 @@ static void look_at_other(const struct lane_state *first, uint32_t sample_min,
                           share > first->throttle.baseline * s->baseline_factor;
 }
 
-static void judge(const struct lanes *l, const struct lane_state *lane, int64_t now_ms)
+static void judge(struct lanes *l, const struct lane_state *lane, int64_t now_ms)
 {
     struct incident *i = lane->notes;
     int64_t since_ms = i->first_ms ? i->first_ms : i->opened_ms;
@@ -98,7 +112,7 @@ static void judge(const struct lanes *l, const struct lane_state *lane, int64_t 
     incident_facts(i, &f);
     f.governor_pressed = lane->was_pressed;
     f.sample_min = l->settings.sample_min;
-    sum_providers(l, MAX_OF(minutes, 1));
+    sum_providers(l, span_of(minutes), now_ms);
     for (uint32_t n = 0; n < l->count; n++) {
         const struct lane_state *other = l->lanes[n];
 

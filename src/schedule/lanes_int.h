@@ -73,6 +73,8 @@ struct lanes {
     int64_t now_ms; /* the last time it was told */
     int64_t slot_due_ms[LANES_SLOTS];
     uint64_t incident_id;
+    uint32_t summed_span; /* of the providers' sums, and when they were made */
+    int64_t summed_ms;
     uint32_t spreading;  /* lanes that are */
     uint32_t spread_at;  /* index */
     uint32_t changed_at; /* index */

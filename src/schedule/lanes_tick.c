@@ -90,8 +90,9 @@ static struct throttle_input input_of(const struct lane_state *lane,
 {
     struct throttle_input in = {.window = &lane->window, .connections_peak = lanes_peak_of(lane)};
 
-    in.rate = (double)window_peak_minute(&lane->window, window_minutes(lane)) * 1000 /
-              (double)lane->window.minute_ms;
+    if (window_has_hits(&lane->window, window_minutes(lane))) /* a rate is asked for with a cut */
+        in.rate = (double)window_peak_minute(&lane->window, window_minutes(lane)) * 1000 /
+                  (double)lane->window.minute_ms;
     in.queue_length = v->entries;
     in.queue_ready = v->ready;
     if (v->entries > 0 && v->oldest_arrival_ms < now_ms)
@@ -106,6 +107,8 @@ static void look_at_policy(struct lanes *l, struct lane_state *lane)
     struct window_counts c;
     bool is_refused;
 
+    if (!lane->is_refused && !window_has_policy(&lane->window, DAY_HOURS))
+        return;
     window_sum_hours(&lane->window, DAY_HOURS, &c);
     is_refused = c.policy > 0 && rate_lower_bound(c.policy, c.attempts, lane->settings.alpha) >
                                      lane->settings.throttle_share;

@@ -248,10 +248,25 @@ static bool is_easing(const struct throttle *t, const struct throttle_input *in)
            (in->queue_ready == 0 || in->queue_age_ms < t->age_before_ms);
 }
 
+/* What is true of most lanes at most ticks is found out without adding anything up. */
+static bool is_all_quiet(const struct throttle *t, const struct throttle_settings *s,
+                         const struct look *l)
+{
+    uint64_t minutes = s->window_ms / (uint64_t)l->in->window->minute_ms + 1;
+
+    return t->band == BAND_NORMAL && t->is_healthy && !l->is_over_age &&
+           !window_has_hits(l->in->window, (uint32_t)MAX_OF(minutes, HOUR_MINUTES));
+}
+
 static void look(struct throttle *t, const struct throttle_settings *s, struct look *l)
 {
     double rate_share;
 
+    l->is_over_age = s->queue_age_max_ms > 0 && l->in->queue_length > 0 &&
+                     l->in->queue_age_ms > s->queue_age_max_ms;
+    l->is_at_baseline = is_all_quiet(t, s, l);
+    if (l->is_at_baseline)
+        return;
     take_samples(t, s, l);
     rate_share = share_of(l->recent.rate, l->recent.attempts);
     l->level = level_of(t, s, l);
@@ -259,8 +274,6 @@ static void look(struct throttle *t, const struct throttle_settings *s, struct l
     l->has_rate_pressure =
         rate_share > 0 && l->has_wide && l->wide.rate >= s->hits_min &&
         rate_lower_bound(l->wide.rate, l->wide.attempts, s->alpha) > s->throttle_share;
-    l->is_over_age = s->queue_age_max_ms > 0 && l->in->queue_length > 0 &&
-                     l->in->queue_age_ms > s->queue_age_max_ms;
     l->is_easing = is_easing(t, l->in);
     if (l->is_at_baseline && !t->is_healthy)
         t->healthy_since_ms = l->now_ms;

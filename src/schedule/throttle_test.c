@@ -517,7 +517,9 @@ static void text_and_back(void **state)
                                       "1 connections=1 rate=-1",
                                       "1 connections=1 rate=1x",
                                       "1 connections=1 is_healthy=2",
-                                      "1 connections=1 changed=--1"};
+                                      "1 connections=1 changed=--1",
+                                      "1 connections=1 changed=1152921504606846976",
+                                      "1 connections=1 rate=inf"};
     struct buf text = BUF_INIT(THROTTLE_TEXT_MAX), small = BUF_INIT(40);
     struct bench b, other;
 
@@ -525,8 +527,8 @@ static void text_and_back(void **state)
     bench_init(&b);
     b.t = (struct throttle){.band = BAND_RECOVERING,
                             .band_since_ms = -3,
-                            .changed_ms = INT64_MAX,
-                            .hold_until_ms = -INT64_MAX,
+                            .changed_ms = INT64_MAX / 8,
+                            .hold_until_ms = -(INT64_MAX / 8),
                             .is_healthy = true,
                             .connections = UINT32_MAX,
                             .rate = 1.0 / 3,

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,12 +100,16 @@ int throttle_save(const struct throttle *t, struct buf *to)
     return buf_failed(to) ? -E2BIG : 0;
 }
 
+/* No time or rate is so far out, and the controller may add and subtract within it. */
+#define TIME_MAX (INT64_MAX / 8)
+#define REAL_MAX 1e12
+
 static int read_signed(struct slice s, int64_t *ret)
 {
     bool is_negative = s.len > 0 && s.ptr[0] == '-';
     uint64_t n;
 
-    if (slice_to_u64(is_negative ? slice_from(s, 1) : s, INT64_MAX, &n) < 0)
+    if (slice_to_u64(is_negative ? slice_from(s, 1) : s, TIME_MAX, &n) < 0)
         return -ERR_DAMAGED;
     *ret = is_negative ? -(int64_t)n : (int64_t)n;
     return 0;
@@ -121,7 +124,7 @@ static int read_real(struct slice s, double *ret)
     memcpy(copy, s.ptr, s.len);
     copy[s.len] = '\0';
     *ret = strtod(copy, &end);
-    return *end == '\0' && isfinite(*ret) && *ret >= 0 ? 0 : -ERR_DAMAGED;
+    return *end == '\0' && *ret >= 0 && *ret <= REAL_MAX ? 0 : -ERR_DAMAGED;
 }
 
 static int load_field(struct throttle *t, const struct field *f, struct slice s)
