@@ -15,6 +15,7 @@ int usage_error(const char *name, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Prints "penstock NAME: message" to stderr. Returns EXIT_FAILED. */
 int command_error(const char *name, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+int cmd_lanes(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 int cmd_pressure(int argc, char **argv);
 int cmd_providers(int argc, char **argv);

@@ -11,7 +11,9 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/pressure_int.h"
+#include "cli/tables.h"
 #include "config/config.h"
+#include "deliver/lane_rules.h"
 
 #define OUTPUT_MAX MIB(4)
 
@@ -118,15 +120,33 @@ static int show(const struct options *o, const struct config *c)
     return EXIT_DONE;
 }
 
+/* The tables that it names must be good, and know the words of its blocks. */
+static int check_names(const struct config *c, struct buf *why)
+{
+    struct providers *providers = NULL;
+    struct replies *replies = NULL;
+    int r = tables_providers(&providers, c->providers.file, why);
+
+    if (r == 0)
+        r = lane_rules_check(c, providers, why);
+    if (r == 0)
+        r = tables_replies(&replies, c->replies.file, why);
+    replies_free(&replies);
+    providers_free(&providers);
+    return r;
+}
+
 static int run(const char *verb, const struct options *o)
 {
-    struct buf why = BUF_INIT(CONFIG_WHY_MAX);
+    struct buf why = BUF_INIT(MAX_OF((size_t)CONFIG_WHY_MAX, (size_t)TABLES_WHY_MAX));
     struct config *loaded = NULL;
     const struct config *c;
     int r, code = EXIT_DONE;
 
     r = config_load(o->file, o->overrides, o->override_count, &loaded, &why);
     c = loaded;
+    if (r == 0)
+        r = check_names(c, &why);
     if (r < 0) {
         print_errors(o, &why, r);
         code = EXIT_FAILED;

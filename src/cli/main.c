@@ -11,6 +11,8 @@ static const struct command {
 } commands[] = {
     {"config", cmd_config, "check, show, describe and reload the configuration"},
     {"events", cmd_events, "tell what happened, from the event log"},
+    {"lanes", cmd_lanes,
+     "look at the lanes of a running server, and say what holds for an address"},
     {"load", cmd_load, "send test mail, measure and count what is answered"},
     {"metrics", cmd_metrics, "print the metrics of a running server"},
     {"pressure", cmd_pressure, "show why a running server slows or refuses mail, and what to do"},

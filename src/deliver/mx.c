@@ -544,6 +544,15 @@ enum mx_step_kind mx_next(struct mx *m, struct mx_step *ret)
     }
 }
 
+size_t mx_hosts(const struct mx *m, struct slice *ret, size_t max)
+{
+    size_t n = MIN_OF((size_t)m->host_count, max);
+
+    for (size_t i = 0; i < n; i++)
+        ret[i] = slice_str(m->hosts[i].name);
+    return n;
+}
+
 const struct mx_verdict *mx_verdict(const struct mx *m)
 {
     ASSERT(m->state == ENDED);

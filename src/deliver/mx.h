@@ -117,5 +117,10 @@ void mx_start_relay(struct mx *m, const struct mx_config *config, struct rand *r
 enum mx_step_kind mx_next(struct mx *m, struct mx_step *ret);
 /* The answer to a lookup, once each. One that was not asked for is ignored. */
 void mx_answer(struct mx *m, uint32_t lookup, const struct dns_answer *answer);
+/*
+ * The names of the hosts that DNS gave, best first, those of one preference in any order, at most
+ * `max`; borrowed from `m`. 0 until the first lookup was answered, and where there are none.
+ */
+size_t mx_hosts(const struct mx *m, struct slice *ret, size_t max);
 /* After MX_END; borrowed from `m`. */
 const struct mx_verdict *mx_verdict(const struct mx *m);
