@@ -363,6 +363,9 @@ static void check_lanes(struct loader *ld)
     if (l->throttle_share >= l->incident_share)
         check_not_in_order(ld, offsetof(struct config, lanes.throttle_share),
                            offsetof(struct config, lanes.incident_share), false, order);
+    if (l->window_ms < l->minute_ms || l->window_ms > CONFIG_WINDOW_MINUTES_MAX * l->minute_ms)
+        error_at(&ld->errors, check_place_of(ld, "lanes.window"),
+                 "key 'lanes.window': from 1 to %d times lanes.minute", CONFIG_WINDOW_MINUTES_MAX);
     if (l->limits.connections_floor > l->limits.connections_max)
         check_not_in_order(ld, offsetof(struct config, lanes.limits.connections_floor),
                            offsetof(struct config, lanes.limits.connections_max), true,

@@ -94,7 +94,8 @@ struct config_retry {
 struct config_rate {
     uint32_t count, per_s; /* per_s: 1, 60 or 3600 */
 };
-#define CONFIG_WARM_UP_MAX 32 /* days in a list */
+#define CONFIG_WARM_UP_MAX 32         /* days in a list */
+#define CONFIG_WINDOW_MINUTES_MAX 180 /* parts of lanes.window */
 struct config_counts {
     uint32_t list[CONFIG_WARM_UP_MAX];
     size_t count;
@@ -328,6 +329,7 @@ struct config_log {
 struct config_lanes {
     bool enabled;
     uint64_t tick_ms, window_ms;
+    uint64_t minute_ms; /* of windows: 60000, or less in trials */
     uint32_t sample_min, hits_min;
     double confidence;                                  /* 0.5..0.9999 */
     double watch_share, throttle_share, incident_share; /* shares of attempts */

@@ -548,6 +548,10 @@ static void what_has_no_sense_is_refused(void **state)
         {"lanes: {connections_floor: 200}\n",
          "t.yaml:1:9: key 'lanes.connections_floor': value '200' is above lanes.connections_max "
          "'100' (default); a cut ends at the floor\n"},
+        {"lanes: {window: 30s}\n",
+         "t.yaml:1:9: key 'lanes.window': from 1 to 180 times lanes.minute\n"},
+        {"lanes: {window: 10m, minute: 1s}\n",
+         "t.yaml:1:9: key 'lanes.window': from 1 to 180 times lanes.minute\n"},
         {"lanes: {watch: 0.00001%}\n",
          "t.yaml:1:16: key 'lanes.watch': value '0.00001%': allowed: a percentage like 0.02%, "
          "from 0.0001% to 50%\n"},

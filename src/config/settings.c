@@ -449,11 +449,15 @@ static const struct setting main_list[] = {
     {"lanes.rate_change", VALUE_CHANGE, AT(lanes.limits.rate_change), .def = "-20%", RANGE_CHANGE,
      .reload = true,
      .what = "How a lane's rate changes when its receiver says that we are too fast."},
+    {"lanes.minute", VALUE_DURATION, UNIT_MS, AT(lanes.minute_ms), .def = "1m", RANGE(100, 60000),
+     .reload = true,
+     .what = "The parts that lanes.window is counted in, and an hour and a day behind it are so "
+             "much shorter, too: for trials in which retry times are scaled down."},
     {"lanes.window", VALUE_DURATION, UNIT_MS, AT(lanes.window_ms), .def = "10m",
-     RANGE(60000, 3 * MS_HOUR), .reload = true,
+     RANGE(100, 3 * MS_HOUR), .reload = true,
      .what = "The time that a lane's share of capacity replies is counted over; the hour and the "
              "day behind it where it has too few attempts."},
-    {"lanes.sample_min", VALUE_NUMBER, AT(lanes.sample_min), .def = "50", RANGE(1, 1000000),
+    {"lanes.sample_min", VALUE_NUMBER, AT(lanes.sample_min), .def = "200", RANGE(1, 1000000),
      .reload = true, .what = "With fewer attempts nothing is decided."},
     {"lanes.hits_min", VALUE_NUMBER, AT(lanes.hits_min), .def = "3", RANGE(1, 1000000),
      .reload = true, .what = "With fewer capacity replies no lane is worse than `watch`."},

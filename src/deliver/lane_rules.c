@@ -10,6 +10,8 @@
 _Static_assert(CONFIG_WARM_UP_MAX <= ARRAY_SIZE(((struct lane_rules *)NULL)->warm_up.list),
                "room for every day of a list");
 
+_Static_assert(CONFIG_WINDOW_MINUTES_MAX <= WINDOW_MINUTES, "windows keep so many minutes");
+
 struct group_search {
     struct slice provider, group;
 };

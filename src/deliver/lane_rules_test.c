@@ -55,7 +55,7 @@ static void the_defaults_are_those_promised(void **state)
     assert_true(is_near(t->connection_change, -0.2));
     assert_true(is_near(t->rate_change, -0.2));
     assert_int_equal(t->window_ms, 600000);
-    assert_int_equal(t->sample_min, 50);
+    assert_int_equal(t->sample_min, 200);
     assert_int_equal(t->hits_min, 3);
     assert_true(is_near(t->alpha, 0.01));
     assert_true(is_near(t->watch_share, 0.0001));
