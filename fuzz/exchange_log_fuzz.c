@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t room = size ? 64 + (size_t)data[0] * 20 : sizeof(scratch);
 
     check_protocol(all, half);
-    check_protocol(exchange_command(all, scratch, room), half);
+    check_protocol(exchange_command(all, scratch), half);
     check_protocol(exchange_reply(all, scratch, room), all);
     check_protocol(exchange_reply_text(250, all, scratch, room), all);
     exchange_time(0, c.time);

@@ -58,15 +58,22 @@ static char *put_str(char *to, const char *s)
     return put_slice(to, slice_str(s));
 }
 
-static char *put_number(char *to, uint64_t n)
+size_t exchange_number(uint64_t n, unsigned digits_min, char ret[static EXCHANGE_NUMBER_MAX])
 {
-    char digits[20];
+    char digits[EXCHANGE_NUMBER_MAX];
     size_t at = sizeof(digits);
 
     do
         digits[--at] = (char)('0' + n % 10);
-    while ((n /= 10) > 0);
-    return put_slice(to, slice_make(digits + at, sizeof(digits) - at));
+    while ((n /= 10) > 0 || sizeof(digits) - at < digits_min);
+    memcpy(ret, digits + at, sizeof(digits) - at);
+    return sizeof(digits) - at;
+}
+
+/* `to` has room for the longest. */
+static char *put_number(char *to, uint64_t n)
+{
+    return to + exchange_number(n, 1, to);
 }
 
 static char *put_hex(char *to, uint64_t n, unsigned digits, const char *alphabet)
@@ -300,6 +307,8 @@ static size_t word_len(struct slice s)
     return n;
 }
 
+#define UNKNOWN_VERB_MAX 16
+
 /* Only what is known is told: a password sent as a mechanism must not be. */
 static size_t mechanism_len(struct slice text)
 {
@@ -315,28 +324,79 @@ static size_t mechanism_len(struct slice text)
     return 0;
 }
 
-struct slice exchange_command(struct slice line, char *scratch, size_t room)
+bool exchange_is_command(struct slice line)
+{
+    static const char *const verbs[] = {"BDAT", "DATA", "EHLO", "EXPN", "HELO", "HELP", "LHLO",
+                                        "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "VRFY", "STARTTLS"};
+    ptrdiff_t blank = slice_find(line, ' ');
+    struct slice word = blank < 0 ? line : slice_sub(line, 0, (size_t)blank);
+
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+        if (slice_eq_case(word, slice_str(verbs[i])))
+            return true;
+    return false;
+}
+
+/* `verb`: of the trimmed line, its letters "AUTH". */
+static struct slice mask_auth(struct slice line, size_t verb, char *scratch)
 {
     static const char mask[] = " <authentication information>";
-    struct slice rest = slice_trim(line), mechanism;
-    size_t verb = word_len(rest);
+    struct slice mechanism = slice_trim(slice_from(line, verb));
     char *to;
 
-    if (!slice_eq_case(slice_sub(rest, 0, verb), SLICE_LIT("AUTH")))
-        return line;
-    mechanism = slice_trim(slice_from(rest, verb));
-    if (mechanism.len && rest.ptr[verb] != ' ')
+    if (mechanism.len && line.ptr[verb] != ' ')
         mechanism.len = 0;
     mechanism.len = mechanism_len(mechanism);
-    if (verb + (mechanism.len ? 1 + mechanism.len : 0) == rest.len)
+    if (verb + (mechanism.len ? 1 + mechanism.len : 0) == line.len)
         return line;
-    ASSERT(room >= 4 + 1 + sizeof("SCRAM-SHA-256") + sizeof(mask));
+    _Static_assert(EXCHANGE_COMMAND_ROOM >= 4 + 1 + sizeof("SCRAM-SHA-256") + sizeof(mask), "");
     to = put_str(scratch, "AUTH");
     if (mechanism.len)
         *to++ = ' ';
     to = put_slice(to, mechanism);
     to = put_str(to, mask);
     return slice_make(scratch, (size_t)(to - scratch));
+}
+
+/* The verb of an unknown command: letters and hyphens, then a blank or the end. Other words are
+ * rather what somebody took for a prompt for a password, or lines of a message. */
+static size_t unknown_verb_len(struct slice line)
+{
+    size_t n = 0;
+
+    while (n < line.len && (byte_is_alpha(line.ptr[n]) || (n > 0 && line.ptr[n] == '-')))
+        n++;
+    return n <= UNKNOWN_VERB_MAX && (n == line.len || line.ptr[n] == ' ') ? n : 0;
+}
+
+static struct slice mask_unknown(struct slice line, char *scratch)
+{
+    struct slice verb = slice_sub(line, 0, unknown_verb_len(line));
+    size_t hidden = slice_trim(slice_from(line, verb.len)).len;
+    char *to;
+
+    if (hidden == 0)
+        return line;
+    _Static_assert(EXCHANGE_COMMAND_ROOM >= UNKNOWN_VERB_MAX + 2 + 20 + sizeof(" bytes>"), "");
+    to = put_slice(scratch, verb);
+    to = put_str(to, verb.len ? " <" : "<");
+    to = put_number(to, hidden);
+    to = put_str(to, hidden == 1 ? " byte>" : " bytes>");
+    return slice_make(scratch, (size_t)(to - scratch));
+}
+
+struct slice exchange_command(struct slice line, char scratch[static EXCHANGE_COMMAND_ROOM])
+{
+    struct slice trimmed = slice_trim(line);
+    size_t letters = word_len(trimmed);
+    bool is_auth = letters == 4 && slice_has_prefix_case(trimmed, SLICE_LIT("AUTH"));
+
+    if (exchange_is_command(line))
+        return line;
+    /* "AUTH-X" is another verb, and one that nobody knows. */
+    if (is_auth && (trimmed.len == 4 || trimmed.ptr[4] != '-'))
+        return mask_auth(trimmed, letters, scratch);
+    return mask_unknown(line, scratch);
 }
 
 /* ---- lines ---- */

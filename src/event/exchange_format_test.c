@@ -264,15 +264,32 @@ static void commands(void **state)
         {S("AUTH\0PLAIN AGEAYg=="), "AUTH <authentication information>"},
         {S("  AUTH CRAM-MD5 x"), "AUTH CRAM-MD5 <authentication information>"},
         {S("AUTH XOAUTH2 dXNlcj1h"), "AUTH XOAUTH2 <authentication information>"},
-        {S("AUTHOR x"), "AUTHOR x"},
+        {S("AUTHX SECRET"), "AUTHX <6 bytes>"},
+        {S("authx  two words "), "authx <9 bytes>"},
+        {S("AUTH-X SECRET"), "AUTH-X <6 bytes>"},
+        {S("AUTH1 SECRET"), "AUTH <authentication information>"},
+        {S("X-ANONYMOUSTLS"), "X-ANONYMOUSTLS"},
+        {S("XCLIENT NAME=x"), "XCLIENT <6 bytes>"},
+        {S("XFORWARD\0x"), "<10 bytes>"},
+        {S("FOO\tSECRET"), "<10 bytes>"},
+        {S("ABCDEFGHIJKLMNOP x"), "ABCDEFGHIJKLMNOP <1 byte>"},
+        {S("ABCDEFGHIJKLMNOPQ x"), "<19 bytes>"},
+        {S("c2VjcmV0"), "<8 bytes>"},
+        {S("Subject: secret"), "<15 bytes>"},
+        {S("-x"), "<2 bytes>"},
+        {S(" MAIL FROM:<a@b>"), "<15 bytes>"},
+        {S("MAILX FROM:<a@b>"), "MAILX <10 bytes>"},
+        {S("mail from:<a@b>"), "mail from:<a@b>"},
+        {S("NOOP x"), "NOOP x"},
+        {S("\x1b[2Jx y"), "<7 bytes>"},
         {S(""), ""},
         {S(" "), " "},
     };
-    char scratch[64];
+    char scratch[EXCHANGE_COMMAND_ROOM];
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        is_text(exchange_command(cases[i].line, scratch, sizeof(scratch)), cases[i].want);
+        is_text(exchange_command(cases[i].line, scratch), cases[i].want);
 }
 
 static struct protocol_line sample(void)

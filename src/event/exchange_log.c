@@ -126,33 +126,20 @@ static bool is_auth(struct slice line)
     return slice_has_prefix_case(slice_trim(line), SLICE_LIT("AUTH"));
 }
 
-static bool is_command(struct slice line)
-{
-    static const char *const verbs[] = {"BDAT", "DATA", "EHLO", "EXPN", "HELO", "HELP", "LHLO",
-                                        "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "VRFY", "STARTTLS"};
-    ptrdiff_t blank = slice_find(line, ' ');
-    struct slice word = blank < 0 ? line : slice_sub(line, 0, (size_t)blank);
-
-    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-        if (slice_eq_case(word, slice_str(verbs[i])))
-            return true;
-    return false;
-}
-
 void protocol_log_command(struct protocol_log *p, char event, struct slice line)
 {
     if (!p->is_on)
         return;
-    if (is_auth(line)) {
-        line = exchange_command(line, scratch, sizeof(scratch));
+    if (is_auth(line))
         p->after_auth = true;
-    } else if (p->after_auth) {
+    else if (exchange_is_command(line))
+        p->after_auth = false;
+    else if (p->after_auth) {
         /* A client that takes no notice of our refusal sends its name and password now. */
-        p->after_auth = !is_command(line);
-        if (p->after_auth)
-            line = SLICE_LIT("<authentication information>");
+        protocol_log_write(p, event, SLICE_LIT("<authentication information>"), (struct slice){0});
+        return;
     }
-    protocol_log_write(p, event, line, (struct slice){0});
+    protocol_log_write(p, event, exchange_command(line, scratch), (struct slice){0});
 }
 
 void protocol_log_reply(struct protocol_log *p, char event, struct slice wire)
@@ -186,13 +173,9 @@ static size_t add_str(size_t at, const char *s)
 
 static size_t add_number(size_t at, uint64_t n, unsigned digits_min)
 {
-    char digits[20];
-    size_t from = sizeof(digits);
+    char digits[EXCHANGE_NUMBER_MAX];
 
-    do
-        digits[--from] = (char)('0' + n % 10);
-    while ((n /= 10) > 0 || sizeof(digits) - from < digits_min);
-    return add(at, slice_make(digits + from, sizeof(digits) - from));
+    return add(at, slice_make(digits, exchange_number(n, digits_min, digits)));
 }
 
 static void inform(struct protocol_log *p, size_t len, struct slice context)

@@ -73,9 +73,17 @@ struct slice exchange_reply(struct slice wire, char *scratch, size_t room);
 /* The same of a reply that was read: `text` has its lines without the code, joined by '\n'. */
 struct slice exchange_reply_text(unsigned code, struct slice text, char *scratch, size_t room);
 
-/* A command as it may be logged: what follows AUTH and its mechanism is masked. The result points
- * into `line` or `scratch` (64 bytes or more). */
-struct slice exchange_command(struct slice line, char *scratch, size_t room);
+/* Decimal, with zeros before it up to `digits_min` (20 at most). Returns the length; no NUL. */
+#define EXCHANGE_NUMBER_MAX 20
+size_t exchange_number(uint64_t n, unsigned digits_min, char ret[static EXCHANGE_NUMBER_MAX]);
+
+/* Is it one of the commands of SMTP, LMTP and their extensions that we know, AUTH excepted? */
+bool exchange_is_command(struct slice line);
+/* A command as it may be logged: what follows AUTH and its mechanism is masked; of one that is not
+ * known there is the verb, and how many bytes follow: "AUTHX <6 bytes>", "<12 bytes>" where there
+ * is no verb. The result points into `line` or `scratch`. */
+#define EXCHANGE_COMMAND_ROOM 64
+struct slice exchange_command(struct slice line, char scratch[static EXCHANGE_COMMAND_ROOM]);
 
 struct protocol_line {
     char time[EXCHANGE_TIME_LEN];
@@ -199,7 +207,7 @@ static inline uint64_t protocol_log_session(const struct protocol_log *p)
 void protocol_log_write(struct protocol_log *p, char event, struct slice data,
                         struct slice context);
 /* A command without its CRLF, '<' in a session of a server, '>' in one of ours. AUTH is masked, and
- * so is what comes after it and is no command. */
+ * so is what comes after it and is no command; of unknown commands there is the verb alone. */
 void protocol_log_command(struct protocol_log *p, char event, struct slice line);
 /* One reply as on the wire, all its lines. */
 void protocol_log_reply(struct protocol_log *p, char event, struct slice wire);

@@ -143,7 +143,7 @@ static void a_session_is_told_in_order(void **state)
                "6," ENDS "<,<authentication information>,\n"
                "7," ENDS "<,<authentication information>,\n"
                "8," ENDS "<,MAIL FROM:<a@b>,\n"
-               "9," ENDS "<,dXNlcg==,\n"
+               "9," ENDS "<,<8 bytes>,\n"
                "10," ENDS "*,Tarpit for '0.00:00:10' due to '452 4.3.1 Insufficient system "
                "resources (memory)',\n"
                "11," ENDS "*,Tarpit for '1.01:01:01.5000000',\n"
