@@ -341,13 +341,14 @@ static void the_xml_has_exchanges_shape(void **state)
         "<ResourceMeter Resource=\"QueueLength[SubmissionQueue]\">",
         "MediumToHigh=15000 HighToMedium=10000 LowToMedium=9999 MediumToLow=2000]",
         "<ResourceLevelObserver Name=\"SmtpIn\">\n          <Paused>true</Paused>\n"
-        "          <SubStatus>external mail is refused (spool-disk)</SubStatus>\n",
+        "          <SubStatus>external mail is refused (spool-disk); internal mail is delayed by "
+        "4000 ms</SubStatus>\n",
         "<ResourceLevelObserver Name=\"RemoteDelivery\">\n          <Paused>false</Paused>",
         "ResourceThrottlingEnabled=\"true\" SmtpBaseThrottlingDelayInterval=\"PT0S\" "
         "SmtpMaxThrottlingDelayInterval=\"PT1M30S\" SmtpStepThrottlingDelayInterval=\"PT0.5S\" "
         "SmtpStartThrottlingDelayInterval=\"PT1S\"",
-        "<Status OverrideCount=\"2\" OverrideableProperties=\"resourcethrottling."
-        "databaseusedspace.mediumtohigh,",
+        ("<Status OverrideCount=\"2\" OverrideableProperties=\"resourcethrottling."
+         "databaseusedspace.mediumtohigh,"),
     };
     struct pressure odd;
     char *text = NULL;
@@ -372,6 +373,32 @@ static void the_xml_has_exchanges_shape(void **state)
     free(text);
     json_decref(view);
     kit_done(&odd);
+}
+
+/* At high it is not external mail alone. */
+static void the_xml_names_the_classes_that_are_refused(void **state)
+{
+    struct pressure high;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+    json_t *view;
+
+    (void)state;
+    kit_init(&high, "");
+    for (int c = 0; c < MAIL_REPORT; c++)
+        high.view.governor.gate.lines[c] =
+            (struct gate_line){.verdict = GATE_REFUSE, .resource = GOVERNOR_SPOOL_DISK};
+    view = view_of(&high);
+    pressure_print_xml(view, to);
+    assert_int_equal(fclose(to), 0);
+    assert_non_null(strstr(text, "<SubStatus>external, internal, authenticated mail is refused "
+                                 "(spool-disk)</SubStatus>"));
+    assert_non_null(
+        strstr(text, "<SubStatus>second_copy mail is refused (spool-disk)</SubStatus>"));
+    free(text);
+    json_decref(view);
+    kit_done(&high);
 }
 
 /* Exchange's name of each resource, as the XML has it, is one the configuration takes. */
@@ -469,6 +496,7 @@ int main(void)
         cmocka_unit_test(normal_is_quiet),
         cmocka_unit_test(missing_members_do_no_harm),
         cmocka_unit_test(the_xml_has_exchanges_shape),
+        cmocka_unit_test(the_xml_names_the_classes_that_are_refused),
         cmocka_unit_test(the_names_of_the_xml_can_be_set),
         cmocka_unit_test(the_manual_has_the_programs_tables),
         cmocka_unit_test(this_machine_is_found),

@@ -224,16 +224,6 @@ static void print_tracker(const json_t *view, FILE *to)
 
 /* ---- observers ---- */
 
-static const json_t *admission_of(const json_t *view, const char *class)
-{
-    const json_t *c;
-    size_t i;
-
-    json_array_foreach(json_object_get(json_object_get(view, "admission"), "classes"), i,
-                       c) if (strcmp(get_text(c, "class"), class) == 0) return c;
-    return NULL;
-}
-
 static void print_observer(const char *name, bool is_paused, const char *status, FILE *to)
 {
     fprintf(to, "        <ResourceLevelObserver Name=\"%s\">\n", name);
@@ -242,20 +232,40 @@ static void print_observer(const char *name, bool is_paused, const char *status,
     fputs("        </ResourceLevelObserver>\n", to);
 }
 
-/* An observer that asks the gate: paused when its class is refused; a delay is a sub-status. */
-static void print_gated(const json_t *view, const char *name, const char *class, FILE *to)
+/* "external, internal mail is refused (spool-disk)": the classes that get `verdict`, and what it
+ * is, or does, to the first of them. */
+static void add_classes(const json_t *view, const char *const *classes, const char *verdict,
+                        struct buf *to)
 {
-    const json_t *c = admission_of(view, class);
-    const char *verdict = get_text(c, "verdict");
-    char status[128] = "";
+    const json_t *list = json_object_get(json_object_get(view, "admission"), "classes");
+    const json_t *first = NULL;
 
-    if (strcmp(verdict, "delay") == 0)
-        (void)snprintf(status, sizeof(status), "%s mail is delayed by %" PRIu64 " ms", class,
-                       get_uint(c, "delay_ms"));
-    else if (strcmp(verdict, "refuse") == 0)
-        (void)snprintf(status, sizeof(status), "%s mail is refused (%s)", class,
-                       get_text(c, "token"));
-    print_observer(name, strcmp(verdict, "refuse") == 0, status, to);
+    for (size_t i = 0; classes[i]; i++) {
+        const json_t *c = find_in(list, "class", classes[i]);
+
+        if (strcmp(get_text(c, "verdict"), verdict) != 0)
+            continue;
+        (void)buf_addf(to, "%s%s", first ? ", " : buf_len(to) ? "; " : "", classes[i]);
+        first = first ? first : c;
+    }
+    if (first && strcmp(verdict, "delay") == 0)
+        (void)buf_addf(to, " mail is delayed by %" PRIu64 " ms", get_uint(first, "delay_ms"));
+    else if (first)
+        (void)buf_addf(to, " mail is refused (%s)", get_text(first, "token"));
+}
+
+/* An observer that asks the gate: paused when its first class, the lowest, is refused; which
+ * classes are, and which are delayed, is its sub-status. */
+static void print_gated(const json_t *view, const char *name, const char *const *classes, FILE *to)
+{
+    const json_t *list = json_object_get(json_object_get(view, "admission"), "classes");
+    const char *lowest = get_text(find_in(list, "class", classes[0]), "verdict");
+    struct buf status = BUF_INIT(KIB(1));
+
+    add_classes(view, classes, "refuse", &status);
+    add_classes(view, classes, "delay", &status);
+    print_observer(name, strcmp(lowest, "refuse") == 0, buf_cstr(&status), to);
+    buf_done(&status);
 }
 
 static void print_mediator(const json_t *view, FILE *to)
@@ -265,9 +275,12 @@ static void print_mediator(const json_t *view, FILE *to)
         "IsMemberOfResolver", "MessageResubmission", "MessagingDatabase", "Pickup",
         "RemoteDelivery",     "Replication",         "Categorizer"};
 
+    static const char *const smtp_in[] = {"external", "internal", "authenticated", NULL};
+    static const char *const shadow[] = {"second_copy", NULL};
+
     fputs("      <ResourceLevelMediator>\n", to);
-    print_gated(view, "SmtpIn", "external", to);
-    print_gated(view, "ShadowRedundancy", "second_copy", to);
+    print_gated(view, "SmtpIn", smtp_in, to);
+    print_gated(view, "ShadowRedundancy", shadow, to);
     for (size_t i = 0; i < ARRAY_SIZE(never_paused); i++)
         print_observer(never_paused[i], false, "", to);
     fputs("      </ResourceLevelMediator>\n", to);

@@ -46,10 +46,10 @@ struct loss {
 };
 
 static struct {
-    _Atomic(struct setup *) next; /* from the main thread, not taken yet */
-    _Atomic uint64_t relieve_wanted;
+    _Atomic(struct setup *) next;                  /* from the main thread, not taken yet */
+    _Atomic uint64_t relieve_wanted, relieve_done; /* done: after the two below */
     _Atomic uint32_t relieve_permille;
-    _Atomic uint64_t freed;
+    _Atomic uint64_t relief_bytes, relief_us;
 
     /* The log thread's own. */
     struct setup *setup;
@@ -63,7 +63,6 @@ static struct {
     struct loss ring_loss;
     uint64_t files_dropped; /* of COUNTER_RECORDS_DROPPED, those that files did not take */
     uint64_t ring_dropped_seen;
-    uint64_t relieve_done;
     uint64_t trim_ms;
 } files;
 
@@ -93,18 +92,22 @@ void record_write(enum record_kind kind, struct slice line)
                          line.ptr);
 }
 
-void record_relieve(double share)
+uint64_t record_relieve(double share)
 {
     double part = share < 0 ? 0 : share > 1 ? 1 : share;
+    uint64_t number;
 
     atomic_store(&files.relieve_permille, (uint32_t)(part * 1000));
-    atomic_fetch_add(&files.relieve_wanted, 1);
+    number = atomic_fetch_add(&files.relieve_wanted, 1) + 1;
     event_log_wake();
+    return number;
 }
 
-uint64_t record_freed_bytes(void)
+void record_get_relief(struct record_relief *ret)
 {
-    return atomic_load_explicit(&files.freed, memory_order_relaxed);
+    ret->done = atomic_load(&files.relieve_done);
+    ret->freed_bytes = atomic_load(&files.relief_bytes);
+    ret->took_us = atomic_load(&files.relief_us);
 }
 
 /* ---- the main thread ---- */
@@ -345,7 +348,6 @@ static void write_kind(struct kind *k)
     if (k->used == 0 || (k->loss.is_on && now_ms < k->retry_ms))
         return;
     r = folder_append(&k->folder, slice_make(k->batch, k->used), clock_wall_ms(), &written, &freed);
-    atomic_fetch_add_explicit(&files.freed, freed, memory_order_relaxed);
     k->used -= written;
     memmove(k->batch, k->batch + written, k->used);
     if (r < 0) {
@@ -402,18 +404,19 @@ static void look_at_rings(void)
 
 static void relieve(void)
 {
-    uint64_t wanted = atomic_load(&files.relieve_wanted), freed = 0;
+    uint64_t wanted = atomic_load(&files.relieve_wanted), freed = 0, began_ns = clock_mono_ns();
     uint32_t permille = atomic_load(&files.relieve_permille);
 
-    if (wanted == files.relieve_done)
+    if (wanted == atomic_load(&files.relieve_done))
         return;
-    files.relieve_done = wanted;
     for (enum record_kind k = 0; k < RECORD_KINDS; k++)
         if (is_on(k))
             folder_relieve(&files.kinds[k].folder,
                            files.setup->rules[k].folder_max_bytes / 1000 * permille,
                            clock_wall_ms(), &freed);
-    atomic_fetch_add_explicit(&files.freed, freed, memory_order_relaxed);
+    atomic_fetch_add(&files.relief_bytes, freed);
+    atomic_fetch_add(&files.relief_us, (clock_mono_ns() - began_ns) / 1000);
+    atomic_store(&files.relieve_done, wanted);
 }
 
 static void trim(uint64_t now_ms)
@@ -426,7 +429,6 @@ static void trim(uint64_t now_ms)
     for (enum record_kind k = 0; k < RECORD_KINDS; k++)
         if (is_on(k))
             folder_trim(&files.kinds[k].folder, clock_wall_ms(), &freed);
-    atomic_fetch_add_explicit(&files.freed, freed, memory_order_relaxed);
 }
 
 uint32_t event_files_tick(void)
@@ -444,7 +446,8 @@ uint32_t event_files_tick(void)
 
 bool event_files_want_tick(void)
 {
-    return atomic_load(&files.next) || atomic_load(&files.relieve_wanted) != files.relieve_done;
+    return atomic_load(&files.next) ||
+           atomic_load(&files.relieve_wanted) != atomic_load(&files.relieve_done);
 }
 
 void event_files_begin(void)

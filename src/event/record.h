@@ -68,7 +68,11 @@ static inline bool record_is_on(enum record_kind kind)
 void record_write(enum record_kind kind, struct slice line);
 
 /* The remedy: ends the present files and removes the oldest until every folder holds at most
- * `share` (0 to 1) of its bound. Asks the log thread and does not wait; record_freed_bytes() has
- * the sum of all removals so far. */
-void record_relieve(double share);
-uint64_t record_freed_bytes(void);
+ * `share` (0 to 1) of its bound. Asks the log thread and does not wait. Returns the number of this
+ * call; it was obeyed when record_get_relief() has that number, or a higher one, in `done`. */
+uint64_t record_relieve(double share);
+struct record_relief {
+    uint64_t done;                 /* calls so far; those that came at once were obeyed as one */
+    uint64_t freed_bytes, took_us; /* of all of them together; the time is that of the work */
+};
+void record_get_relief(struct record_relief *ret);

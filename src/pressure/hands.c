@@ -30,15 +30,17 @@ static uint64_t now_us(void)
 
 static void run_memory(struct pressure *p);
 
-static void done(struct pressure *p, enum governor_remedy r, uint64_t freed)
+static void done_in(struct pressure *p, enum governor_remedy r, uint64_t freed, uint64_t took_us)
 {
-    struct remedy_run *run = &p->runs[r];
-    uint64_t took_us = now_us() - run->began_us;
-
-    ASSERT(run->is_running);
-    run->is_running = false;
+    ASSERT(p->runs[r].is_running);
+    p->runs[r].is_running = false;
     governor_remedy_done(p->governor, r, freed, took_us, p->seams.mono_ms(p->seams.ctx));
     tell_remedy(p, r, freed, took_us);
+}
+
+static void done(struct pressure *p, enum governor_remedy r, uint64_t freed)
+{
+    done_in(p, r, freed, now_us() - p->runs[r].began_us);
 }
 
 static void begin(struct pressure *p, enum governor_remedy r)
@@ -191,26 +193,29 @@ static bool logs_help(const struct pressure *p, enum governor_resource for_what)
 
 static void begin_logs(struct pressure *p)
 {
-    struct remedy_run *run = &p->runs[REMEDY_LOGS];
-
-    if (!logs_help(p, run->resource)) {
+    if (!logs_help(p, p->runs[REMEDY_LOGS].resource)) {
         done(p, REMEDY_LOGS, 0);
         return;
     }
-    run->before = record_freed_bytes();
+    record_get_relief(&p->logs_before);
     p->logs_looks = 0;
-    record_relieve(LOGS_SHARE);
+    p->logs_number = record_relieve(LOGS_SHARE);
     loop_timer_start(&p->logs_timer, LOGS_LOOK_MS);
 }
 
-/* The log thread does not answer: its effect is looked for, and given up when none shows. */
+/* The log thread does not answer: it is looked for what it did, and given up when that takes long,
+ * on a disk that hangs. The time told is that of the work, not of the looks. */
 static void look_at_logs(struct loop_timer *t)
 {
     struct pressure *p = CONTAINER_OF(t, struct pressure, logs_timer);
-    uint64_t freed = record_freed_bytes() - p->runs[REMEDY_LOGS].before;
+    struct record_relief now;
 
-    if (freed > 0 || ++p->logs_looks >= LOGS_LOOKS)
-        done(p, REMEDY_LOGS, freed);
+    record_get_relief(&now);
+    if (now.done >= p->logs_number)
+        done_in(p, REMEDY_LOGS, now.freed_bytes - p->logs_before.freed_bytes,
+                now.took_us - p->logs_before.took_us);
+    else if (++p->logs_looks >= LOGS_LOOKS)
+        done(p, REMEDY_LOGS, 0);
     else
         loop_timer_start(&p->logs_timer, LOGS_LOOK_MS);
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "event/record.h"
 #include "io/figures.h"
 #include "io/loop.h"
 #include "io/thread.h"
@@ -65,6 +66,8 @@ struct pressure {
     size_t reliefs_out;           /* of the remedy under way in the loops */
     struct loop_timer logs_timer; /* REMEDY_LOGS */
     unsigned logs_looks;
+    uint64_t logs_number; /* of the relief that was asked for */
+    struct record_relief logs_before;
     struct spool_request relief; /* REMEDY_COMPACT */
     struct thread trimmer;       /* REMEDY_TRIM */
     struct parcel trimmed;
