@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/rand.h"
+#include "base/size.h"
 #include "base/slice.h"
 
 static void slices_compare_and_cut(void **state)
@@ -236,6 +237,35 @@ static void ids_are_one_text_each(void **state)
     }
 }
 
+static void sizes_are_told_in_two_digits(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *whole, *brief;
+    } cases[] = {
+        {0, "0 B", "0"},
+        {1023, "1023 B", "1023"},
+        {1024, "1.0 KiB", "1.0K"},
+        {2150, "2.1 KiB", "2.1K"},
+        {KIB(10) - 1, "10 KiB", "10K"},
+        {1048524, "1.0 MiB", "1.0M"},
+        {MIB(1) - 1, "1.0 MiB", "1.0M"},
+        {MIB(38), "38 MiB", "38M"},
+        {MIB(150), "150 MiB", "150M"},
+        {GIB(6) / 10, "614 MiB", "614M"},
+        {UINT64_MAX, "16 EiB", "16E"},
+    };
+    char text[SIZE_TEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        size_format(cases[i].bytes, text);
+        assert_string_equal(text, cases[i].whole);
+        size_format_short(cases[i].bytes, text);
+        assert_string_equal(text, cases[i].brief);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +278,7 @@ int main(void)
         cmocka_unit_test(maps_keep_what_is_put),
         cmocka_unit_test(chance_stays_in_range),
         cmocka_unit_test(lists_pop_in_order),
+        cmocka_unit_test(sizes_are_told_in_two_digits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/size.h"
 #include "cli/format.h"
 #include "cli/json_get.h"
 #include "event/resource_text.h"
@@ -83,7 +84,7 @@ static void put_number(struct buf *to, const char *key, int64_t n)
         format_age(n, text);
         (void)buf_addf(to, "%.*s %s", (int)(strlen(key) - 3), key, text);
     } else if (ends_in(key, "bytes") && n >= 1024) {
-        format_bytes((uint64_t)n, text);
+        size_format_short((uint64_t)n, text);
         (void)buf_addf(to, "%s %s", key, text);
     } else {
         (void)buf_addf(to, "%s %" PRId64, key, n);
@@ -138,7 +139,7 @@ static void put_amount(struct buf *to, const json_t *event, const char *key)
     if (strcmp(unit, "%") == 0 || strcmp(unit, "percent") == 0) {
         (void)buf_addf(to, "%" PRId64 "%%", n);
     } else if (strcmp(unit, "bytes") == 0) {
-        format_bytes(n > 0 ? (uint64_t)n : 0, text);
+        size_format_short(n > 0 ? (uint64_t)n : 0, text);
         (void)buf_add_str(to, text);
     } else {
         (void)buf_addf(to, "%" PRId64 "%s%s", n, *unit ? " " : "", unit);

@@ -77,22 +77,6 @@ void format_age(int64_t ms, char ret[static FORMAT_TEXT_MAX])
     /* NOLINTEND(clang-analyzer-core.DivideZero) */
 }
 
-void format_bytes(uint64_t bytes, char ret[static FORMAT_TEXT_MAX])
-{
-    static const char letters[] = "KMGTPE";
-    double n = (double)bytes;
-    int i = -1;
-
-    while (n >= 1023.5 && letters[i + 1]) {
-        n /= 1024;
-        i++;
-    }
-    if (i < 0)
-        (void)snprintf(ret, FORMAT_TEXT_MAX, "%" PRIu64, bytes);
-    else
-        (void)snprintf(ret, FORMAT_TEXT_MAX, "%.*f%c", n < 9.95 ? 1 : 0, n, letters[i]);
-}
-
 void format_time(int64_t wall_ms, char ret[static FORMAT_TEXT_MAX])
 {
     time_t s = (time_t)(wall_ms / 1000);

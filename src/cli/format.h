@@ -1,5 +1,5 @@
 /*
- * cli/format.h - what people read and type: ages, sizes, times, columns.
+ * cli/format.h - what people read and type: ages, times, columns.
  *
  * Texts that come from other hosts are made harmless for a terminal: control characters, those of
  * two bytes included, become '?'.
@@ -21,8 +21,6 @@ MUST_CHECK int format_parse_age(struct slice text, uint64_t *ret_s);
 #define FORMAT_TEXT_MAX 32
 /* "5s", "12m", "3h20m", "2d4h": the two largest units; "0s" for what is not positive. */
 void format_age(int64_t ms, char ret[static FORMAT_TEXT_MAX]);
-/* "512", "2.1K", "150M" (1024 each). */
-void format_bytes(uint64_t bytes, char ret[static FORMAT_TEXT_MAX]);
 /* "2026-11-22 20:30:01" in UTC. */
 void format_time(int64_t wall_ms, char ret[static FORMAT_TEXT_MAX]);
 

@@ -20,7 +20,7 @@
 #include "base/clock.h"
 
 #define FILE_BYTES_MIN MIB(1) /* smaller files only add to their folder */
-#define NAMES_MAX MIB(64)
+#define NAMES_MAX MIB(512)
 #define PATH_BYTES_MAX KIB(16)
 #define TOLD_SHARE 100    /* less than a hundredth of all is not told */
 #define LOOKS_PER_TIME 64 /* the clock is read that rarely */

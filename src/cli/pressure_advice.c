@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "cli/format.h"
 #include "cli/json_get.h"
 #include "cli/pressure_int.h"
@@ -17,7 +18,7 @@ struct advice_case {
 
 static void add_amount(struct buf *line, const json_t *object, const char *key, const char *unit)
 {
-    char text[PRESSURE_SIZE_MAX];
+    char text[SIZE_TEXT_MAX];
 
     pressure_amount(get_uint(object, key), unit, text);
     (void)buf_add_str(line, text);
@@ -72,9 +73,9 @@ static void add_own_bytes(const struct advice_case *c, const json_t *where)
         ours += get_uint(log, "bytes");
     }
     if (size > 0 && size - MIN_OF(size, unused) > ours) {
-        char others[PRESSURE_SIZE_MAX];
+        char others[SIZE_TEXT_MAX];
 
-        pressure_size(size - unused - ours, others);
+        size_format(size - unused - ours, others);
         (void)buf_addf(line, " Other files have %s.", others);
     }
 }
@@ -82,13 +83,13 @@ static void add_own_bytes(const struct advice_case *c, const json_t *where)
 /* "/srv/backup/ 12 GiB" or "/srv/cache/ 120000 files"; a folder ends in a slash. */
 static void add_large(struct buf *line, const json_t *each, bool by_files)
 {
-    char amount[PRESSURE_SIZE_MAX];
+    char amount[SIZE_TEXT_MAX];
     const char *path = get_text(each, "path");
 
     if (by_files)
         pressure_amount(get_uint(each, "files"), "files", amount);
     else
-        pressure_size(get_uint(each, "bytes"), amount);
+        size_format(get_uint(each, "bytes"), amount);
     (void)format_harmless(line, slice_str(*path ? path : "(a name that is not UTF-8)"));
     (void)buf_addf(line, "%s %s", get_bool(each, "folder") ? "/" : "", amount);
 }
@@ -96,15 +97,15 @@ static void add_large(struct buf *line, const json_t *each, bool by_files)
 /* How far the walk came. */
 static void add_cut(struct buf *line, const json_t *others)
 {
-    const char *cut_by = get_text(others, "cut_by");
+    if (*get_text(others, "cut_by")) {
+        char seen[SIZE_TEXT_MAX];
 
-    if (strcmp(cut_by, "entries") == 0)
-        (void)buf_addf(line, " Only %d files were looked at: there may be larger ones.",
-                       PRESSURE_OTHERS_ENTRIES_MAX);
-    if (strcmp(cut_by, "time") == 0)
+        size_format(get_uint(others, "bytes"), seen);
         (void)buf_addf(line,
-                       " Looked for during %.3g s, at %" PRIu64 " files: there may be larger ones.",
-                       PRESSURE_OTHERS_MS_MAX / 1000.0, get_uint(others, "files"));
+                       " Only %" PRIu64 " files of %s were looked at: there may be larger ones, "
+                       "and --largest looks for longer.",
+                       get_uint(others, "files"), seen);
+    }
     if (get_uint(others, "unreadable") > 0)
         (void)buf_addf(line, " Folders that could not be read: %" PRIu64 "; root sees more.",
                        get_uint(others, "unreadable"));

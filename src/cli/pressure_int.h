@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/size.h"
 
 struct pressure_style {
     size_t width;   /* longer lines are cut; 0: none is */
@@ -45,17 +46,17 @@ void pressure_add_machine(json_t *view);
 /*
  * Adds what else is large where a disk is short (R13), or on both file systems where `always`:
  * "others" in "spool", and in "log" where that is another file system. Each is a walk of at most
- * so many entries and so much time. After pressure_add_machine().
+ * so many entries and so much time; with `always` somebody waits for it, and it may take longer.
+ * After pressure_add_machine().
  */
 #define PRESSURE_OTHERS_ENTRIES_MAX 200000
 #define PRESSURE_OTHERS_MS_MAX 1000
+#define PRESSURE_LARGEST_ENTRIES_MAX 2000000
+#define PRESSURE_LARGEST_MS_MAX 30000
 void pressure_add_others(json_t *view, bool always);
 
 /* "spool disk" of "spool_disk", into `ret`. */
 #define PRESSURE_NAME_MAX 32
 void pressure_name(const char *name, char ret[static PRESSURE_NAME_MAX]);
-/* "38 MiB", "1.2 GiB", "512 B", into `ret`. */
-#define PRESSURE_SIZE_MAX 32
-void pressure_size(uint64_t bytes, char ret[static PRESSURE_SIZE_MAX]);
 /* An amount in a resource's unit: "38 MiB", "12%", "12345 messages". */
-void pressure_amount(uint64_t n, const char *unit, char ret[static PRESSURE_SIZE_MAX]);
+void pressure_amount(uint64_t n, const char *unit, char ret[static SIZE_TEXT_MAX]);

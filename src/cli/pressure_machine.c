@@ -210,13 +210,14 @@ static void skip_folder(struct largest_ask *ask, const json_t *where)
 }
 
 /* The member "others" of `where`, of which `view` is the whole. */
-static json_t *look_for_others(const json_t *view, const json_t *where)
+static json_t *look_for_others(const json_t *view, const json_t *where, bool thoroughly)
 {
     static const char *const cuts[] = {
         [LARGEST_WHOLE] = "", [LARGEST_CUT_BY_ENTRIES] = "entries", [LARGEST_CUT_BY_TIME] = "time"};
-    struct largest_ask ask = {.root = get_text(where, "top"),
-                              .entries_max = PRESSURE_OTHERS_ENTRIES_MAX,
-                              .ms_max = PRESSURE_OTHERS_MS_MAX};
+    struct largest_ask ask = {
+        .root = get_text(where, "top"),
+        .entries_max = thoroughly ? PRESSURE_LARGEST_ENTRIES_MAX : PRESSURE_OTHERS_ENTRIES_MAX,
+        .ms_max = thoroughly ? PRESSURE_LARGEST_MS_MAX : PRESSURE_OTHERS_MS_MAX};
     struct largest found;
     json_t *others;
 
@@ -250,11 +251,11 @@ void pressure_add_others(json_t *view, bool always)
     json_t *spool = json_object_get(view, "spool"), *log = json_object_get(view, "log");
 
     if (always || is_pressed(view, "spool_disk") || is_pressed(view, "spool_inodes"))
-        (void)json_object_set_new(spool, "others", look_for_others(view, spool));
+        (void)json_object_set_new(spool, "others", look_for_others(view, spool, always));
     /* On one file system they have it in common, and one walk does. */
     if ((always || is_pressed(view, "log_disk")) &&
         strcmp(get_text(spool, "top"), get_text(log, "top")) != 0)
-        (void)json_object_set_new(log, "others", look_for_others(view, log));
+        (void)json_object_set_new(log, "others", look_for_others(view, log, always));
 }
 
 /* ---- the process ---- */

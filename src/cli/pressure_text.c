@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "cli/format.h"
 #include "cli/json_get.h"
 #include "cli/pressure_int.h"
@@ -34,27 +35,14 @@ void pressure_name(const char *name, char ret[static PRESSURE_NAME_MAX])
             *c = ' ';
 }
 
-void pressure_size(uint64_t bytes, char ret[static PRESSURE_SIZE_MAX])
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-    double n = (double)bytes;
-    size_t unit = 0;
-
-    while (unit + 1 < ARRAY_SIZE(units) && n >= 1023.5) {
-        n /= 1024;
-        unit++;
-    }
-    (void)snprintf(ret, PRESSURE_SIZE_MAX, "%.*f %s", unit > 0 && n < 9.95 ? 1 : 0, n, units[unit]);
-}
-
-void pressure_amount(uint64_t n, const char *unit, char ret[static PRESSURE_SIZE_MAX])
+void pressure_amount(uint64_t n, const char *unit, char ret[static SIZE_TEXT_MAX])
 {
     if (strcmp(unit, "bytes") == 0)
-        pressure_size(n, ret);
+        size_format(n, ret);
     else if (strcmp(unit, "percent") == 0)
-        (void)snprintf(ret, PRESSURE_SIZE_MAX, "%" PRIu64 "%%", n);
+        (void)snprintf(ret, SIZE_TEXT_MAX, "%" PRIu64 "%%", n);
     else
-        (void)snprintf(ret, PRESSURE_SIZE_MAX, "%" PRIu64 " %s", n, unit);
+        (void)snprintf(ret, SIZE_TEXT_MAX, "%" PRIu64 " %s", n, unit);
 }
 
 /* ---- colours and lines ---- */
@@ -171,7 +159,7 @@ static const struct table_column resource_columns[] = {
 static void format_short(uint64_t n, const char *unit, char ret[static FORMAT_TEXT_MAX])
 {
     if (strcmp(unit, "bytes") == 0)
-        format_bytes(n, ret);
+        size_format_short(n, ret);
     else if (n >= SHORT_COUNT_MAX)
         (void)snprintf(ret, FORMAT_TEXT_MAX, "%" PRIu64 "k", n / 1000);
     else
@@ -417,7 +405,7 @@ static void print_classes(const json_t *view, const struct pressure_style *style
         add_verdict(&s, c);
         for (size_t k = 0; k < ARRAY_SIZE(spans); k++)
             add_count(&s, count_refusals(sums_of_class(view, spans[k], class)));
-        format_bytes(get_uint(sums_of_class(view, "day", class), "refused_bytes"), bytes);
+        size_format_short(get_uint(sums_of_class(view, "day", class), "refused_bytes"), bytes);
         sheet_cell(&s, bytes);
         for (size_t k = 0; k < ARRAY_SIZE(spans); k++)
             add_count(&s, get_uint(sums_of_class(view, spans[k], class), "delayed"));
@@ -444,7 +432,7 @@ static void print_sessions(const json_t *view, const struct pressure_style *styl
     const json_t *admission = json_object_get(view, "admission");
     uint64_t lines_lost = get_uint(json_object_get(view, "log"), "lines_lost");
     struct buf line = BUF_INIT(KIB(4));
-    char size[PRESSURE_SIZE_MAX];
+    char size[SIZE_TEXT_MAX];
 
     (void)buf_addf(&line,
                    "Of the day's refusals: %" PRIu64 " too big for now, %" PRIu64
@@ -453,7 +441,7 @@ static void print_sessions(const json_t *view, const struct pressure_style *styl
                    count_in_day(view, "refused_connect"), count_in_day(view, "refused_client"));
     print_line(style, "", buf_cstr(&line), buf_len(&line), to);
     buf_clear(&line);
-    pressure_size(get_uint(view, "bytes_in_flight"), size);
+    size_format(get_uint(view, "bytes_in_flight"), size);
     (void)buf_addf(&line,
                    "Sessions %" PRIu64 ", delayed %" PRIu64 " of %" PRIu64
                    "; messages in flight %" PRIu64 ", %s",
@@ -461,7 +449,7 @@ static void print_sessions(const json_t *view, const struct pressure_style *styl
                    get_uint(view, "delayed_sessions_max"), get_uint(view, "messages_in_flight"),
                    size);
     if (get_uint(admission, "size_max") > 0) {
-        pressure_size(get_uint(admission, "size_max"), size);
+        size_format(get_uint(admission, "size_max"), size);
         (void)buf_addf(&line, "; over %s is too big for now", size);
     }
     if (get_bool(admission, "refuse_at_connect"))
@@ -510,7 +498,7 @@ static void print_clients(const json_t *view, const struct pressure_style *style
             add_count(&s,
                       surely_refused(find_in(json_object_get(sums_of(view, spans[k]), "clients"),
                                              "client", get_text(c, "client"))));
-        format_bytes(get_uint(c, "bytes"), bytes);
+        size_format_short(get_uint(c, "bytes"), bytes);
         sheet_cell(&s, bytes);
     }
     fputc('\n', to);
@@ -537,7 +525,7 @@ static void print_remedy(const json_t *r, int64_t now_ms, const struct pressure_
                          FILE *to)
 {
     char name[PRESSURE_NAME_MAX], for_name[PRESSURE_NAME_MAX], age[FORMAT_TEXT_MAX];
-    char freed[PRESSURE_SIZE_MAX], total[PRESSURE_SIZE_MAX], took[FORMAT_TEXT_MAX];
+    char freed[SIZE_TEXT_MAX], total[SIZE_TEXT_MAX], took[FORMAT_TEXT_MAX];
     uint64_t runs = get_uint(r, "runs");
     struct buf line = BUF_INIT(KIB(1));
 
@@ -552,8 +540,8 @@ static void print_remedy(const json_t *r, int64_t now_ms, const struct pressure_
     if (get_bool(r, "running")) {
         (void)buf_addf(&line, "under way for %s", for_name);
     } else if (has_value(r, "last_freed")) {
-        pressure_size(get_uint(r, "last_freed"), freed);
-        pressure_size(get_uint(r, "total_freed"), total);
+        size_format(get_uint(r, "last_freed"), freed);
+        size_format(get_uint(r, "total_freed"), total);
         (void)buf_addf(&line, "freed %s in %s; %s in all", freed, took, total);
     } else {
         (void)buf_addf(&line, "took %s", took);
@@ -600,7 +588,7 @@ static void print_holders(const json_t *view, const struct pressure_style *style
 
         if (i == HOLDERS_SHOWN)
             break;
-        format_bytes(get_uint(h, "bytes"), bytes);
+        size_format_short(get_uint(h, "bytes"), bytes);
         format_age(get_int(view, "now_ms") - get_int(h, "since_ms"), age);
         sheet_cell(&s, bytes);
         sheet_cell(&s, age);
@@ -618,7 +606,7 @@ static void print_largest_sender(const json_t *view, const struct pressure_style
     uint64_t best = 0, best_count = 0;
     const char *sender = "";
     struct buf line = BUF_INIT(KIB(4));
-    char size[PRESSURE_SIZE_MAX];
+    char size[SIZE_TEXT_MAX];
     size_t i, k;
 
     json_array_foreach(holders, i, a)
@@ -639,7 +627,7 @@ static void print_largest_sender(const json_t *view, const struct pressure_style
     }
     if (best_count == 0)
         return;
-    pressure_size(best, size);
+    size_format(best, size);
     (void)buf_add_str(&line, "Largest sender: ");
     (void)format_harmless(&line, slice_str(*sender ? sender : "<>"));
     (void)buf_addf(&line, ", %s in %" PRIu64 " messages.", size, best_count);
@@ -691,7 +679,7 @@ static void print_change(const json_t *h, const struct pressure_style *style, FI
         pressure_name(get_text(h, "cause"), name);
         (void)buf_addf(&line, " for %s", name);
     } else if (has_value(h, "value")) {
-        char value[PRESSURE_SIZE_MAX], threshold[PRESSURE_SIZE_MAX];
+        char value[SIZE_TEXT_MAX], threshold[SIZE_TEXT_MAX];
 
         pressure_amount(get_uint(h, "value"), get_text(h, "unit"), value);
         pressure_amount(get_uint(h, "threshold"), get_text(h, "unit"), threshold);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/size.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/format.h"
@@ -112,7 +113,7 @@ static int add_row(struct table *t, const json_t *item, int64_t now_ms, bool bri
     int r;
 
     format_age(now_ms - get_int(item, "arrival_ms"), age);
-    format_bytes((uint64_t)get_int(item, "bytes"), size);
+    size_format_short((uint64_t)get_int(item, "bytes"), size);
     format_until(strcmp(state, "deferred") == 0 ? get_int(item, "next_attempt_ms")
                  : strcmp(state, "held") == 0   ? 0
                                                 : now_ms,
@@ -403,7 +404,7 @@ static void print_envelope(const json_t *m)
         print_harmless(get_text(client, "helo"));
         printf(")");
     }
-    format_bytes((uint64_t)get_int(m, "bytes"), text);
+    size_format_short((uint64_t)get_int(m, "bytes"), text);
     printf("\n  size        %s", text);
     if (*get_text(m, "envid")) {
         printf("\n  envid       ");

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/id.h"
+#include "base/size.h"
 #include "cli/cli.h"
 #include "cli/format.h"
 #include "config/config.h"
@@ -280,7 +281,7 @@ static int print_messages(struct run *run, const char *verb)
 {
     char bytes[FORMAT_TEXT_MAX];
 
-    format_bytes(run->body_bytes, bytes);
+    size_format_short(run->body_bytes, bytes);
     if (run->o->json) {
         print_json(json_pack("{s:b, s:I, s:I, s:I, s:O, s:O}", "ok", run->damaged == 0, "messages",
                              (json_int_t)run->messages, "body_bytes", (json_int_t)run->body_bytes,
@@ -310,9 +311,9 @@ static int print_stat(struct run *run)
                              (json_int_t)st.segment_bytes, "capacity_bytes",
                              (json_int_t)st.capacity_bytes, "damaged", (json_int_t)st.damaged));
     } else {
-        format_bytes(st.live_bytes, live);
-        format_bytes(st.capacity_bytes, capacity);
-        format_bytes(st.segment_bytes, segment);
+        size_format_short(st.live_bytes, live);
+        size_format_short(st.capacity_bytes, capacity);
+        size_format_short(st.segment_bytes, segment);
         printf("messages  %" PRIu64 "\nlive      %s\nsegments  %" PRIu64 " (%" PRIu64
                " free) of %s\ncapacity  %s\n",
                st.messages, live, st.segments, st.segments_free, segment, capacity);

@@ -464,7 +464,7 @@ static void transitions_say_their_direction(void **state)
         "refused=external,internal,authenticated",
         "refusing_mail_disk event_id=15006 direction=refusing resource=spool_disk on=test",
         "remedy remedy=compact_spool for=spool_disk freed_bytes=",
-        "effect=\"freed 0 bytes in ",
+        "effect=\"freed 0 B in ",
     };
     static const char *const down[] = {
         "pressure_decreased event_id=15005 direction=decreased resource=server cause=spool_disk",

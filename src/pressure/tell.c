@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/size.h"
 #include "event/event.h"
 #include "event/resource_text.h"
 #include "pressure/pressure_int.h"
@@ -225,25 +226,12 @@ void tell_outcome(struct pressure *p)
         tell_reminder(p);
 }
 
-/* "38 MiB"; whole units, the largest that leaves two digits. */
-static void format_bytes(uint64_t bytes, char *ret, size_t size)
-{
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    size_t unit = 0;
-
-    while (unit + 1 < ARRAY_SIZE(units) && bytes >= KIB(10)) {
-        bytes >>= 10;
-        unit++;
-    }
-    (void)snprintf(ret, size, "%" PRIu64 " %s", bytes, units[unit]);
-}
-
 void tell_remedy(struct pressure *p, enum governor_remedy r, uint64_t freed, uint64_t took_us)
 {
     struct remedy_run *run = &p->runs[r];
     const char *for_what = governor_resource_name(run->resource);
     bool repeats = freed == 0 && run->freed_nothing;
-    char effect[PRESSURE_TEXT_MAX], bytes[32];
+    char effect[PRESSURE_TEXT_MAX], bytes[SIZE_TEXT_MAX];
 
     run->freed_nothing = freed == 0;
     if (repeats) /* told once; the view counts */
@@ -253,7 +241,7 @@ void tell_remedy(struct pressure *p, enum governor_remedy r, uint64_t freed, uin
               EV_STR("for", for_what), EV_STR("effect", governor_remedy_what(r)));
         return;
     }
-    format_bytes(freed, bytes, sizeof(bytes));
+    size_format(freed, bytes);
     (void)snprintf(effect, sizeof(effect), "freed %s in %" PRIu64 " ms", bytes, took_us / 1000);
     event(EVENT_REMEDY, EVENT_NO_ID, EV_STR("remedy", governor_remedy_name(r)),
           EV_STR("for", for_what), EV_UINT("freed_bytes", freed), EV_UINT("us", took_us),
