@@ -351,7 +351,8 @@ class Trickle(Swarm):
                 self.begin(client)
 
     def feed(self):
-        """A piece for each that is due: `quick` sessions as fast as 1 MB a second, the others a piece a second."""
+        """A piece for each that is due: `quick` sessions as fast as 1 MB a second, the others a piece a second for
+        their first blocks, so that all of them hold some, and then one every ten."""
         now = time.monotonic()
         for _ in range(len(self.sending)):
             client = self.sending.popleft()
@@ -360,7 +361,8 @@ class Trickle(Swarm):
             self.sending.append(client)
             if client.wants or now < client.next:
                 continue
-            client.next = now + (len(self.piece) / 1e6 if client.quick else 1)
+            is_early = client.left > self.order["bytes"] - (256 << 10)
+            client.next = now + (len(self.piece) / 1e6 if client.quick else 1 if is_early else 10)
             if client.left <= 0:
                 client.step = 6
                 self.send(client, b".\r\n")

@@ -143,7 +143,7 @@ def words(path):
 
 
 @pytest.mark.parametrize("limited", [memory_group, address_space])
-def test_two_thousand_large_messages_in_little_memory(make_server, tmp_path, small_disk, limited):
+def test_two_thousand_large_messages_in_little_memory(small_disk, make_server, tmp_path, limited):
     """2,000 sessions send 10 MiB each, slowly, to a server that has 256 MiB: it lives, refuses what it must, loses nothing."""
     if harness.SANITIZED:
         pytest.skip("sanitizers need more address space than any limit leaves")
@@ -156,11 +156,11 @@ def test_two_thousand_large_messages_in_little_memory(make_server, tmp_path, sma
         server.start(wrapper=limit)
         assert memory_limit_of(server) <= MEMORY
         files = sockets(server)
-        with crowd.Crowd("trickle", server, 2000, 2, bytes=10 << 20, piece=16000, quick=12, enough=12, seconds=60,
+        with crowd.Crowd("trickle", server, 2000, 2, bytes=10 << 20, piece=16000, quick=12, enough=12, seconds=2 * harness.PATIENCE,
                          log=str(log)) as clients:
             opened = clients.answer()
             assert opened["greeted"] + opened["refused_421"] == 2000, opened
-            figures = clients.answer()
+            figures = clients.answer(3 * harness.PATIENCE)
             peak = anonymous_bytes(server)
         assert server.is_alive(), server.log()[-3000:]
         assert peak < MEMORY * 0.9
