@@ -24,12 +24,14 @@
 #include "control/json_out.h"
 #include "deliver/queue.h"
 #include "event/event.h"
+#include "evidence/knowledge.h"
 #include "governor/gate.h"
 #include "io/fs.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
 #include "io/rlimit.h"
 #include "io/thread.h"
+#include "ledger/ledger.h"
 #include "pressure/pressure.h"
 #include "receive/receiver.h"
 #include "spool/spool.h"
@@ -309,6 +311,9 @@ void server_free(struct server **sp)
         lane_close(&s->lanes[i]);
     pressure_free(&s->pressure);
     queue_free(&s->queue);
+    ledger_close(&s->ledger);
+    knowledge_unref(&s->knowledge);
+    knowledge_unref(&s->next_knowledge);
     mailbox_free(&s->box);
     loop_free(&s->loop);
     spool_close(&s->spool);

@@ -15,6 +15,7 @@
 #include "cli/server_log.h"
 #include "config/config.h"
 #include "event/event.h"
+#include "evidence/knowledge.h"
 #include "io/tls.h"
 #include "pressure/pressure.h"
 #include "spool/spool.h"
@@ -68,17 +69,19 @@ int server_tls_make(const struct config *c, struct tls_set *ret, struct buf *why
     return r;
 }
 
-struct queue_settings server_queue_settings(const struct config *c)
+struct queue_settings server_queue_settings(const struct config *c, const struct knowledge *k)
 {
     struct queue_settings s = {
         .schedule = {.connections_max = c->delivery.connections_max,
                      .connections_per_destination = c->delivery.connections_per_destination_max,
+                     .connections_new = MAX_OF(c->delivery.connections_max / 4, 1u),
                      .entries_max = c->spool.messages_max,
                      .retry = {.delay_count = (uint32_t)c->retry.policy.delay_count,
                                .jitter = c->retry.policy.jitter,
                                .max_queue_time_s = (uint32_t)c->retry.policy.max_queue_time_s,
                                .delay_dsn_s = (uint32_t)c->retry.delay_warning_s}},
         .config = c,
+        .knowledge = k,
     };
 
     memcpy(s.schedule.retry.delays_s, c->retry.policy.delays_s, sizeof(s.schedule.retry.delays_s));
@@ -105,6 +108,9 @@ void server_reload_answered(struct server *s)
     s->tls = s->next_tls;
     s->next_config = NULL;
     s->next_tls = (struct tls_set){0};
+    knowledge_unref(&s->knowledge);
+    s->knowledge = s->next_knowledge;
+    s->next_knowledge = NULL;
     server_tls_free(&old_tls);
     config_unref(&old);
     event(EVENT_CONFIG_RELOADED, EVENT_NO_ID, EV_STR("file", server_config_name(&s->options)));
@@ -125,13 +131,14 @@ static void on_queue_changed(void *ctx)
     spool_writer_set_config(s->writer, &wc);
     spool_set_max_bytes(s->spool, s->next_config->spool.size_max_bytes);
     pressure_set_config(s->pressure, s->next_config);
+    server_set_ledger(s, s->next_config);
     s->reload_answers = s->lane_count;
     for (uint32_t i = 0; i < s->lane_count; i++)
         lane_order(&s->lanes[i], ORDER_RELOAD);
 }
 
 static int load_next(struct server *s, struct config **ret, struct tls_set *ret_tls,
-                     struct buf *why)
+                     const struct knowledge **ret_knowledge, struct buf *why)
 {
     int r = config_load(s->options.config_file, s->options.overrides, s->options.override_count,
                         ret, why);
@@ -143,12 +150,14 @@ static int load_next(struct server *s, struct config **ret, struct tls_set *ret_
         r = server_tls_make(*ret, ret_tls, why);
     if (r == 0 && (*ret)->listener_count != s->config->listener_count) {
         (void)buf_add_str(why, "the number of listeners changed: that needs a restart");
-        server_tls_free(ret_tls);
         r = -EINVAL;
     }
+    if (r == 0)
+        r = server_knowledge_make(*ret, ret_knowledge, why);
     if (r < 0) {
         const struct config *c = *ret;
 
+        server_tls_free(ret_tls);
         config_unref(&c);
     }
     return r;
@@ -175,7 +184,7 @@ int server_reload(void *ctx, struct buf *why)
         (void)buf_add_str(why, s->stopping ? "the server is stopping"
                                            : "an earlier reload waits for transactions to end");
     else
-        r = load_next(s, &next, &s->next_tls, why);
+        r = load_next(s, &next, &s->next_tls, &s->next_knowledge, why);
     if (r < 0) {
         if (buf_len(why) > 0 && buf_cstr(why)[buf_len(why) - 1] == '\n')
             buf_truncate(why, buf_len(why) - 1); /* one line of a log, no matter how many errors */
@@ -184,7 +193,7 @@ int server_reload(void *ctx, struct buf *why)
     }
     warn_of_restart(s, next);
     s->next_config = next;
-    settings = server_queue_settings(next);
+    settings = server_queue_settings(next, s->next_knowledge);
     r = queue_change_settings(s->queue, &settings, on_queue_changed, s);
     ASSERT(r == 0); /* one at a time: next_config was NULL */
     return 0;

@@ -1,7 +1,8 @@
 /*
  * cli/server_int.h - private to the files that are one server: server.c (running, signals,
  * stopping, the status line), server_start.c (opening the parts in order), server_config.c (what a
- * configuration becomes, and reload) and server_lane.c (the loop threads).
+ * configuration becomes, and reload), server_evidence.c (tables and ledger) and server_lane.c (the
+ * loop threads).
  *
  * Threads: everything belongs to the main thread but what a lane's order does.
  */
@@ -28,6 +29,8 @@ struct config;
 struct control;
 struct fs;
 struct json_out;
+struct knowledge;
+struct ledger;
 struct pressure;
 struct spool;
 struct tls_config;
@@ -71,6 +74,8 @@ struct server {
     struct spool *spool;
     struct spool_writer *writer;
     struct queue *queue;
+    const struct knowledge *knowledge;
+    struct ledger *ledger; /* NULL: no evidence is kept */
     struct pressure *pressure;
     struct control *control;
     struct gate gate; /* shared.gate */
@@ -81,6 +86,7 @@ struct server {
 
     const struct config *next_config; /* a reload that waits for the queue */
     struct tls_set next_tls;
+    const struct knowledge *next_knowledge;
     uint32_t reload_answers;
 
     bool stopping, has_ended, stop_was_hard;
@@ -109,13 +115,24 @@ const char *server_config_name(const struct server_options *o);
 /* 0, or an error with a sentence in `why`: `*ret` is untouched then. */
 MUST_CHECK int server_tls_make(const struct config *c, struct tls_set *ret, struct buf *why);
 void server_tls_free(struct tls_set *t);
-struct queue_settings server_queue_settings(const struct config *c);
+struct queue_settings server_queue_settings(const struct config *c, const struct knowledge *k);
 struct spool_writer_config server_writer_config(const struct config *c);
 /* Reads the configuration file once more; `ctx`: the server. 0: it is taken, and everybody follows
  * when the queue does. Negative, with a sentence in `why`: nothing changes. */
 MUST_CHECK int server_reload(void *ctx, struct buf *why);
 /* One more lane follows the new settings. */
 void server_reload_answered(struct server *s);
+
+/* ---- server_evidence.c ---- */
+
+/* From the files that `c` names. 0, or an error with lines in `why`. */
+MUST_CHECK int server_knowledge_make(const struct config *c, const struct knowledge **ret,
+                                     struct buf *why);
+/* What goes wrong is told in an event. */
+void server_open_ledger(struct server *s);
+void server_set_ledger(struct server *s, const struct config *c);
+/* Lanes and providers as the ledger knows them; before queue_load(). */
+void server_restore_lanes(struct server *s);
 
 /* ---- server_lane.c ---- */
 

@@ -82,13 +82,15 @@ static int make_folders(const char *path, bool whole, struct buf *why)
     return 0;
 }
 
-/* While it may still be made; what is wrong with it server_set_log_files() tells. */
-static void make_log_folder(const struct config *c)
+/* While they may still be made; what is wrong with them is told by who opens them. */
+static void make_other_folders(const struct config *c)
 {
     struct buf why = BUF_INIT(SERVER_WHY_MAX);
 
     if (c->log.files.directory)
         ignore_result(make_folders(c->log.files.directory, true, &why));
+    if (c->evidence.enabled)
+        ignore_result(make_folders(c->evidence.directory, true, &why));
     buf_done(&why);
 }
 
@@ -108,6 +110,8 @@ static int drop_privileges(const struct config *c, struct buf *why)
         return 0;
     if (c->log.files.directory)
         ignore_result(chown(c->log.files.directory, pw ? pw->pw_uid : (uid_t)-1, gid));
+    if (c->evidence.enabled)
+        ignore_result(chown(c->evidence.directory, pw ? pw->pw_uid : (uid_t)-1, gid));
     if (chown(c->spool.directory, pw ? pw->pw_uid : (uid_t)-1, gid) < 0 || setgroups(1, &gid) < 0 ||
         setgid(gid) < 0 || (pw && setuid(pw->pw_uid) < 0)) {
         int err = -errno;
@@ -155,19 +159,28 @@ static int open_spool(struct server *s, struct buf *why)
     return r;
 }
 
+static bool is_pressed(void *ctx)
+{
+    return gate_level(&((const struct server *)ctx)->gate) > PRESSURE_NORMAL;
+}
+
 static int open_queue(struct server *s)
 {
-    struct queue_settings settings = server_queue_settings(s->config);
+    struct queue_settings settings = server_queue_settings(s->config, s->knowledge);
     struct queue_seams seams = {.ctx = s,
                                 .wall_ms = wall_ms,
                                 .post = post_request,
                                 .dispatch = dispatch,
                                 .answers = s->box,
-                                .workers = s->lane_count};
+                                .workers = s->lane_count,
+                                .ledger = s->ledger,
+                                .is_pressed = is_pressed};
     uint64_t began_ms = clock_mono_ms();
     struct schedule_totals totals;
     int r = queue_new(&s->queue, &settings, s->spool, &s->rand, &seams);
 
+    if (r == 0)
+        server_restore_lanes(s);
     if (r == 0)
         r = queue_load(s->queue);
     if (r < 0)
@@ -278,7 +291,7 @@ int server_start(struct server *s, struct buf *why)
     int r = make_folders(s->config->spool.directory, true, why);
 
     if (r == 0)
-        make_log_folder(s->config);
+        make_other_folders(s->config);
     if (r == 0)
         r = server_tls_make(s->config, &s->tls, why);
     if (r == 0)
@@ -289,6 +302,10 @@ int server_start(struct server *s, struct buf *why)
         r = open_spool(s, why);
     if (r == 0)
         r = server_set_log_files(s->config, why);
+    if (r == 0)
+        r = server_knowledge_make(s->config, &s->knowledge, why);
+    if (r == 0)
+        server_open_ledger(s);
     if (r == 0)
         r = open_queue(s);
     for (uint32_t i = 0; r == 0 && i < s->lane_count; i++)

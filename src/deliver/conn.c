@@ -130,6 +130,8 @@ static void conn_over(struct conn *c)
     if (smtp_client_failure(&c->smtp))
         phase = smtp_client_failure(&c->smtp)->phase;
     (void)failure_text(c, text, sizeof(text), &code);
+    if (run && !was_connected)
+        attempt_no_session(run, smtp_client_failure(&c->smtp), 0, text);
     event(EVENT_REMOTE_DISCONNECTED, EVENT_NO_ID, EV_STR("host", c->host),
           EV_ADDR("address", &c->peer), EV_UINT("messages", c->messages));
     c->run = NULL;
@@ -481,6 +483,7 @@ bool conn_send(struct conn *c, struct transaction *t)
     c->messages++;
     c->batch_is_over = c->batch_was_lost = false;
     transaction_set_host(t, c->host, &c->peer, smtp_client_extensions(&c->smtp) & SMTP_EXT_DSN);
+    attempt_over(t, c);
     conn_log_sending(c, t);
     c->in_machine = true;
     smtp_client_begin(&c->smtp, &t->smtp);

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "deliver/queue_int.h"
+#include "evidence/knowledge_kit.h"
 #include "io/fs_sim.h"
 
 #define KIT_NOW INT64_C(1790000000000)
@@ -36,6 +37,7 @@ struct kit {
     bool is_dead;                       /* the power is off: nothing is done any more */
     uint64_t served[SPOOL_OP_SYNC + SPOOL_OP_SET_ASIDE + 1];
     void (*on_commit)(struct kit *k, uint64_t id); /* a report is durable; may be NULL */
+    void (*dispatch)(void *ctx, struct job *job);
 };
 
 static inline struct config *kit_config(const char *text)
@@ -61,6 +63,7 @@ static inline struct queue_settings kit_settings(const struct config *c)
                                .max_queue_time_s = (uint32_t)c->retry.policy.max_queue_time_s,
                                .delay_dsn_s = (uint32_t)c->retry.delay_warning_s}},
         .config = c,
+        .knowledge = knowledge_kit(),
     };
 
     memcpy(s.schedule.retry.delays_s, c->retry.policy.delays_s, sizeof(s.schedule.retry.delays_s));
@@ -104,6 +107,24 @@ static inline void kit_open_spool(struct kit *k)
     buf_done(&why);
 }
 
+/* Every domain is of one provider, which a probe learns at once; other jobs are the test's. */
+static inline void kit_dispatch(void *ctx, struct job *job)
+{
+    struct kit *k = ctx;
+
+    if (!job->is_probe) {
+        k->dispatch(k, job);
+        return;
+    }
+    (void)snprintf(job->provider, sizeof(job->provider), "kit");
+    (void)snprintf(job->mx_host, sizeof(job->mx_host), "mx.kit.test");
+    job->has_learnt = true;
+    for (uint32_t i = 0, count = job->count; i < count; i++) {
+        job->entries[i].outcome = ATTEMPT_NOT_MADE;
+        queue_entry_finished(&job->entries[i].parcel, NULL);
+    }
+}
+
 static inline void kit_open_queue(struct kit *k)
 {
     k->settings = kit_settings(k->config);
@@ -116,9 +137,10 @@ static inline void kit_init(struct kit *k, uint64_t seed, struct config *config,
 {
     *k = (struct kit){.fs = fs_sim_new(seed, KIT_DISK), .config = config, .now_ms = KIT_NOW};
     k->tail = &k->head;
+    k->dispatch = dispatch;
     rand_init(&k->rand, seed);
     k->seams = (struct queue_seams){
-        .ctx = k, .wall_ms = kit_wall, .post = kit_post, .dispatch = dispatch, .workers = 2};
+        .ctx = k, .wall_ms = kit_wall, .post = kit_post, .dispatch = kit_dispatch, .workers = 2};
     kit_open_spool(k);
     kit_open_queue(k);
 }

@@ -24,8 +24,8 @@ static void look_at_provider(void *ctx, const struct provider_info *info)
         s->group = slice_str(info->group);
 }
 
-/* The group of a provider; empty. A lane is made rarely: a walk of the table is cheap enough. */
-static struct slice group_of(const struct providers *p, struct slice provider)
+/* A lane is made rarely: a walk of the table is cheap enough. */
+struct slice lane_group_of(const struct providers *p, struct slice provider)
 {
     struct group_search s = {.provider = provider};
 
@@ -63,7 +63,7 @@ void lane_rules_of(const struct config *c, const struct providers *providers, st
     struct config_policy p;
     double rate_max, rate_floor = config_rate_per_second(l->rate_floor);
 
-    config_find_lane_policy(c, provider, group_of(providers, provider), &p);
+    config_find_lane_policy(c, provider, lane_group_of(providers, provider), &p);
     rate_max = config_rate_per_second(p.limits.rate_max);
     *ret = (struct lane_rules){
         .throttle = {.enabled = l->enabled,

@@ -13,6 +13,8 @@
 
 struct providers;
 
+/* The group of a provider; empty: none. */
+struct slice lane_group_of(const struct providers *p, struct slice provider);
 /*
  * The rules of the lane of that provider and source. `provider` is the provider's part of the
  * lane's name: a provider, the text of a next hop, or what a block of the configuration calls its

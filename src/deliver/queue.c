@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "config/config.h"
 #include "deliver/queue_int.h"
+#include "evidence/knowledge.h"
 
 #define ADVANCE_MAX 20000 /* entries made ready in one queue_run() */
 
@@ -56,6 +57,12 @@ int queue_new(struct queue **ret, const struct queue_settings *settings, struct 
         return r;
     }
     queue_age_init(q);
+    r = queue_lanes_new(q);
+    if (r < 0) {
+        schedule_free(&q->schedule);
+        free(q);
+        return r;
+    }
     *ret = q;
     return 0;
 }
@@ -78,6 +85,7 @@ void queue_free(struct queue **qp)
     }
     queue_forget(&q->shared);
     queue_forget(&q->waiting);
+    queue_lanes_free(q);
     schedule_free(&q->schedule);
     free(q->recipients);
     free(q);
@@ -87,6 +95,11 @@ void queue_free(struct queue **qp)
 const struct schedule *queue_schedule(const struct queue *q)
 {
     return q->schedule;
+}
+
+struct lanes *queue_lanes(const struct queue *q)
+{
+    return q->lanes;
 }
 
 struct spool *queue_spool(const struct queue *q)
@@ -128,11 +141,16 @@ static void job_fill(struct queue *q, struct job *job)
                                              .job = job,
                                              .ref = refs[i],
                                              .id = entry.id,
+                                             .arrival_ms = entry.arrival_ms,
                                              .attempts = entry.attempts};
     }
     if (job->config != q->settings.config) {
         config_unref(&job->config);
         job->config = config_ref(q->settings.config);
+    }
+    if (job->knowledge != q->settings.knowledge) {
+        knowledge_unref(&job->knowledge);
+        job->knowledge = knowledge_ref(q->settings.knowledge);
     }
     job->count = (uint32_t)n;
     job->returned = 0;
@@ -143,6 +161,7 @@ static void job_end(struct queue *q, struct job *job)
     schedule_release(q->schedule, job->destination);
     q->jobs--;
     config_unref(&job->config);
+    knowledge_unref(&job->knowledge);
     free(job);
 }
 
@@ -153,19 +172,22 @@ static void job_send(struct queue *q, struct job *job)
 
 static bool start_job(struct queue *q, uint32_t destination)
 {
-    struct job *job = calloc(1, sizeof(*job));
-    struct slice name;
+    struct job *job;
 
+    if (schedule_lane_of(q->schedule, destination) == SCHEDULE_LANE_NEW &&
+        queue_join_lane(q, destination)) { /* it has its turn there */
+        schedule_release(q->schedule, destination);
+        return true;
+    }
+    job = calloc(1, sizeof(*job));
     if (!job) {
         schedule_release(q->schedule, destination);
         return false;
     }
     q->jobs++;
-    name = schedule_destination_name(q->schedule, destination);
-    ASSERT(name.len < sizeof(job->name));
-    memcpy(job->name, name.ptr, name.len);
     job->queue = q;
     job->destination = destination;
+    queue_describe_job(q, job);
     job->worker = (uint32_t)rand_below(q->rand, q->seams.workers);
     job_fill(q, job);
     if (job->count == 0)
@@ -178,7 +200,7 @@ static bool start_job(struct queue *q, uint32_t destination)
 int64_t queue_run(struct queue *q)
 {
     uint32_t destination;
-    int64_t age_ms, kept_ms;
+    int64_t age_ms, kept_ms, lanes_ms;
 
     kept_ms = queue_kept_step(q);
     if (q->changing && !q->stopping && queue_is_idle(q))
@@ -194,18 +216,21 @@ int64_t queue_run(struct queue *q)
     if (q->unfiled)
         queue_refile(q);
     age_ms = queue_age_step(q);
+    lanes_ms = queue_lanes_step(q);
     (void)schedule_advance(q->schedule, queue_now(q), ADVANCE_MAX);
     while (schedule_grant(q->schedule, &destination))
         if (!start_job(q, destination))
             break;
-    kept_ms = MIN_OF(kept_ms, age_ms);
+    kept_ms = MIN_OF(kept_ms, MIN_OF(age_ms, lanes_ms));
     return MIN_OF(kept_ms, schedule_next_due_ms(q->schedule));
 }
 
 void queue_job_returned(struct queue *q, struct job *job)
 {
-    bool go_on = !q->stopping && !q->spool_has_failed && !queue_is_frozen(q);
+    bool go_on = !q->stopping && !q->spool_has_failed && !queue_is_frozen(q) && !job->is_probe;
 
+    if (job->has_learnt)
+        queue_learn(q, job);
     if (job->destination_failed) {
         schedule_destination_failed(q->schedule, job->destination, queue_now(q));
         go_on = false;

@@ -21,17 +21,23 @@
 #include "base/list.h"
 #include "base/rand.h"
 #include "base/slice.h"
+#include "evidence/providers.h"
 #include "io/mailbox.h"
+#include "io/resolver.h"
 #include "message/envelope.h"
 #include "schedule/schedule.h"
 #include "spool/spool.h"
 #include "spool/writer.h"
 
 struct config;
+struct knowledge;
+struct lanes;
+struct ledger;
 struct queue; /* opaque */
 struct job;
 
 #define JOB_ENTRIES_MAX 16
+#define JOB_SOURCE_MAX 64
 #define JOB_NAME_MAX 288 /* a domain of 255 octets, with "lmtp:" and a port around it, and a NUL */
 
 /* How the attempt of one entry ended. */
@@ -65,6 +71,7 @@ struct job_entry {
     struct job *job;
     entry_ref ref;
     uint64_t id;
+    int64_t arrival_ms;
     uint32_t attempts; /* before this one */
     enum attempt_outcome outcome;
     /* Some delivered recipient asked for a report of success (RFC 3461, section 4.1) which the
@@ -89,8 +96,20 @@ struct job {
      * destination quiet for a retry interval. Set before the last entry is posted back.
      */
     bool destination_failed;
-    const struct config *config; /* a reference of the job's own */
-    char name[JOB_NAME_MAX];     /* the destination: a domain, or the text of a static next hop */
+    const struct config *config;       /* references of the job's own */
+    const struct knowledge *knowledge; /* NULL: every refusal is of the class "other" */
+    char name[JOB_NAME_MAX];           /* a domain, or the text of a static next hop */
+    char source[JOB_SOURCE_MAX];       /* the name of the source it is sent from */
+    uint32_t lane;                     /* lane_ref of its provider and source */
+    /*
+     * The provider behind the destination. A worker that learns another one from the MX hosts
+     * says so in `provider` and `has_learnt`. A job that `is_probe` is for that alone: its entries
+     * come back as not made as soon as the provider is known, to wait for their lane's turn.
+     */
+    char provider[PROVIDER_NAME_MAX];
+    char mx_host[DNS_NAME_MAX + 3]; /* the best one; with `has_learnt` */
+    bool goes_by_mx;                /* the domain's own; else the provider is the next hop's text */
+    bool is_probe, has_learnt;
     uint32_t count;
     struct job_entry entries[JOB_ENTRIES_MAX];
 };
@@ -104,11 +123,14 @@ struct queue_seams {
     void (*dispatch)(void *ctx, struct job *job);
     struct mailbox *answers; /* set as answer_to in requests; the simulation may leave it NULL */
     uint32_t workers;
+    struct ledger *ledger;         /* evidence goes there; NULL: nowhere */
+    bool (*is_pressed)(void *ctx); /* our own governor is at medium or high; NULL: never */
 };
 
 struct queue_settings {
     struct schedule_config schedule;
-    const struct config *config; /* borrowed: routes, bounce, server.hostname */
+    const struct config *config;       /* borrowed: routes, bounce, server.hostname */
+    const struct knowledge *knowledge; /* borrowed */
 };
 
 /* What `settings` points to is borrowed until the next settings are in force or queue_free().
@@ -127,6 +149,12 @@ void queue_free(struct queue **q);
  */
 MUST_CHECK int queue_change_settings(struct queue *q, const struct queue_settings *settings,
                                      void (*fn)(void *ctx), void *ctx);
+
+/* What the ledger kept of a lane, and of a destination's provider: before queue_load(). -ENOMEM,
+ * -ERR_DAMAGED: the lane begins anew. */
+MUST_CHECK int queue_restore_lane(struct queue *q, struct slice state);
+MUST_CHECK int queue_restore_destination(struct queue *q, struct slice domain,
+                                         struct slice provider, struct slice mx_host);
 
 /* At the start: files everything the spool holds; what is over schedule.entries_max later. 0,
  * -ENOMEM. */
@@ -152,6 +180,9 @@ bool queue_is_idle(const struct queue *q);
 
 /* parcel.deliver of a job_entry, posted by a worker to the queue thread. */
 void queue_entry_finished(struct parcel *p, void *receiver);
+
+/* parcel.deliver of a struct ledger_attempt, posted by a worker to the queue thread. */
+void queue_attempt_made(struct parcel *p, void *receiver);
 
 /* For workers: results of `count` recipients; NULL when there is no memory. attempt_add() copies
  * the text (cut to ENVELOPE_TEXT_MAX). */
@@ -231,6 +262,8 @@ struct queue_message {
 MUST_CHECK int queue_read_message(struct queue *q, uint64_t id, struct queue_message *ret);
 void queue_message_done(struct queue_message *m);
 
+/* The lanes, for views and the operator's actions; NULL: there are none. */
+struct lanes *queue_lanes(const struct queue *q);
 /* The schedule, for summaries (schedule_next_destination(), schedule_get_totals()). */
 const struct schedule *queue_schedule(const struct queue *q);
 struct spool *queue_spool(const struct queue *q);

@@ -13,12 +13,18 @@
 
 void queue_apply_change(struct queue *q)
 {
+    struct queue_settings old = q->settings;
     struct schedule *fresh;
 
     if (schedule_new(&fresh, &q->next_settings.schedule, q->rand) < 0)
         return; /* tried again at the next run */
-    q->age.is_in_round = false;
     q->settings = q->next_settings;
+    if (queue_lanes_renew(q, fresh) < 0) {
+        q->settings = old;
+        schedule_free(&fresh);
+        return;
+    }
+    q->age.is_in_round = false;
     q->changing = false;
     queue_file_anew(q, fresh);
     q->changed(q->changed_ctx);

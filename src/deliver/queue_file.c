@@ -111,21 +111,6 @@ void queue_forget(struct map *m)
     map_done(m);
 }
 
-/* A destination with a policy block of its own (config_find_destination()). */
-static int apply_policy(struct queue *q, struct slice destination)
-{
-    const struct config_destination *d = config_find_destination(q->settings.config, destination);
-    struct retry_policy policy = q->settings.schedule.retry;
-
-    if (!d)
-        return 0;
-    policy.delay_count = (uint32_t)d->retry.delay_count;
-    memcpy(policy.delays_s, d->retry.delays_s, sizeof(policy.delays_s));
-    policy.jitter = d->retry.jitter;
-    policy.max_queue_time_s = (uint32_t)d->retry.max_queue_time_s;
-    return schedule_set_policy(q->schedule, destination, &policy, d->connections_max);
-}
-
 /* Who sends, for the fair turn: a client and a domain. Not the address, which differs in every
  * message of a mailing that uses VERP. */
 static uint64_t sender_hash(const struct queue *q, const struct envelope *e)
@@ -135,12 +120,17 @@ static uint64_t sender_hash(const struct queue *q, const struct envelope *e)
 
 static int file_group(struct queue *q, uint64_t id, const struct envelope *e, const struct group *g)
 {
+    struct schedule_entry entry;
+    struct queue_key key;
     entry_ref ref;
+    int r;
 
-    if (q->settings.config->destination_count && apply_policy(q, g->destination) < 0)
-        return -ENOMEM;
-    return schedule_add(q->schedule, id, g->destination, sender_hash(q, e), e->arrival_ms,
-                        g->attempts, g->due_ms, e->flags & ENVELOPE_HELD, &ref);
+    queue_key_for(q, g->destination, id, &key);
+    r = schedule_add(q->schedule, id, slice_make(key.bytes, key.len), sender_hash(q, e),
+                     e->arrival_ms, g->attempts, g->due_ms, e->flags & ENVELOPE_HELD, &ref);
+    if (r == 0 && schedule_get(q->schedule, ref, &entry) && entry.lane == SCHEDULE_LANE_NEW)
+        (void)queue_join_lane(q, entry.destination_index); /* else its first job asks */
+    return r;
 }
 
 /* Forgets the entries of a message that could be filed only in part. */

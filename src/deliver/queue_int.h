@@ -1,8 +1,8 @@
 /*
  * deliver/queue_int.h - private to the queue manager: queue.c (turns, jobs), queue_file.c (filing),
  * queue_settle.c (results), queue_request.c, queue_kept.c and queue_fold.c (what is written),
- * queue_change.c (new settings), queue_age.c, report.c (delivery status notifications) and
- * queue_people.c (listings and actions).
+ * queue_change.c (new settings), queue_lanes.c (providers and lanes), queue_age.c, report.c
+ * (delivery status notifications) and queue_people.c (listings and actions).
  */
 #pragma once
 
@@ -58,6 +58,15 @@ struct queue {
     /* queue_request.c: is_unsynced: something was posted after the last sync. */
     bool sync_is_out, sync_again, is_unsynced;
     struct list sync_waiters, next_waiters; /* for the sync that is out; for the next */
+
+    /* queue_lanes.c */
+    struct lanes *lanes;
+    struct map known;        /* domain -> struct known, ... */
+    struct list known_order; /* ... the one learnt first first */
+    uint32_t *lane_refs;     /* by the schedule's number of a lane */
+    uint32_t lane_room;
+    int64_t lanes_due_ms, lanes_seen_ms;
+    uint64_t incident_told; /* the newest one whose opening was told */
 
     struct {                                          /* queue_age.c */
         int64_t began_ms, before_ms[AGE_ROUNDS_KEPT]; /* of the present round, of those before */
@@ -220,6 +229,32 @@ void queue_settle_later(struct settlement *s);
  * becomes a failure here. Owns `s` from here.
  */
 void report_then_settle(struct settlement *s);
+
+/* ---- queue_lanes.c ---- */
+
+/* What a destination is called in the schedule. */
+struct queue_key {
+    size_t len;
+    char bytes[JOB_NAME_MAX + JOB_SOURCE_MAX];
+};
+/* For message `id`, whose recipients go by `name`. */
+void queue_key_for(const struct queue *q, struct slice name, uint64_t id, struct queue_key *ret);
+/* The parts of such a name. */
+struct slice queue_name_of(struct slice key);
+struct slice queue_source_of(const struct queue *q, struct slice key);
+
+MUST_CHECK int queue_lanes_new(struct queue *q);
+void queue_lanes_free(struct queue *q);
+/* Puts a destination into its lane, if its provider is known. False: it is not, or no memory. */
+bool queue_join_lane(struct queue *q, uint32_t destination);
+/* Fills in the job's name, source, provider, lane, and whether it is a probe. */
+void queue_describe_job(struct queue *q, struct job *job);
+/* A worker has found the provider. */
+void queue_learn(struct queue *q, struct job *job);
+/* The controllers' turn. Returns when it is next; SCHEDULE_NEVER. */
+int64_t queue_lanes_step(struct queue *q);
+/* Before and after the schedule is made anew: lanes keep their state. 0 or -ENOMEM. */
+MUST_CHECK int queue_lanes_renew(struct queue *q, struct schedule *fresh);
 
 /* ---- queue_age.c ---- */
 

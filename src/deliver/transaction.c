@@ -36,6 +36,7 @@ void transaction_done(struct transaction *t)
     free(t->to);
     free(t->indices);
     free(t->chunk);
+    free(t->apart.which);
 }
 
 static void post_entry(struct worker *w, struct job_entry *entry, enum attempt_outcome outcome)
@@ -76,6 +77,7 @@ static int make_room(struct transaction *t, size_t count)
 {
     struct smtp_recipient *to;
     uint32_t *indices;
+    uint8_t *which;
 
     if (count <= t->to_room)
         return 0;
@@ -85,7 +87,10 @@ static int make_room(struct transaction *t, size_t count)
     indices = realloc(t->indices, count * sizeof(*indices));
     if (indices)
         t->indices = indices;
-    if (!to || !indices)
+    which = realloc(t->apart.which, count);
+    if (which)
+        t->apart.which = which;
+    if (!to || !indices || !which)
         return -ENOMEM;
     t->to_room = count;
     return 0;
@@ -184,6 +189,8 @@ int transaction_open(struct transaction *t, struct job *job, struct job_entry *e
     t->via.local_ip[0] = t->via.peer_ip[0] = t->via.host[0] = '\0';
     t->host[0] = t->last_text[0] = '\0';
     t->last_code = 0;
+    t->apart.count = t->apart.batch_max = 0;
+    attempt_begin(t);
     counter_add(COUNTER_ATTEMPTS, 1);
     return 0;
 }
@@ -199,12 +206,17 @@ void transaction_next_batch(struct transaction *t, size_t max)
 
     t->batch_from += t->batch_count;
     max = MIN_OF(max, t->to_count - t->batch_from);
+    if (t->apart.batch_max)
+        max = MIN_OF(max, t->apart.batch_max);
     while (count < max && (count == 0 || bytes < BATCH_BYTES_MAX)) {
         const struct smtp_recipient *to = &t->to[t->batch_from + count++];
 
         bytes += to->address.len + to->orcpt.len + RCPT_OVERHEAD;
     }
     t->batch_count = count;
+    t->apart.count = 0;
+    t->apart.delivered_before = t->delivered;
+    memset(t->apart.which + t->batch_from, 0, count);
     t->smtp.recipients = t->to + t->batch_from;
     t->smtp.recipient_count = count;
     t->has_ahead = false;
@@ -275,9 +287,18 @@ static void add_result(struct transaction *t, uint32_t index, enum smtp_outcome 
     t->failed += outcome == SMTP_FAILED;
 }
 
+static void set_apart(struct transaction *t, size_t batch_index, uint16_t code, const char *text)
+{
+    t->apart.which[t->batch_from + batch_index] = 1;
+    t->apart.count++;
+    t->apart.code = code;
+    (void)snprintf(t->apart.text, sizeof(t->apart.text), "%s", text);
+}
+
 void transaction_result(struct transaction *t, size_t batch_index, const struct smtp_result *r)
 {
     char text[ENVELOPE_TEXT_MAX];
+    enum reply_class klass = attempt_result(t, batch_index, r);
     struct slice whole;
     int n;
 
@@ -289,13 +310,57 @@ void transaction_result(struct transaction *t, size_t batch_index, const struct 
                      smtp_phase_name(r->phase));
     whole = slice_make(text, (size_t)MIN_OF(MAX_OF(n, 0), (int)sizeof(text) - 1));
     keep_text(t, (uint16_t)r->code, whole);
-    add_result(t, t->indices[t->batch_from + batch_index], r->outcome, (uint16_t)r->code, whole);
+    if (r->outcome == SMTP_DEFERRED && reply_class_action(klass) == REPLY_ACTION_SPLIT)
+        set_apart(t, batch_index, (uint16_t)r->code, t->last_text);
+    else
+        add_result(t, t->indices[t->batch_from + batch_index], r->outcome, (uint16_t)r->code,
+                   whole);
+}
+
+static void swap_recipients(struct transaction *t, size_t a, size_t b)
+{
+    struct smtp_recipient to = t->to[a];
+    uint32_t index = t->indices[a];
+
+    t->to[a] = t->to[b];
+    t->to[b] = to;
+    t->indices[a] = t->indices[b];
+    t->indices[b] = index;
+    if (t->told.recipient == a)
+        t->told.recipient = (uint32_t)b;
+    else if (t->told.recipient == b)
+        t->told.recipient = (uint32_t)a;
+}
+
+static void defer_apart(struct transaction *t)
+{
+    for (size_t i = t->batch_from; i < t->batch_from + t->batch_count; i++)
+        if (t->apart.which[i])
+            add_result(t, t->indices[i], SMTP_DEFERRED, t->apart.code, slice_str(t->apart.text));
+}
+
+void transaction_batch_done(struct transaction *t)
+{
+    size_t end = t->batch_from + t->batch_count, kept = t->batch_from;
+
+    if (t->apart.count == 0)
+        return;
+    if (t->delivered == t->apart.delivered_before) {
+        defer_apart(t); /* it took nobody: at once again would be pushing */
+        return;
+    }
+    for (size_t i = t->batch_from; i < end; i++)
+        if (!t->apart.which[i])
+            swap_recipients(t, kept++, i);
+    t->batch_count = kept - t->batch_from;
+    t->apart.batch_max = t->batch_count;
 }
 
 void transaction_fail_all(struct transaction *t, enum smtp_outcome outcome, uint16_t code,
-                          struct slice text)
+                          enum reply_class klass, struct slice text)
 {
     keep_text(t, code, text);
+    attempt_settled(t, outcome, code, klass, text);
     for (size_t i = t->batch_from + t->batch_count; i < t->to_count; i++)
         add_result(t, t->indices[i], outcome, code, text);
     t->batch_from = t->to_count;
@@ -406,6 +471,7 @@ void transaction_close(struct transaction *t)
     ASSERT(t->is_open && t->delivered + t->deferred + t->failed == t->to_count);
     log_results(t);
     track_attempt(t);
+    attempt_end(t);
     leave(t, outcome_now(t));
 }
 
@@ -416,7 +482,7 @@ void transaction_abandon(struct transaction *t)
         leave(t, ATTEMPT_NOT_MADE);
         return;
     }
-    transaction_fail_all(t, SMTP_DEFERRED, 0,
+    transaction_fail_all(t, SMTP_DEFERRED, 0, REPLY_OTHER,
                          SLICE_LIT("this server stopped before these recipients' turn"));
     transaction_close(t);
 }

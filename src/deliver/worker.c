@@ -20,6 +20,7 @@
 #include "deliver/destination.h"
 #include "deliver/worker_int.h"
 #include "event/event.h"
+#include "evidence/knowledge.h"
 #include "io/tls.h"
 
 static void find_host(struct run *run);
@@ -168,7 +169,8 @@ static void run_end(struct run *run)
  * No host could be reached (or none took the session). What is known is told of the entry under
  * way; the rest goes back untried, and the queue leaves the destination alone for a while.
  */
-static void run_destination_failed(struct run *run, uint16_t code, const char *why)
+static void run_destination_failed(struct run *run, uint16_t code, enum reply_class klass,
+                                   const char *why)
 {
     struct transaction *t = &run->transaction;
 
@@ -177,7 +179,8 @@ static void run_destination_failed(struct run *run, uint16_t code, const char *w
     run_log_end(run, "Retry", why);
     run->job->destination_failed = true;
     if (t->is_open || transaction_open(t, run->job, &run->job->entries[run->at]) == 0) {
-        transaction_fail_all(t, SMTP_DEFERRED, code, slice_str(why));
+        t->told.is_told = run->has_tried;
+        transaction_fail_all(t, SMTP_DEFERRED, code, klass, slice_str(why));
         run->at++;
         transaction_close(t);
     } else {
@@ -201,7 +204,7 @@ static void run_give_up(struct run *run)
 
 /* Every entry ends the same way, without a host having been asked. */
 static void run_settle_all(struct run *run, enum smtp_outcome outcome, uint16_t code,
-                           struct slice text)
+                           enum reply_class klass, struct slice text)
 {
     struct transaction *t = &run->transaction;
 
@@ -211,7 +214,7 @@ static void run_settle_all(struct run *run, enum smtp_outcome outcome, uint16_t 
         if (t->is_open || transaction_open(t, run->job, entry) == 0) {
             t->is_settled_here = true;
             t->settled = outcome;
-            transaction_fail_all(t, outcome, code, text);
+            transaction_fail_all(t, outcome, code, klass, text);
             transaction_close(t);
         }
     }
@@ -225,7 +228,7 @@ static void run_fail_all(struct run *run, const struct mx_verdict *v)
 
     (void)snprintf(text, sizeof(text), "%u %s %s", v->code, v->status, v->why);
     run_log_end(run, "Failed", text);
-    run_settle_all(run, SMTP_FAILED, v->code, slice_str(text));
+    run_settle_all(run, SMTP_FAILED, v->code, REPLY_DNS, slice_str(text));
 }
 
 static size_t batch_max(const struct run *run)
@@ -272,8 +275,9 @@ static void run_go_on(struct run *run)
 void run_batch_done(struct run *run, bool lost)
 {
     run->retried_batch = false;
+    transaction_batch_done(&run->transaction);
     if (lost) /* what was not begun waits with the rest */
-        transaction_fail_all(&run->transaction, SMTP_DEFERRED, 0,
+        transaction_fail_all(&run->transaction, SMTP_DEFERRED, 0, REPLY_CONNECTION,
                              SLICE_LIT("the connection was lost before these recipients' turn"));
     run_go_on(run);
 }
@@ -281,6 +285,7 @@ void run_batch_done(struct run *run, bool lost)
 void run_connected(struct run *run)
 {
     stop_looking(run);
+    run->has_tried = false;
     run_go_on(run);
 }
 
@@ -351,6 +356,7 @@ static void try_host(struct run *run)
 
         addr_format(&run->step.addr, at);
         (void)snprintf(text, sizeof(text), "%s (%s): %s", run->step.name, at, err_str(r));
+        attempt_no_session(run, NULL, r, text);
         run_connect_failed(run, text, 0, false);
     }
 }
@@ -364,13 +370,33 @@ static void no_host_left(struct run *run)
         run_fail_all(run, v);
         break;
     case MX_DEFER:
-        run_destination_failed(run, v->code, v->why);
+        run_destination_failed(run, v->code, REPLY_DNS, v->why);
         break;
     case MX_TRIED_ALL:
     default:
-        run_destination_failed(run, run->last_code, run->last_error);
+        run_destination_failed(run, run->last_code, REPLY_CONNECTION, run->last_error);
         break;
     }
+}
+
+/* The MX hosts are known: so is who operates them. */
+static void learn_provider(struct run *run)
+{
+    struct job *job = run->job;
+    struct slice hosts[MX_HOSTS_MAX];
+    size_t count = mx_hosts(run->mx, hosts, ARRAY_SIZE(hosts));
+    char name[PROVIDER_NAME_MAX];
+    struct provider_info provider;
+
+    if (run->has_provider || count == 0 || !job->knowledge || !job->goes_by_mx)
+        return;
+    run->has_provider = true;
+    providers_of(job->knowledge->providers, hosts, count, name, &provider);
+    if (strcmp(provider.name, job->provider) == 0)
+        return;
+    (void)snprintf(job->provider, sizeof(job->provider), "%s", provider.name);
+    (void)snprintf(job->mx_host, sizeof(job->mx_host), "%.*s", SLICE_FMT(hosts[0]));
+    job->has_learnt = true;
 }
 
 /* Drives the MX machine until it needs DNS, has a host, or gives up. */
@@ -379,7 +405,14 @@ static void find_host(struct run *run)
     struct mx_step step;
 
     for (;;) {
-        switch (mx_next(run->mx, &step)) {
+        enum mx_step_kind kind = mx_next(run->mx, &step);
+
+        learn_provider(run);
+        if (run->job->is_probe && run->job->has_learnt) {
+            run_give_up(run);
+            return;
+        }
+        switch (kind) {
         case MX_LOOKUP:
             ask(run, &step);
             break;
@@ -413,7 +446,7 @@ void run_connect_failed(struct run *run, const char *why, uint16_t code, bool in
     } else if (run->mx) {
         find_host(run);
     } else {
-        run_destination_failed(run, code, why);
+        run_destination_failed(run, code, REPLY_CONNECTION, why);
     }
 }
 
@@ -468,7 +501,7 @@ static void connect_unix(struct run *run, const struct config_target *t)
     (void)snprintf(text, sizeof(text), "unix:%s", t->path);
     run->step = (struct mx_step){.name = "localhost"};
     if (addr_parse(slice_str(text), 0, &run->step.addr, NULL) < 0)
-        run_destination_failed(run, 0, "the path of the socket is too long");
+        run_destination_failed(run, 0, REPLY_OTHER, "the path of the socket is too long");
     else
         try_host(run);
 }
@@ -480,7 +513,7 @@ static void run_connect(struct run *run)
     stop_looking(run);
     run->is_lmtp = t->kind == CONFIG_TARGET_LMTP || t->kind == CONFIG_TARGET_UNIX;
     if (t->kind == CONFIG_TARGET_DISCARD) {
-        run_settle_all(run, SMTP_DELIVERED, 250, SLICE_LIT("discarded by a route"));
+        run_settle_all(run, SMTP_DELIVERED, 250, REPLY_NONE, SLICE_LIT("discarded by a route"));
         return;
     }
     if (t->kind == CONFIG_TARGET_UNIX) {
@@ -490,7 +523,7 @@ static void run_connect(struct run *run)
     run_log_begin(run);
     run->mx = calloc(1, sizeof(*run->mx));
     if (!run->mx) {
-        run_destination_failed(run, 0, "out of memory");
+        run_destination_failed(run, 0, REPLY_OTHER, "out of memory");
         return;
     }
     start_mx(run, t);

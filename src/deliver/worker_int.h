@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/rand.h"
 #include "config/config.h"
+#include "deliver/attempt.h"
 #include "deliver/mx.h"
 #include "deliver/queue.h"
 #include "deliver/worker.h"
@@ -71,6 +72,14 @@ struct transaction {
         uint64_t session;
         char local_ip[ADDR_TEXT_MAX], peer_ip[ADDR_TEXT_MAX], host[DNS_NAME_MAX + 3];
     } via;
+    struct attempt_told told;
+    struct {
+        uint8_t *which; /* of `to`: not 0 where it was too many for the host in this batch */
+        size_t count, delivered_before;
+        size_t batch_max; /* recipients the host took at a time; 0: not known */
+        uint16_t code;
+        char text[256];
+    } apart;
     char host[320]; /* "mx.example.org[192.0.2.1]", for texts and logs */
     uint16_t last_code;
     char last_text[256];
@@ -88,6 +97,11 @@ MUST_CHECK int transaction_open(struct transaction *t, struct job *job, struct j
 bool transaction_has_more(const struct transaction *t);
 /* The next batch of them, at most `max` (1 or more). */
 void transaction_next_batch(struct transaction *t, size_t max);
+/*
+ * The present batch has its results. Recipients that were too many for one transaction (452 4.5.3)
+ * are the next ones again where the host took others of this batch, and deferred where not.
+ */
+void transaction_batch_done(struct transaction *t);
 /* The present batch was not sent after all: its recipients are the next ones again. */
 void transaction_take_back(struct transaction *t);
 /* The peer will make reports itself (it offers DSN). */
@@ -95,9 +109,9 @@ void transaction_set_host(struct transaction *t, const char *host, const struct 
                           bool makes_dsn);
 void transaction_result(struct transaction *t, size_t batch_index, const struct smtp_result *r);
 /* One result for every recipient after the present batch (all, before the first batch), with a
- * text of ours. */
+ * text and a class of ours. */
 void transaction_fail_all(struct transaction *t, enum smtp_outcome outcome, uint16_t code,
-                          struct slice text);
+                          enum reply_class klass, struct slice text);
 /* Body bytes for the machine, which wants `left` more: >0, 0 at the end, negative: the spool cannot
  * give them (-ERR_DAMAGED also when they are not as many as the envelope says). */
 MUST_CHECK ptrdiff_t transaction_body(struct transaction *t, uint64_t left, struct slice *ret);
@@ -177,7 +191,9 @@ struct run {
     struct transaction transaction; /* is_open while the entry at `at` is under way */
     bool retried_batch;             /* once on a fresh connection: the idle one was dead */
     bool is_lmtp;
-    bool plain_only; /* the host being tried failed in TLS, and TLS is opportunistic */
+    bool has_provider; /* was looked for */
+    bool has_tried;    /* a host, in vain: each was an attempt */
+    bool plain_only;   /* the host being tried failed in TLS, and TLS is opportunistic */
 
     struct mx *mx; /* while looking for a host */
     struct mx_config mx_config;

@@ -96,6 +96,7 @@ enum event_level {
     X(EVENT_PROVIDER_LEARNT, "provider_learnt", EVENT_DEBUG, COUNTER_NONE)                         \
     X(EVENT_LANE_CHANGED, "lane_changed", EVENT_WARNING, COUNTER_LANE_CHANGES)                     \
     X(EVENT_LANE_RESTORED, "lane_restored", EVENT_NOTICE, COUNTER_LANE_CHANGES)                    \
+    X(EVENT_LANE_REFUSED, "lane_refused", EVENT_WARNING, COUNTER_NONE)                             \
     X(EVENT_LANE_ACTION, "lane_action", EVENT_NOTICE, COUNTER_NONE)                                \
     X(EVENT_LEDGER_ERROR, "ledger_error", EVENT_ERROR, COUNTER_LEDGER_ERRORS)                      \
     X(EVENT_WARM_UP, "warm_up", EVENT_NOTICE, COUNTER_NONE)                                        \

@@ -20,6 +20,7 @@
 #include "deliver/queue.h"
 #include "deliver/worker.h"
 #include "event/event.h"
+#include "evidence/knowledge_kit.h"
 #include "io/fs.h"
 #include "pressure/pressure_int.h"
 
@@ -141,7 +142,8 @@ static void open_queue(struct world *w)
                                              .connections_per_destination = 2,
                                              .entries_max = 1000,
                                              .retry = {.delay_count = 1, .delays_s = {60}}},
-                                .config = w->config};
+                                .config = w->config,
+                                .knowledge = knowledge_kit()};
     struct queue_seams seams = {.ctx = w,
                                 .wall_ms = wall_ms,
                                 .post = post_request,

@@ -281,6 +281,13 @@ uint32_t lanes_schedule_lane(const struct lanes *l, lane_ref ref)
     return lane ? lane->schedule_lane : SCHEDULE_LANE_NEW;
 }
 
+struct slice lanes_name(const struct lanes *l, lane_ref ref)
+{
+    const struct lane_state *lane = lanes_at(l, ref);
+
+    return lane ? lanes_name_of(lane) : (struct slice){0};
+}
+
 /* ---- attempts ---- */
 
 void lanes_attempt(struct lanes *l, lane_ref ref, const struct attempt *a)

@@ -93,6 +93,8 @@ void lanes_set(struct lanes *l, const struct lanes_settings *settings, int64_t n
 lane_ref lanes_find(struct lanes *l, struct slice provider, struct slice source, int64_t now_ms);
 /* Of a stale one: SCHEDULE_LANE_NEW. */
 uint32_t lanes_schedule_lane(const struct lanes *l, lane_ref lane);
+/* "provider/source"; of a stale one: empty. */
+struct slice lanes_name(const struct lanes *l, lane_ref lane);
 /* An attempt of that lane is over. A stale one, LANE_NONE: of the lane that the attempt names. */
 void lanes_attempt(struct lanes *l, lane_ref lane, const struct attempt *a);
 /* Runs every controller whose time has come (a sixteenth of them at a time), and a step of what is

@@ -564,7 +564,7 @@ int recover(struct spool *sp, struct buf *why)
 
     buf_init(&rec.stubs, GIB(1));
     buf_init(&rec.damaged, GIB(1));
-    window_init(&rec.window, sp);
+    window_open(&rec.window, sp);
     r = fs_list(sp->fs, found_name, &rec);
     if (r == 0)
         r = read_segment_headers(&rec);

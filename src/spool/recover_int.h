@@ -16,7 +16,7 @@ struct window {
     uint64_t off; /* of `bytes`, in the segment */
     bool failed;  /* an I/O error; what it hides counts as damage */
 };
-void window_init(struct window *w, const struct spool *sp);
+void window_open(struct window *w, const struct spool *sp);
 void window_done(struct window *w);
 /* `size` bytes at `off`, valid until the next call; NULL: past the end, or unreadable. */
 const uint8_t *window_get(struct window *w, const struct slot *s, uint64_t off, uint64_t size);

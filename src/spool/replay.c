@@ -13,7 +13,7 @@
 #define WINDOW_HOP_BYTES KIB(8) /* read where records are so large that most is hopped over */
 #define WINDOW_BYTES_MAX (2 * (size_t)RECORD_LEN_MAX + 2 * WINDOW_BYTES)
 
-void window_init(struct window *w, const struct spool *sp)
+void window_open(struct window *w, const struct spool *sp)
 {
     *w = (struct window){.sp = sp};
     buf_init(&w->bytes, WINDOW_BYTES_MAX);

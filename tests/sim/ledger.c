@@ -229,7 +229,7 @@ unsigned ledger_check(struct buf *ret_wrong)
     return ledger.wrong_count;
 }
 
-void ledger_get_figures(struct ledger_figures *ret)
+void ledger_sum(struct ledger_figures *ret)
 {
     *ret = (struct ledger_figures){
         .mails = ledger.count, .reports = ledger.report_count, .kept = ledger.kept};

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "deliver/queue.h"
 #include "deliver/worker.h"
+#include "evidence/knowledge_kit.h"
 #include "governor/gate.h"
 #include "io/addr.h"
 #include "io/fs.h"
@@ -197,12 +198,14 @@ static struct queue_settings queue_settings(void)
     struct queue_settings settings = {
         .schedule = {.connections_max = c->delivery.connections_max,
                      .connections_per_destination = c->delivery.connections_per_destination_max,
+                     .connections_new = c->delivery.connections_max,
                      .entries_max = c->spool.messages_max,
                      .retry = {.delay_count = (uint32_t)c->retry.policy.delay_count,
                                .jitter = c->retry.policy.jitter,
                                .max_queue_time_s = (uint32_t)c->retry.policy.max_queue_time_s,
                                .delay_dsn_s = (uint32_t)c->retry.delay_warning_s}},
         .config = c,
+        .knowledge = knowledge_kit(),
     };
 
     memcpy(settings.schedule.retry.delays_s, c->retry.policy.delays_s,

@@ -146,7 +146,7 @@ struct ledger_figures {
     unsigned mails, promised, refused, unknown, arrived, twice, reports;
     unsigned kept; /* records refused for want of room */
 };
-void ledger_get_figures(struct ledger_figures *ret);
+void ledger_sum(struct ledger_figures *ret);
 
 /* ---- people.c ---- */
 

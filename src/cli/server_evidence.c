@@ -1,0 +1,129 @@
+/*
+ * cli/server_evidence.c - the tables that attempts are judged by, and the ledger they are kept in.
+ *
+ * Mail never depends on evidence: where the ledger cannot be opened the server says so, and runs
+ * without it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "cli/server_int.h"
+#include "config/config.h"
+#include "deliver/lane_rules.h"
+#include "event/event.h"
+#include "evidence/knowledge.h"
+#include "ledger/ledger.h"
+#include "schedule/lanes.h"
+
+#define TABLE_BYTES_MAX MIB(1) /* of a file of the operator's rules */
+
+/* ---- tables ---- */
+
+static int read_table(const char *setting, const char *path, struct buf *to, struct buf *why)
+{
+    char piece[KIB(16)];
+    FILE *file = path ? fopen(path, "re") : NULL;
+    int r = 0;
+    size_t n;
+
+    if (!path)
+        return 0;
+    if (!file)
+        r = -errno;
+    while (r == 0 && (n = fread(piece, 1, sizeof(piece), file)) > 0)
+        r = buf_add(to, slice_make(piece, n));
+    if (r == 0 && ferror(file))
+        r = -EIO;
+    if (file)
+        (void)fclose(file);
+    if (r == -E2BIG)
+        (void)buf_addf(why, "%s '%s' has more than %llu bytes, which is the most it may have",
+                       setting, path, (unsigned long long)TABLE_BYTES_MAX);
+    else if (r < 0)
+        (void)buf_addf(why, "%s '%s' cannot be read: %s", setting, path, err_str(r));
+    return r;
+}
+
+int server_knowledge_make(const struct config *c, const struct knowledge **ret, struct buf *why)
+{
+    struct buf replies = BUF_INIT(TABLE_BYTES_MAX), providers = BUF_INIT(TABLE_BYTES_MAX);
+    int r;
+
+    *ret = NULL;
+    r = read_table("replies.file", c->replies.file, &replies, why);
+
+    if (r == 0)
+        r = read_table("providers.file", c->providers.file, &providers, why);
+    if (r == 0) {
+        const struct knowledge_source rs = {buf_slice(&replies), c->replies.file};
+        const struct knowledge_source ps = {buf_slice(&providers), c->providers.file};
+
+        r = knowledge_new(ret, &rs, &ps, why);
+    }
+    if (r == 0)
+        r = lane_rules_check(c, (*ret)->providers, why);
+    if (r < 0 && *ret)
+        knowledge_unref(ret);
+    buf_done(&replies);
+    buf_done(&providers);
+    return r;
+}
+
+/* ---- the ledger ---- */
+
+static struct ledger_settings settings_of(const struct config *c)
+{
+    return (struct ledger_settings){.directory = c->evidence.directory,
+                                    .age_max_s = c->evidence.age_max_s,
+                                    .size_max_bytes = c->evidence.size_max_bytes,
+                                    .commit_ms = c->evidence.commit_ms};
+}
+
+void server_open_ledger(struct server *s)
+{
+    const struct ledger_settings settings = settings_of(s->config);
+    struct buf why = BUF_INIT(SERVER_WHY_MAX);
+
+    if (s->config->evidence.enabled && ledger_open(&s->ledger, &settings, &why) < 0)
+        event(EVENT_LEDGER_ERROR, EVENT_NO_ID, EV_SLICE("why", buf_slice(&why)),
+              EV_STR("then", "the server runs without it: no evidence is kept"));
+    buf_done(&why);
+}
+
+void server_set_ledger(struct server *s, const struct config *c)
+{
+    const struct ledger_settings settings = settings_of(c);
+
+    if (s->ledger)
+        ledger_set(s->ledger, &settings);
+}
+
+static int restore_lane(void *ctx, struct slice state)
+{
+    int r = queue_restore_lane(ctx, state);
+
+    return r == -ENOMEM ? r : 0; /* one that is damaged begins anew */
+}
+
+static int restore_destination(void *ctx, struct slice domain, struct slice provider,
+                               struct slice mx_host)
+{
+    return queue_restore_destination(ctx, domain, provider, mx_host);
+}
+
+void server_restore_lanes(struct server *s)
+{
+    int r;
+
+    if (!s->ledger)
+        return;
+    r = ledger_each_lane(s->ledger, restore_lane, s->queue);
+    if (r == 0)
+        r = ledger_each_destination(s->ledger, restore_destination, s->queue);
+    lanes_set_incident_id(queue_lanes(s->queue), ledger_incident_id_max(s->ledger));
+    if (r < 0)
+        event(EVENT_LEDGER_ERROR, EVENT_NO_ID, EV_ERR("why", r),
+              EV_STR("then", "lanes and providers are not all as they were before the start"));
+}
