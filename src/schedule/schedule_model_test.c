@@ -155,8 +155,8 @@ static bool handle_of(struct model *m, int name, uint32_t *ret)
     return m->destinations[name].slots > 0 && find_handle(m, name, ret);
 }
 
-/* Whether the first of a round is to get a slot of one that has `mine`; else it lets others pass
- * that have less. */
+/* Whether the first of a round is to get a slot of one that has `mine`; else it lets others pass,
+ * if it has any. */
 static bool gives(int *round, int count, int me, uint32_t theirs, uint32_t mine, uint64_t *taken)
 {
     int first = round[0];
@@ -165,7 +165,7 @@ static bool gives(int *round, int count, int me, uint32_t theirs, uint32_t mine,
         *taken = 0;
         return true;
     }
-    if (theirs >= mine) {
+    if (theirs > 0) {
         model_remove_at(round, &count, first);
         round[count] = first;
     }

@@ -286,10 +286,10 @@ static bool is_turn_of(uint32_t theirs, uint32_t mine, uint32_t taken)
     return theirs + 1 < mine || (theirs < mine && taken >= (uint64_t)mine * TURN_ENTRIES);
 }
 
-/* The first who waits does not stand in the way of others who have less. */
-static void let_pass(struct list *round, struct list *first, uint32_t theirs, uint32_t mine)
+/* The first who waits does not stand in the way of one who has none at all. */
+static void let_pass(struct list *round, struct list *first, uint32_t theirs)
 {
-    if (theirs < mine)
+    if (theirs == 0)
         return;
     list_del(first);
     list_add_tail(round, first);
@@ -306,7 +306,7 @@ static bool lane_hands_over(struct turns *t, struct lane *l)
         l->turn_taken = 0;
         return true;
     }
-    let_pass(&t->turns, &first->turn, first->slots, l->slots);
+    let_pass(&t->turns, &first->turn, first->slots);
     return false;
 }
 
@@ -322,12 +322,12 @@ static bool destination_hands_over(struct destination *d)
         d->turn_taken = 0;
         return true;
     }
-    let_pass(&l->waiting, &first->turn, first->slots, d->slots);
+    let_pass(&l->waiting, &first->turn, first->slots);
     return false;
 }
 
-/* Only where slots are what the others wait for. They get there: with a slot less than we have, the
- * first who waits stays the first until it gets one; and who has none is never let behind. */
+/* Only where slots are what the others wait for. None of them starves: who has no slot comes to the
+ * front, stays there, and gets the next one of those who have two, or have had their turn. */
 bool turns_hand_over(struct turns *t, struct destination *d)
 {
     struct lane *l = d->lane;
