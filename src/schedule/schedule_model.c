@@ -219,15 +219,47 @@ int model_filed_after(const struct model *m, int name, int entry)
     return best;
 }
 
-void model_gone(struct model *m, struct model_entry *e)
+static void unfile(struct model *m, struct model_entry *e)
 {
     struct model_destination *d = &m->destinations[e->name];
     int i = (int)(e - m->entries);
 
     if (d->release_at == i)
         d->release_at = model_filed_after(m, e->name, i);
+}
+
+void model_gone(struct model *m, struct model_entry *e)
+{
+    unfile(m, e);
     e->used = false;
     model_settle(m, e->name);
+}
+
+void model_file(struct model *m, struct model_entry *e, int name)
+{
+    e->name = name;
+    e->filed = ++m->filed;
+    if (m->destinations[name].lives)
+        return;
+    m->destinations[name].lives = true;
+    m->lanes[0].members[m->lanes[0].member_count++] = name;
+}
+
+void model_move(struct model *m, struct model_entry *e, int name)
+{
+    int from = e->name;
+    bool held = e->state == ENTRY_HELD;
+
+    e->state = ENTRY_ACTIVE; /* out of its queue */
+    model_update(m, from);
+    unfile(m, e);
+    model_file(m, e, name);
+    if (held)
+        e->state = ENTRY_HELD;
+    else
+        model_by_time(m, e);
+    model_update(m, name);
+    model_settle(m, from);
 }
 
 struct model_entry *model_pick(struct model *m, int state)

@@ -97,6 +97,9 @@ void model_leave_lane(struct model *m, int name);
 void model_settle(struct model *m, int name);
 /* The entry filed after that one (or the first, NOBODY) of its destination; NOBODY. */
 int model_filed_after(const struct model *m, int name, int entry);
+/* Files the entry under a destination, as the last one; moves it there from another. */
+void model_file(struct model *m, struct model_entry *e, int name);
+void model_move(struct model *m, struct model_entry *e, int name);
 /* The entry is done, or cancelled. */
 void model_gone(struct model *m, struct model_entry *e);
 /* Any entry in that state (below 0: in any); NULL: there is none. */

@@ -47,7 +47,6 @@ static void step_add(struct model *m)
         .attempts = (uint32_t)rand_below(&m->chance, 4),
         .arrival = m->now - (int64_t)rand_below(&m->chance, 100000),
         .due = m->now - 30000 + (int64_t)rand_below(&m->chance, 60000),
-        .filed = ++m->filed,
     };
     e->due = MAX_OF(e->due, 0);
     e->arrival = MAX_OF(e->arrival, 0);
@@ -57,10 +56,7 @@ static void step_add(struct model *m)
     if (r < 0)
         return;
     e->used = true;
-    if (!m->destinations[e->name].lives) {
-        m->destinations[e->name].lives = true;
-        m->lanes[0].members[m->lanes[0].member_count++] = e->name;
-    }
+    model_file(m, e, e->name);
     if (held)
         e->state = ENTRY_HELD;
     else
@@ -347,7 +343,7 @@ static void step_destination_failed(struct model *m)
 static void step_operator(struct model *m)
 {
     struct model_entry *e = model_pick(m, -1);
-    uint64_t what = rand_below(&m->chance, 4);
+    uint64_t what = rand_below(&m->chance, 5);
     int busy;
 
     if (!e)
@@ -376,6 +372,13 @@ static void step_operator(struct model *m)
         assert_int_equal(schedule_release_hold(m->s, e->ref, m->now), busy);
         if (e->state == ENTRY_HELD)
             model_by_time(m, e);
+    } else if (what == 3) {
+        int name = (int)rand_below(&m->chance, NAMES);
+
+        assert_int_equal(schedule_move(m->s, e->ref, slice_str(names[name])), busy);
+        if (!busy)
+            model_move(m, e, name);
+        return;
     } else {
         assert_int_equal(schedule_cancel(m->s, e->ref), busy);
         if (!busy) {
