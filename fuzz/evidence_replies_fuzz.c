@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     replies_read(&own, "f", file, &e);
     ASSERT(!e.no_memory);
     if (e.count == 0) {
-        ASSERT(buf_len(&why) == 0 && replies_make_buckets(&own));
+        ASSERT(buf_len(&why) == 0 && replies_finish(&own));
         ask(&own, line);
         replies_each_vector(&own, check_vector, NULL);
     } else {

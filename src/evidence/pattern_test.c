@@ -1,5 +1,6 @@
 /*
- * evidence/pattern_test.c - patterns and globs against a plain model, on random short texts.
+ * evidence/pattern_test.c - patterns, alone and in sets, and globs against a plain model, on random
+ * short texts.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,16 +13,31 @@
 #include "base/rand.h"
 #include "evidence/pattern.h"
 
+/* Alone and in a set of many: the same. */
 static bool finds(const char *pattern, const char *text)
 {
+    static const char *const others[] = {"full", "xy", "mailbox", "a*b*c", "q*", "zzzz"};
+    struct slice all[ARRAY_SIZE(others) + 1] = {slice_str(pattern)};
+    struct pool pool = {0};
     struct look look = {0};
-    struct pattern p;
+    struct pattern_set set;
+    struct pattern_found found;
+    bool result;
 
     for (const char *c = text; *c; c++)
         look_push(&look, (uint8_t)*c);
-    look_finish(&look);
-    assert_true(pattern_init(&p, slice_str(pattern)));
-    return pattern_matches(&p, &look);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        all[i + 1] = slice_str(others[i]);
+    assert_true(pattern_is_good(slice_str(pattern)));
+    result = pattern_matches(slice_str(pattern), &look);
+    for (size_t count = 1; count <= ARRAY_SIZE(all); count += ARRAY_SIZE(others)) {
+        assert_true(pattern_set_init(&set, &pool, all, count));
+        pattern_set_find(&set, &look, &found);
+        for (size_t i = 0; i < count; i++)
+            assert_true(pattern_found_any(&found, i, 1) == pattern_matches(all[i], &look));
+    }
+    pool_done(&pool);
+    return result;
 }
 
 static void texts_are_searched(void **state)
@@ -58,31 +74,27 @@ static void poor_patterns_are_refused(void **state)
 {
     static const char *const poor[] = {"", "*", "***", "a", "a*b", "*x*"};
     char long_one[PATTERN_MAX + 2];
-    struct pattern p;
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(poor); i++)
-        assert_false(pattern_init(&p, slice_str(poor[i])));
+        assert_false(pattern_is_good(slice_str(poor[i])));
     memset(long_one, 'x', sizeof(long_one));
-    assert_true(pattern_init(&p, slice_make(long_one, PATTERN_MAX)));
-    assert_false(pattern_init(&p, slice_make(long_one, PATTERN_MAX + 1)));
+    assert_true(pattern_is_good(slice_make(long_one, PATTERN_MAX)));
+    assert_false(pattern_is_good(slice_make(long_one, PATTERN_MAX + 1)));
 }
 
 static void what_is_behind_the_limit_does_not_count(void **state)
 {
-    struct look look = {0};
-    struct pattern p;
+    char text[LOOK_MAX + 2];
 
     (void)state;
-    for (size_t i = 0; i < LOOK_MAX; i++)
-        look_push(&look, 'x');
-    look_push(&look, 'y');
-    look_finish(&look);
-    assert_int_equal(look.len, LOOK_MAX);
-    assert_true(pattern_init(&p, SLICE_LIT("xy")));
-    assert_false(pattern_matches(&p, &look));
-    assert_true(pattern_init(&p, SLICE_LIT("xxxx")));
-    assert_true(pattern_matches(&p, &look));
+    memset(text, 'x', sizeof(text));
+    text[LOOK_MAX] = 'y';
+    text[LOOK_MAX + 1] = '\0';
+    assert_false(finds("xxy", text));
+    assert_true(finds("xxxx", text));
+    text[LOOK_MAX - 1] = 'y';
+    assert_true(finds("xxy", text));
 }
 
 /* By recursion: slow, and plainly right. `anywhere`: the pattern need not begin or end the text. */
@@ -120,9 +132,8 @@ static void random_patterns_agree_with_a_model(void **state)
 
     (void)state;
     rand_init(&chance, 7);
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < 100000; i++) {
         char pattern[9], text[17];
-        struct pattern p;
         bool wanted;
 
         random_text(&chance, "aabb*?", 8, pattern);
@@ -131,11 +142,29 @@ static void random_patterns_agree_with_a_model(void **state)
         if (glob_matches(slice_str(pattern), slice_str(text)) != wanted)
             fail_msg("glob '%s' and '%s'", pattern, text);
         matched += wanted;
-        if (!strchr(pattern, '?') && pattern_init(&p, slice_str(pattern)) &&
+        if (!strchr(pattern, '?') && pattern_is_good(slice_str(pattern)) &&
             finds(pattern, text) != model_finds(pattern, text))
             fail_msg("pattern '%s' and '%s'", pattern, text);
     }
     assert_true(matched > 1000);
+}
+
+/* Ranges of bits, against one bit after another. */
+static void ranges_of_a_set(void **state)
+{
+    struct pattern_found f = {{0}};
+    struct rand chance;
+
+    (void)state;
+    rand_init(&chance, 9);
+    for (int i = 0; i < 20000; i++) {
+        size_t first = rand_below(&chance, 300), count = rand_below(&chance, 300);
+        size_t bit = rand_below(&chance, 700);
+
+        f.bits[bit / 64] = UINT64_C(1) << bit % 64;
+        assert_true(pattern_found_any(&f, first, count) == (bit >= first && bit < first + count));
+        f.bits[bit / 64] = 0;
+    }
 }
 
 int main(void)
@@ -144,6 +173,7 @@ int main(void)
         cmocka_unit_test(texts_are_searched),
         cmocka_unit_test(poor_patterns_are_refused),
         cmocka_unit_test(what_is_behind_the_limit_does_not_count),
+        cmocka_unit_test(ranges_of_a_set),
         cmocka_unit_test(random_patterns_agree_with_a_model),
     };
 

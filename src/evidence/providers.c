@@ -20,10 +20,15 @@ struct host_test {
     struct slice host;
 };
 
+struct mx_pattern {
+    const char *text;    /* as written, NUL-ended */
+    struct slice suffix; /* behind the star, where the rest has no wildcard; else empty */
+};
+
 struct provider {
     struct place place;
     const char *name, *title, *group;
-    const char **patterns; /* NUL-ended */
+    struct mx_pattern *patterns;
     size_t pattern_count;
     struct host_test *tests;
     size_t test_count;
@@ -56,24 +61,29 @@ static void take_pattern(struct data_file *f, struct place place, struct slice t
 {
     struct provider *p = to;
     void *list = p->patterns;
-    const char *copy;
-    size_t letters = 0;
+    struct mx_pattern pattern;
+    size_t letters = 0, wild = 0;
 
     /* One that matches nearly everything would swallow all unknown hosts. */
-    for (size_t i = 0; i < text.len; i++)
+    for (size_t i = 0; i < text.len; i++) {
+        wild += text.ptr[i] == '*' || text.ptr[i] == '?';
         letters += text.ptr[i] != '*' && text.ptr[i] != '?' && text.ptr[i] != '.';
+    }
     if (text.len > PATTERN_BYTES_MAX || letters < 2) {
         error_at(f->errors, place, "mx '%.*s': allowed: patterns of host names, as '*.example.org'",
                  SLICE_FMT(slice_sub(text, 0, NAME_MAX_BYTES)));
         return;
     }
-    copy = pool_text(f->pool, text);
-    if (!copy || !data_grow(f, &list, p->pattern_count, sizeof(copy))) {
+    pattern.text = pool_text(f->pool, text);
+    if (!pattern.text || !data_grow(f, &list, p->pattern_count, sizeof(pattern))) {
         f->errors->no_memory = true;
         return;
     }
+    pattern.suffix = slice_make(NULL, 0);
+    if (wild == 1 && text.ptr[0] == '*')
+        pattern.suffix = slice_make(pattern.text + 1, text.len - 1);
     p->patterns = list;
-    p->patterns[p->pattern_count++] = copy;
+    p->patterns[p->pattern_count++] = pattern;
 }
 
 static void read_mx(struct data_file *f, const struct node *value, void *to)
@@ -194,14 +204,15 @@ static struct slice without_last_dot(struct slice host)
 
 bool provider_pattern_matches(struct slice pattern, struct slice host)
 {
-    host = without_last_dot(host);
-    /* Nearly all patterns are a star and a suffix. */
-    if (pattern.len > 1 && pattern.ptr[0] == '*' &&
-        byte_lower(pattern.ptr[pattern.len - 1]) !=
-            (host.len ? byte_lower(host.ptr[host.len - 1]) : 0) &&
-        pattern.ptr[pattern.len - 1] != '*' && pattern.ptr[pattern.len - 1] != '?')
-        return false;
-    return glob_matches(pattern, host);
+    return glob_matches(pattern, without_last_dot(host));
+}
+
+/* Nearly all patterns are a star and a suffix. */
+static bool mx_matches(const struct mx_pattern *p, struct slice host)
+{
+    if (p->suffix.len)
+        return slice_has_suffix_case(host, p->suffix);
+    return glob_matches(slice_str(p->text), host);
 }
 
 /* An address has no registered domain: "192.0.2.1", "[2001:db8::1]". */
@@ -236,11 +247,11 @@ void providers_of(const struct providers *p, const struct slice *hosts, size_t c
     host = without_last_dot(hosts[0]);
     for (size_t i = 0; i < p->count; i++)
         for (size_t m = 0; m < p->list[i].pattern_count; m++)
-            if (provider_pattern_matches(slice_str(p->list[i].patterns[m]), host)) {
+            if (mx_matches(&p->list[i].patterns[m], host)) {
                 *ret = (struct provider_info){.name = p->list[i].name,
                                               .group = p->list[i].group,
                                               .title = p->list[i].title,
-                                              .pattern = p->list[i].patterns[m]};
+                                              .pattern = p->list[i].patterns[m].text};
                 return;
             }
     *ret = (struct provider_info){.name = host.len ? registered_name(host, name_buf)
@@ -277,7 +288,7 @@ void providers_each(const struct providers *p,
         struct provider_info info = {.name = p->list[i].name,
                                      .group = p->list[i].group,
                                      .title = p->list[i].title,
-                                     .pattern = p->list[i].patterns[0]};
+                                     .pattern = p->list[i].patterns[0].text};
 
         fn(ctx, &info);
     }

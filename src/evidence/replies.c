@@ -1,9 +1,9 @@
 /*
  * evidence/replies.c - asks the rules of a reply's code one by one; the first that matches wins.
  *
- * What is cheap to ask is asked first. The text is made ready for patterns once, when the first
- * rule wants it: lower case, one line, without codes, for hosts break lines in the middle of a
- * sentence and logs join them as they like.
+ * What is cheap to ask is asked first. The text is searched once, for the patterns of all rules,
+ * when the first rule wants it: in lower case, as one line without codes, for hosts break lines in
+ * the middle of a sentence and logs join them as they like.
  */
 #include "evidence/replies.h"
 
@@ -25,7 +25,7 @@ int replies_new(struct replies **ret, struct slice own, const char *own_name, st
     if (own.len)
         replies_read(r, own_name, own, &e);
     replies_read(r, "share/replies.yaml", share_replies, &e);
-    if (e.count == 0 && !e.no_memory && !replies_make_buckets(r))
+    if (e.count == 0 && !e.no_memory && !replies_finish(r))
         e.no_memory = true;
     if (e.count == 0 && !e.no_memory) {
         *ret = r;
@@ -83,20 +83,26 @@ static size_t break_length(struct slice left, unsigned code)
 static void prepare(const struct reply_facts *f, struct look *l)
 {
     struct smtp_enhanced ignored = SMTP_NO_ENHANCED;
-    struct slice left = slice_from(f->text, codes_length(f->text, f->code, &ignored));
+    size_t at = codes_length(f->text, f->code, &ignored), n;
 
     l->len = 0;
-    while (left.len && l->len < LOOK_MAX) {
-        size_t n = break_length(left, f->code);
-        uint8_t c = n || left.ptr[0] < ' ' ? ' ' : left.ptr[0];
+    while (at < f->text.len && l->len < LOOK_MAX) {
+        uint8_t c = f->text.ptr[at];
 
-        if (c != ' ' || (l->len && l->text[l->len - 1] != ' '))
+        if (c > ' ' && c != '\\') { /* nearly all */
             look_push(l, c);
-        left = slice_from(left, n ? n : 1);
+            at++;
+            continue;
+        }
+        n = break_length(slice_from(f->text, at), f->code);
+        if (n == 0 && c == '\\')
+            look_push(l, c);
+        else if (l->len && l->text[l->len - 1] != ' ')
+            look_push(l, ' ');
+        at += n ? n : 1;
         if (n)
-            left = slice_from(left, codes_length(left, f->code, &ignored));
+            at += codes_length(slice_from(f->text, at), f->code, &ignored);
     }
-    look_finish(l);
 }
 
 /* The status a reply has in its text where the protocol's place for it is empty: "(#5.1.1)". */
@@ -127,6 +133,7 @@ static struct smtp_enhanced find_enhanced(const struct reply_facts *f)
 struct question {
     struct reply_facts facts; /* with the status found */
     struct look look;
+    struct pattern_found found;
     bool is_ready;
 };
 
@@ -159,24 +166,18 @@ static bool provider_fits(const struct reply_rule *rule, struct slice provider)
     return rule->provider_count == 0;
 }
 
-static bool any_pattern(const struct pattern *list, size_t count, const struct look *l)
-{
-    for (size_t i = 0; i < count; i++)
-        if (pattern_matches(&list[i], l))
-            return true;
-    return false;
-}
-
-static bool text_fits(const struct reply_rule *rule, struct question *q)
+static bool text_fits(const struct replies *r, const struct reply_rule *rule, struct question *q)
 {
     if (!rule->text_count && !rule->not_text_count)
         return true;
     if (!q->is_ready) {
         prepare(&q->facts, &q->look);
+        pattern_set_find(&r->patterns, &q->look, &q->found);
         q->is_ready = true;
     }
-    return (!rule->text_count || any_pattern(rule->texts, rule->text_count, &q->look)) &&
-           !any_pattern(rule->not_texts, rule->not_text_count, &q->look);
+    return (!rule->text_count ||
+            pattern_found_any(&q->found, rule->text_first, rule->text_count)) &&
+           !pattern_found_any(&q->found, rule->text_first + rule->text_count, rule->not_text_count);
 }
 
 static const struct reply_rule *find_rule(const struct replies *r, struct question *q)
@@ -190,7 +191,7 @@ static const struct reply_rule *find_rule(const struct replies *r, struct questi
 
         if ((!rule->phases || (rule->phases >> q->facts.phase & 1)) &&
             enhanced_fits(rule, &q->facts.enhanced) && provider_fits(rule, q->facts.provider) &&
-            text_fits(rule, q))
+            text_fits(r, rule, q))
             return rule;
     }
     return NULL;

@@ -77,7 +77,7 @@ struct replies; /* opaque */
 MUST_CHECK int replies_new(struct replies **ret, struct slice own, const char *own_name,
                            struct buf *why);
 void replies_free(struct replies **r);
-/* Costs no allocation; a few hundred ns with the shipped rules. */
+/* Costs no allocation; with the shipped rules below 1 us, for texts of several lines up to 3 us. */
 enum reply_class replies_classify(const struct replies *r, const struct reply_facts *f);
 void replies_explain(const struct replies *r, const struct reply_facts *f,
                      struct reply_verdict *ret);

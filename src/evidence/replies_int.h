@@ -51,8 +51,8 @@ struct reply_rule {
     size_t enhanced_count;
     struct slice *providers;
     size_t provider_count;
-    struct pattern *texts, *not_texts;
-    size_t text_count, not_text_count;
+    struct slice *texts, *not_texts; /* patterns; in the set they are from text_first on */
+    size_t text_count, not_text_count, text_first;
     struct vector *vectors;
     size_t vector_count;
 };
@@ -68,6 +68,8 @@ struct replies {
     struct vector *vectors; /* of no rule */
     size_t vector_count;
     struct reply_class_text classes[REPLY_CLASSES];
+    struct pattern_set patterns;
+    size_t pattern_count; /* of all rules */
     struct {
         const uint16_t *rules;
         size_t count;
@@ -77,8 +79,8 @@ struct replies {
 /* Appends what is in `yaml`. What is wrong is in `e` (or e->no_memory). */
 void replies_read(struct replies *r, const char *name, struct slice yaml, struct errors *e);
 
-/* After the last file: which rules a code has to ask. False: no memory. */
-MUST_CHECK bool replies_make_buckets(struct replies *r);
+/* After the last file: the set of patterns, and which rules a code has to ask. False: no memory. */
+MUST_CHECK bool replies_finish(struct replies *r);
 
 /* The class of a reply that no rule knows: by what is in RFC 3463 and RFC 5321. */
 enum reply_class reply_class_by_codes(const struct reply_facts *f);

@@ -200,11 +200,10 @@ static void read_provider(struct data_file *f, const struct node *value, void *t
 }
 
 static void add_pattern(struct data_file *f, struct place place, struct slice text,
-                        struct pattern **list, size_t *count)
+                        struct slice **list, size_t *count)
 {
     char *lower = pool_text(f->pool, text);
     void *grown = *list;
-    struct pattern p;
 
     if (!lower) {
         f->errors->no_memory = true;
@@ -212,17 +211,17 @@ static void add_pattern(struct data_file *f, struct place place, struct slice te
     }
     for (size_t i = 0; i < text.len; i++)
         lower[i] = (char)byte_lower((uint8_t)lower[i]);
-    if (!pattern_init(&p, slice_make(lower, text.len))) {
+    if (!pattern_is_good(text)) {
         error_at(f->errors, place,
                  "pattern '%.*s': allowed: up to %d bytes, of which two or more without a '*' "
                  "between them",
                  SLICE_FMT(slice_sub(text, 0, REPLY_NAME_MAX)), PATTERN_MAX);
         return;
     }
-    if (!data_grow(f, &grown, *count, sizeof(p)))
+    if (!data_grow(f, &grown, *count, sizeof(text)))
         return;
     *list = grown;
-    (*list)[(*count)++] = p;
+    (*list)[(*count)++] = slice_make(lower, text.len);
 }
 
 static void take_text(struct data_file *f, struct place place, struct slice text, void *to)
@@ -418,6 +417,11 @@ static void read_rules(struct data_file *f, const struct node *value, void *to)
         data_read_map(f, n, "a rule", rule_keys, &reading);
         finish_rule(f, reading.rule);
         r->rule_count++;
+        r->pattern_count += reading.rule->text_count + reading.rule->not_text_count;
+        if (r->pattern_count > PATTERN_SET_MAX) {
+            error_at(f->errors, n->place, "more than %d patterns in all rules", PATTERN_SET_MAX);
+            return;
+        }
     }
 }
 
@@ -478,7 +482,7 @@ void replies_read(struct replies *r, const char *name, struct slice yaml, struct
 
 /* ---- buckets: which rules a code has to ask ---- */
 
-bool replies_make_buckets(struct replies *r)
+static bool make_buckets(struct replies *r)
 {
     ASSERT(r->rule_count <= 2 * REPLY_RULES_MAX);
     for (unsigned code = 0; code < REPLY_CODES; code++) {
@@ -503,4 +507,26 @@ bool replies_make_buckets(struct replies *r)
         r->buckets[code].count = count;
     }
     return true;
+}
+
+static void copy_slices(struct slice *all, size_t *at, const struct slice *from, size_t count)
+{
+    if (count)
+        memcpy(all + *at, from, count * sizeof(*from));
+    *at += count;
+}
+
+bool replies_finish(struct replies *r)
+{
+    struct slice *all = pool_alloc(&r->pool, (r->pattern_count + 1) * sizeof(*all));
+    size_t at = 0;
+
+    for (size_t i = 0; all && i < r->rule_count; i++) {
+        struct reply_rule *rule = &r->rules[i];
+
+        rule->text_first = at;
+        copy_slices(all, &at, rule->texts, rule->text_count);
+        copy_slices(all, &at, rule->not_texts, rule->not_text_count);
+    }
+    return all && pattern_set_init(&r->patterns, &r->pool, all, at) && make_buckets(r);
 }
