@@ -234,7 +234,7 @@ static json_t *lane_view(const char *name, const char *band, int entries, const 
         "paused", 0, "incident", "connections", "used", 12, "peak", 16, "limit", 16, "full", 20,
         "floor", 1, "operator", "rate_per_s", "limit", "full", "floor", 0.1, "queue", "entries",
         entries, "waiting", entries, "ready", 0, "active", 0, "held", 0, "destinations", 2,
-        "oldest_age_ms", (json_int_t)2700000, "next_change_ms", "warm_up", "window_minutes", 10,
+        "oldest_age_ms", (json_int_t)2700000, "next_change_ms", "warm_up", "window_ms", 600000,
         "window", "attempts", 4512, "capacity", 31, "capacity_per_10000", 68.7);
     json_t *extra = json_loads(more, 0, NULL);
 

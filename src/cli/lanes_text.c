@@ -291,7 +291,7 @@ static void print_inputs(const struct one *o)
     struct buf line = BUF_INIT(LINE_MAX);
     char span[FORMAT_TEXT_MAX];
 
-    format_age(get_int(o->view, "window_minutes") * 60000, span);
+    format_age(get_int(o->view, "window_ms"), span);
     (void)buf_addf(&line,
                    "%" PRIu64 " of %" PRIu64 " attempts in %s were refused for want of "
                    "capacity",
@@ -411,7 +411,7 @@ static void print_spans(const struct one *o)
 
     if (!sheet_begin(&s, span_columns, ARRAY_SIZE(span_columns)))
         return;
-    format_age(get_int(o->view, "window_minutes") * 60000, span);
+    format_age(get_int(o->view, "window_ms"), span);
     add_span(&s, o, span, "window");
     add_span(&s, o, "hour", "hour");
     add_span(&s, o, "day", "day");
