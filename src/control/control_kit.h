@@ -17,6 +17,7 @@
 #include "control/json_out.h"
 #include "control/pressure_kit.h"
 #include "deliver/queue.h"
+#include "schedule/lanes.h"
 
 #define NOW 1790000000000
 #define ENTRIES 2500
@@ -193,6 +194,68 @@ bool schedule_next_destination(const struct schedule *s, uint32_t *it,
                                          .next_due_ms = SCHEDULE_NEVER};
     ++*it;
     return true;
+}
+
+/* ---- one lane, "big/out 1"; what it says is lane_answers_test.c's ---- */
+
+struct lanes {
+    struct throttle throttle;
+    struct window window;
+    struct times times;
+    bool paused;
+    uint32_t limit;
+};
+static struct lanes lanes, *played_lanes; /* NULL: this server has none */
+
+struct lanes *queue_lanes(const struct queue *q)
+{
+    (void)q;
+    return played_lanes;
+}
+
+bool lanes_get(const struct lanes *l, struct slice name, struct lane_view *ret)
+{
+    if (!slice_eq(name, SLICE_LIT("big/out 1")))
+        return false;
+    *ret = (struct lane_view){.name = SLICE_LIT("big/out 1"),
+                              .throttle = &l->throttle,
+                              .window = &l->window,
+                              .delivery_times = &l->times,
+                              .paused = l->paused,
+                              .limit = l->limit};
+    return true;
+}
+
+bool lanes_next(const struct lanes *l, uint32_t *it, struct lane_view *ret)
+{
+    return (*it)++ == 0 && lanes_get(l, SLICE_LIT("big/out 1"), ret);
+}
+
+const struct incident *lanes_incident(const struct lanes *l, uint64_t id)
+{
+    (void)l;
+    (void)id;
+    return NULL;
+}
+
+int lanes_pause(struct lanes *l, struct slice lane, bool paused, int64_t now_ms)
+{
+    assert_int_equal(now_ms, NOW);
+    if (!slice_eq(lane, SLICE_LIT("big/out 1")))
+        return -ENOENT;
+    l->paused = paused;
+    return 0;
+}
+
+int lanes_limit(struct lanes *l, struct slice lane, uint32_t connections, int64_t now_ms)
+{
+    assert_int_equal(now_ms, NOW);
+    if (!slice_eq(lane, SLICE_LIT("big/out 1")))
+        return -ENOENT;
+    if (connections == 99)
+        return -ENOMEM;
+    l->limit = connections;
+    return 0;
 }
 
 static bool spool_failed;

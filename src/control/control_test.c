@@ -422,6 +422,43 @@ static void pressure_is_told_whole(void **state)
     json_decref(view);
 }
 
+static void lanes_are_listed_and_acted_on(void **state)
+{
+    static const char *const paths[] = {"/v1/lanes/big/out%201", "/v1/lanes/big%2Fout%201"};
+    json_t *view;
+
+    (void)state;
+    played_lanes = &lanes;
+    window_init(&lanes.window, WINDOW_MINUTE_MS, NOW);
+    view = ask_json("GET", "/v1/lanes", "", 200);
+    assert_int_equal(json_array_size(json_object_get(view, "lanes")), 1);
+    json_decref(view);
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        view = ask_json("GET", paths[i], "", 200);
+        assert_string_equal(text_of(view, "name"), "big/out 1");
+        json_decref(view);
+    }
+    view =
+        ask_json("POST", "/v1/lanes/actions", "{\"lane\":\"big/out 1\",\"action\":\"pause\"}", 200);
+    assert_true(json_is_true(json_object_get(view, "paused")));
+    assert_true(lanes.paused);
+    json_decref(view);
+    view = ask_json("GET", "/v1/lanes/big/out2", "", 404);
+    assert_string_equal(text_of(view, "error"), "There is no lane 'big/out2'.");
+    json_decref(view);
+    json_decref(
+        ask_json("POST", "/v1/lanes/actions", "{\"lane\":\"x\",\"action\":\"pause\"}", 404));
+    json_decref(ask_json("POST", "/v1/lanes/actions", "{\"lane\":\"big/out 1\"}", 400));
+    json_decref(ask_json("POST", "/v1/lanes/actions",
+                         "{\"lane\":\"big/out 1\",\"action\":\"limit\",\"connections\":99}", 503));
+    json_decref(ask_json("POST", "/v1/lanes", "", 405));
+    json_decref(ask_json("GET", "/v1/lanes/", "", 404));
+    played_lanes = NULL;
+    json_decref(ask_json("GET", "/v1/lanes", "", 503));
+    json_decref(ask_json("GET", "/v1/lanes/big/out%201", "", 503));
+    json_decref(ask_json("POST", "/v1/lanes/actions", "{}", 503));
+}
+
 /* The settings that are told have an origin; paths are whole. */
 static void pressure_tells_what_was_set(void **state)
 {
@@ -759,6 +796,7 @@ int main(void)
         cmocka_unit_test(a_listing_has_the_servers_level),
         cmocka_unit_test(health_turns_with_the_gate),
         cmocka_unit_test(a_server_without_governor_is_ready),
+        cmocka_unit_test(lanes_are_listed_and_acted_on),
         cmocka_unit_test(wrong_requests_get_a_sentence),
         cmocka_unit_test(a_long_body_is_refused),
         cmocka_unit_test(strangers_are_refused),

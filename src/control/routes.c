@@ -18,6 +18,7 @@
 #include "base/slice.h"
 #include "control/answers_int.h"
 #include "control/control_int.h"
+#include "control/lane_int.h"
 #include "control/metrics_int.h"
 #include "control/pressure_int.h"
 #include "event/event.h"
@@ -45,6 +46,7 @@ struct asked {
     struct MHD_Connection *connection;
     struct request *request;
     uint64_t id;                   /* of the path, where its route has one */
+    struct slice lane;             /* the same */
     struct buf *out;               /* gets the JSON */
     struct buf *why;               /* on failure gets the sentence */
     struct MHD_Response *response; /* set by a route that does not answer with JSON */
@@ -59,6 +61,11 @@ void control_routes_init(struct control_routes *r, const struct control_seams *s
     *r = (struct control_routes){
         .seams = *seams, .started_ms = seams->wall_ms(seams->ctx), .wake = wake};
     list_init(&r->waiting);
+}
+
+static int64_t now_ms(const struct asked *a)
+{
+    return a->routes->seams.wall_ms(a->routes->seams.ctx);
 }
 
 static unsigned fail(struct asked *a, unsigned status, const char *sentence)
@@ -255,6 +262,58 @@ static unsigned post_actions(struct asked *a)
     return status;
 }
 
+/* The lanes; NULL, and `why` has a sentence. */
+static struct lanes *find_lanes(struct asked *a)
+{
+    struct lanes *lanes = queue_lanes(a->routes->seams.queue);
+
+    if (!lanes)
+        (void)buf_add_str(a->why, "This server has no lanes.");
+    return lanes;
+}
+
+static unsigned get_lanes(struct asked *a)
+{
+    struct lanes *lanes = find_lanes(a);
+
+    if (!lanes)
+        return MHD_HTTP_SERVICE_UNAVAILABLE;
+    answer_lanes(lanes, now_ms(a), a->out);
+    return MHD_HTTP_OK;
+}
+
+static unsigned get_lane(struct asked *a)
+{
+    struct lanes *lanes = find_lanes(a);
+
+    if (!lanes)
+        return MHD_HTTP_SERVICE_UNAVAILABLE;
+    if (answer_lane(lanes, a->lane, now_ms(a), a->out) == 0)
+        return MHD_HTTP_OK;
+    (void)buf_addf(a->why, "There is no lane '%.*s'.", SLICE_FMT(a->lane));
+    return MHD_HTTP_NOT_FOUND;
+}
+
+static unsigned post_lane_actions(struct asked *a)
+{
+    struct control_seams *seams = &a->routes->seams;
+    struct lanes *lanes = find_lanes(a);
+    int r;
+
+    if (!lanes)
+        return MHD_HTTP_SERVICE_UNAVAILABLE;
+    r = act_on_lane(lanes, buf_slice(&a->request->body), now_ms(a), a->out, a->why);
+    if (r == -ENOENT)
+        return MHD_HTTP_NOT_FOUND;
+    if (r == -EINVAL)
+        return MHD_HTTP_BAD_REQUEST;
+    if (r < 0)
+        return fail(a, MHD_HTTP_SERVICE_UNAVAILABLE, "The server is out of memory.");
+    if (seams->queue_changed)
+        seams->queue_changed(seams->ctx);
+    return MHD_HTTP_OK;
+}
+
 static unsigned post_reload(struct asked *a)
 {
     struct control_seams *seams = &a->routes->seams;
@@ -266,7 +325,7 @@ static unsigned post_reload(struct asked *a)
 }
 
 static const struct route {
-    const char *method, *path; /* "{id}" stands for a queue id */
+    const char *method, *path; /* "{id}" stands for a queue id, "{lane}" for all that is left */
     unsigned (*answer)(struct asked *a);
 } routes[] = {
     {"GET", "/v1/status", get_status},
@@ -278,6 +337,9 @@ static const struct route {
     {"GET", "/v1/queue/{id}/body", get_body},
     {"POST", "/v1/config/reload", post_reload},
     {"GET", "/v1/pressure", get_pressure},
+    {"GET", "/v1/lanes", get_lanes},
+    {"POST", "/v1/lanes/actions", post_lane_actions},
+    {"GET", "/v1/lanes/{lane}", get_lane},
     {"GET", "/metrics", get_metrics},
     {"GET", "/health/live", get_live},
     {"GET", "/health/ready", get_ready},
@@ -285,7 +347,7 @@ static const struct route {
 
 /* ---- finding the route ---- */
 
-static bool path_fits(struct slice pattern, struct slice path, uint64_t *ret_id)
+static bool path_fits(struct slice pattern, struct slice path, struct asked *a)
 {
     ptrdiff_t at = slice_find(pattern, '{');
     struct slice before, after, id;
@@ -293,12 +355,16 @@ static bool path_fits(struct slice pattern, struct slice path, uint64_t *ret_id)
     if (at < 0)
         return slice_eq(pattern, path);
     before = slice_sub(pattern, 0, (size_t)at);
+    if (slice_eq(slice_from(pattern, (size_t)at), SLICE_LIT("{lane}"))) {
+        a->lane = slice_from(path, before.len);
+        return a->lane.len > 0 && slice_has_prefix(path, before);
+    }
     after = slice_from(pattern, (size_t)at + sizeof("{id}") - 1);
     if (path.len <= before.len + after.len || !slice_has_prefix(path, before) ||
         !slice_eq(slice_from(path, path.len - after.len), after))
         return false;
     id = slice_sub(path, before.len, path.len - before.len - after.len);
-    return id_parse(id, ret_id) == 0 && *ret_id != 0;
+    return id_parse(id, &a->id) == 0 && a->id != 0;
 }
 
 /* The route, or NULL with the status why not. */
@@ -308,7 +374,7 @@ static const struct route *find_route(struct asked *a, const char *method, const
     bool path_is_known = false;
 
     for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-        if (!path_fits(slice_str(routes[i].path), slice_str(url), &a->id))
+        if (!path_fits(slice_str(routes[i].path), slice_str(url), a))
             continue;
         path_is_known = true;
         if (strcmp(routes[i].method, method) == 0)
