@@ -118,6 +118,8 @@ static void write_note(const json_t *lane, struct buf *note)
                        get_bool(warm_up, "held") ? " (held)" : "");
         add_word(note, text);
     }
+    if (get_bool(lane, "refused"))
+        add_word(note, "refused by policy");
     if (has_value(lane, "enabled") && !get_bool(lane, "enabled"))
         add_word(note, "lanes.enabled: no");
 }
@@ -274,13 +276,25 @@ static void print_queue(const struct one *o)
     const json_t *q = part(o->view, "queue");
     struct buf line = BUF_INIT(LINE_MAX);
     char age[FORMAT_TEXT_MAX];
+    uint64_t entries = get_uint(q, "entries"), destinations = get_uint(q, "destinations");
 
+    if (entries == 0) {
+        (void)buf_add_str(&line, "empty");
+        print_line(o, "queue", "", &line);
+        return;
+    }
     format_age(get_int(q, "oldest_age_ms"), age);
     (void)buf_addf(&line,
-                   "%" PRIu64 " in %" PRIu64 " destinations: %" PRIu64 " deferred, %" PRIu64
+                   "%" PRIu64 " in %" PRIu64 " %s: %" PRIu64 " deferred, %" PRIu64
                    " ready, %" PRIu64 " active, %" PRIu64 " held; the oldest is %s old",
-                   get_uint(q, "entries"), get_uint(q, "destinations"), get_uint(q, "waiting"),
-                   get_uint(q, "ready"), get_uint(q, "active"), get_uint(q, "held"), age);
+                   entries, destinations, destinations == 1 ? "destination" : "destinations",
+                   get_uint(q, "waiting"), get_uint(q, "ready"), get_uint(q, "active"),
+                   get_uint(q, "held"), age);
+    if (get_uint(q, "to_release"))
+        (void)buf_addf(&line, "; %" PRIu64 " are sent before their time, at the lane's pace",
+                       get_uint(q, "to_release"));
+    if (get_bool(q, "spreading"))
+        (void)buf_add_str(&line, "; its retries are being spread");
     print_line(o, "queue", "", &line);
 }
 
@@ -368,6 +382,17 @@ static void print_last(const struct one *o)
     print_line(o, "inputs", "", &line);
 }
 
+/* "12ms", "3s", "2h5m" */
+static void format_span(const json_t *times, const char *key, char ret[static FORMAT_TEXT_MAX])
+{
+    int64_t ms = get_int(times, key);
+
+    if (ms < 1000)
+        (void)snprintf(ret, FORMAT_TEXT_MAX, "%" PRId64 "ms", ms);
+    else
+        format_age(ms, ret);
+}
+
 static void print_times(const struct one *o)
 {
     const json_t *t = part(o->view, "delivery_ms");
@@ -376,10 +401,10 @@ static void print_times(const struct one *o)
 
     if (get_uint(t, "count") == 0)
         return;
-    format_age(get_int(t, "p50"), p50);
-    format_age(get_int(t, "p90"), p90);
-    format_age(get_int(t, "p99"), p99);
-    format_age(get_int(t, "max"), max);
+    format_span(t, "p50", p50);
+    format_span(t, "p90", p90);
+    format_span(t, "p99", p99);
+    format_span(t, "max", max);
     (void)buf_addf(&line, "half in %s, 90 %% in %s, 99 %% in %s, all in %s (%" PRIu64 " messages)",
                    p50, p90, p99, max, get_uint(t, "count"));
     print_line(o, "delivered", "", &line);
