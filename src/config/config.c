@@ -44,12 +44,6 @@ const struct config_target *config_find_target(const struct config *c, struct sl
     return route ? &route->to : &c->delivery.smart_host;
 }
 
-const struct config_destination *config_find_destination(const struct config *c,
-                                                         struct slice domain)
-{
-    return find_pattern(&c->private->destinations, domain);
-}
-
 static bool is_default(const struct place *at)
 {
     return !at->file || at->file == config_default_file;

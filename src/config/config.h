@@ -419,10 +419,6 @@ bool config_networks_contain(const struct config_networks *n, const struct addr 
 /* Where mail for `domain` goes: the exact route, else that of the longest ".suffix", else "*",
  * else the smart host, else the domain's own MX hosts. Never NULL. */
 const struct config_target *config_find_target(const struct config *c, struct slice domain);
-/* The policy block for `domain`, found like a route; NULL where there is none. Blocks by MX host or
- * provider are not asked: that is config_find_policy(). */
-const struct config_destination *config_find_destination(const struct config *c,
-                                                         struct slice domain);
 
 /* One setting as `penstock config show` tells it; the texts are valid during the call. */
 struct config_item {

@@ -30,54 +30,40 @@ void queue_apply_change(struct queue *q)
     q->changed(q->changed_ctx);
 }
 
-static bool same_text(const char *a, const char *b)
+/* What destinations are called, which lane they are in and when their entries are due was made of
+ * these: they are made anew when one of them differs. */
+static bool is_filed_the_same(const struct config *a, const struct config *b)
 {
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
+    static const char *const names[] = {
+        "delivery.routes",
+        "delivery.smart_host",
+        "delivery.pool",
+        "destinations",
+        "sources",
+        "pools",
+        "retry.initial_retry",
+        "retry.next_retry",
+        "retry.jitter",
+        "retry.max_queue_time",
+        "retry.delay_warning",
+        "delivery.connections_per_destination_max",
+    };
 
-static bool same_retries(const struct config_retry *a, const struct config_retry *b)
-{
-    return a->delay_count == b->delay_count && !(a->jitter < b->jitter) &&
-           !(a->jitter > b->jitter) && a->max_queue_time_s == b->max_queue_time_s &&
-           memcmp(a->delays_s, b->delays_s, a->delay_count * sizeof(a->delays_s[0])) == 0;
-}
-
-static bool same_routes(const struct config_delivery *a, const struct config_delivery *b)
-{
-    bool same =
-        a->route_count == b->route_count && same_text(a->smart_host.text, b->smart_host.text);
-
-    for (size_t i = 0; same && i < a->route_count; i++)
-        same = same_text(a->routes[i].domain, b->routes[i].domain) &&
-               same_text(a->routes[i].to.text, b->routes[i].to.text);
-    return same;
-}
-
-static bool same_policies(const struct config *a, const struct config *b)
-{
-    bool same = a->destination_count == b->destination_count;
-
-    if (same && a->destination_count) /* their policies have it from there */
-        same = a->retry.delay_warning_s == b->retry.delay_warning_s;
-    for (size_t i = 0; same && i < a->destination_count; i++) {
-        const struct config_destination *x = &a->destinations[i], *y = &b->destinations[i];
-
-        same = same_text(x->destination, y->destination) &&
-               x->connections_max == y->connections_max && same_retries(&x->retry, &y->retry);
-    }
-    return same;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (config_differs(a, b, names[i]))
+            return false;
+    return true;
 }
 
 int queue_change_settings(struct queue *q, const struct queue_settings *settings,
                           void (*fn)(void *ctx), void *ctx)
 {
-    const struct config *old = q->settings.config, *next = settings->config;
-
     if (q->changing)
         return -EBUSY;
-    if (same_routes(&old->delivery, &next->delivery) && same_policies(old, next)) {
+    if (is_filed_the_same(q->settings.config, settings->config)) {
         q->settings = *settings;
         schedule_set_config(q->schedule, &settings->schedule);
+        queue_lanes_set(q);
         fn(ctx);
         return 0;
     }

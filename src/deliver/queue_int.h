@@ -244,6 +244,8 @@ struct slice queue_name_of(struct slice key);
 struct slice queue_source_of(const struct queue *q, struct slice key);
 
 MUST_CHECK int queue_lanes_new(struct queue *q);
+/* The settings are others; how destinations are filed is as before. */
+void queue_lanes_set(struct queue *q);
 void queue_lanes_free(struct queue *q);
 /* Puts a destination into its lane, if its provider is known. False: it is not, or no memory. */
 bool queue_join_lane(struct queue *q, uint32_t destination);

@@ -377,6 +377,7 @@ static bool on_is_pressed(void *ctx)
 static struct lanes_settings settings_of(const struct config *c)
 {
     return (struct lanes_settings){.tick_ms = c->lanes.tick_ms,
+                                   .minute_ms = (uint32_t)c->lanes.minute_ms,
                                    .sample_min = c->lanes.sample_min,
                                    .release_per_second =
                                        config_rate_per_second(c->lanes.release_rate),
@@ -395,6 +396,13 @@ static int lanes_over(struct queue *q, struct schedule *schedule, struct lanes *
                                       .is_pressed = on_is_pressed};
 
     return lanes_new(ret, &settings, schedule, &seams);
+}
+
+void queue_lanes_set(struct queue *q)
+{
+    const struct lanes_settings settings = settings_of(q->settings.config);
+
+    lanes_set(q->lanes, &settings, queue_now(q));
 }
 
 int queue_lanes_new(struct queue *q)
