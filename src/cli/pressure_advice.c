@@ -200,7 +200,7 @@ static const struct advice {
 } advices[] = {
     {"spool_disk", advise_spool_disk,
      "Remove other files, let mail drain ('penstock queue summary' shows to where it cannot), or "
-     "give the spool a larger disk."},
+     "give the spool more room while it runs ('More room' in docs/pressure.md)."},
     {"spool_inodes", advise_spool_inodes,
      "Remove small files there; the spool itself needs few inodes."},
     {"log_disk", advise_log_disk,

@@ -752,10 +752,44 @@ static void print_under(const json_t *view, const struct pressure_style *style, 
     free(text);
 }
 
+static const struct table_column directory_columns[] = {{"SPOOL DIRECTORY", 0, false},
+                                                        {"BYTES", 0, true},
+                                                        {"MAIL", 0, true},
+                                                        {"FREE", 0, true},
+                                                        {"OF", 0, true},
+                                                        {"PATH", 0, false}};
+
+/* Only where there are several. */
+static void print_directories(const json_t *view, const struct pressure_style *style, FILE *to)
+{
+    static const char *const amounts[] = {"bytes", "live_bytes", "free_bytes", "total_bytes"};
+    const json_t *list = json_object_get(json_object_get(view, "spool"), "directories"), *d;
+    struct sheet s;
+    size_t i;
+
+    if (json_array_size(list) < 2 ||
+        !sheet_begin(&s, directory_columns, ARRAY_SIZE(directory_columns)))
+        return;
+    json_array_foreach(list, i, d)
+    {
+        char text[FORMAT_TEXT_MAX];
+
+        sheet_cell(&s, get_bool(d, "waits_for_room") ? "draining, no room" : get_text(d, "state"));
+        for (size_t k = 0; k < ARRAY_SIZE(amounts); k++) {
+            size_format_short(get_uint(d, amounts[k]), text);
+            sheet_cell(&s, text);
+        }
+        sheet_cell(&s, get_text(d, "path"));
+    }
+    fputc('\n', to);
+    print_sheet(&s, style, NULL, 0, to);
+}
+
 void pressure_print(const json_t *view, const struct pressure_style *style, FILE *to)
 {
     print_head(view, style, to);
     print_resources(view, style, to);
+    print_directories(view, style, to);
     print_under(view, style, "WHAT TO DO", pressure_print_advice, to);
     if (style->others)
         print_under(view, style, "WHAT ELSE IS LARGE", pressure_print_others, to);

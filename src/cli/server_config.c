@@ -11,8 +11,10 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/assert.h"
+#include "base/err.h"
 #include "cli/server_int.h"
 #include "cli/server_log.h"
+#include "cli/spool_dirs.h"
 #include "config/config.h"
 #include "event/event.h"
 #include "evidence/knowledge.h"
@@ -137,6 +139,36 @@ static void on_queue_changed(void *ctx)
         lane_order(&s->lanes[i], ORDER_RELOAD);
 }
 
+struct directory_change {
+    const struct spool_directories *want;
+    struct buf *why;
+    int result;
+};
+
+/* The writer's thread. */
+static void change_directories(void *ctx, struct spool *sp)
+{
+    struct directory_change *c = ctx;
+
+    c->result = spool_set_directories(sp, c->want, c->why);
+}
+
+/* Of a reload this is what may fail last, and changes something: nothing after it fails. */
+static int set_directories(struct server *s, const struct config *c, struct buf *why)
+{
+    struct spool_dirs dirs;
+    struct directory_change change = {.want = &dirs.value, .why = why};
+    int r = spool_dirs_init(&dirs, c);
+
+    if (r < 0)
+        return r;
+    spool_writer_call(s->writer, change_directories, &change);
+    spool_dirs_done(&dirs);
+    if (change.result < 0 && buf_len(why) == 0)
+        (void)buf_addf(why, "The spool's directories: %s.", err_str(change.result));
+    return change.result;
+}
+
 static int load_next(struct server *s, struct config **ret, struct tls_set *ret_tls,
                      const struct knowledge **ret_knowledge, struct buf *why)
 {
@@ -154,10 +186,13 @@ static int load_next(struct server *s, struct config **ret, struct tls_set *ret_
     }
     if (r == 0)
         r = server_knowledge_make(*ret, ret_knowledge, why);
+    if (r == 0)
+        r = set_directories(s, *ret, why);
     if (r < 0) {
         const struct config *c = *ret;
 
         server_tls_free(ret_tls);
+        knowledge_unref(ret_knowledge);
         config_unref(&c);
     }
     return r;

@@ -72,12 +72,16 @@ static int device_of(const char *path, dev_t *ret)
 /* What must stay free on the disk of the log files: with the spool, what draining needs. */
 static uint64_t free_min_bytes(const struct config *c)
 {
+    const struct config_texts *more = &c->spool.more_directories;
     dev_t logs = 0, spool = 0;
+    bool shared;
 
-    if (device_of(c->log.files.directory, &logs) == 0 &&
-        device_of(c->spool.directory, &spool) == 0 && logs == spool)
-        return c->spool.drain_reserve_bytes + c->spool.segment_size_bytes;
-    return FREE_MIN_BYTES;
+    if (device_of(c->log.files.directory, &logs) < 0)
+        return FREE_MIN_BYTES;
+    shared = device_of(c->spool.directory, &spool) == 0 && logs == spool;
+    for (size_t i = 0; i < more->count && !shared; i++)
+        shared = device_of(more->list[i], &spool) == 0 && logs == spool;
+    return shared ? c->spool.drain_reserve_bytes + c->spool.segment_size_bytes : FREE_MIN_BYTES;
 }
 
 static int apply_log_files(const struct config *c, struct buf *why,

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "cli/server_int.h"
 #include "cli/server_log.h"
+#include "cli/spool_dirs.h"
 #include "config/config.h"
 #include "control/control.h"
 #include "deliver/worker.h"
@@ -108,6 +109,8 @@ static int drop_privileges(const struct config *c, struct buf *why)
     }
     if (!pw && !gr)
         return 0;
+    for (size_t i = 0; i < c->spool.more_directories.count; i++)
+        ignore_result(chown(c->spool.more_directories.list[i], pw ? pw->pw_uid : (uid_t)-1, gid));
     if (c->log.files.directory)
         ignore_result(chown(c->log.files.directory, pw ? pw->pw_uid : (uid_t)-1, gid));
     if (c->evidence.enabled)
@@ -136,21 +139,41 @@ static void on_note(void *ctx, const char *sentence)
     event(EVENT_SPOOL_NOTE, EVENT_NO_ID, EV_STR("note", sentence));
 }
 
+static void on_directory(void *ctx, const char *path, enum spool_directory_change change,
+                         uint64_t bytes)
+{
+    static const char *const states[] = {[SPOOL_DIRECTORY_ADDED] = "in use",
+                                         [SPOOL_DIRECTORY_DRAINING] = "draining",
+                                         [SPOOL_DIRECTORY_EMPTY] = "empty"};
+
+    (void)ctx;
+    event(EVENT_SPOOL_DIRECTORY, EVENT_NO_ID, EV_STR("path", path), EV_STR("state", states[change]),
+          EV_UINT("bytes", bytes));
+}
+
 static int open_spool(struct server *s, struct buf *why)
 {
     const struct config_spool *c = &s->config->spool;
-    const struct spool_report report = {.damage = on_damage, .note = on_note};
+    const struct spool_report report = {
+        .damage = on_damage, .note = on_note, .directory = on_directory};
+    struct spool_dirs dirs = {0};
     struct spool_config sc = {.segment_bytes = c->segment_size_bytes,
                               .max_bytes = c->size_max_bytes,
                               .drain_reserve_bytes = c->drain_reserve_bytes,
                               .spare_segments = c->spare_segments,
-                              .first_id = (uint64_t)clock_wall_us()};
+                              .first_id = (uint64_t)clock_wall_us(),
+                              .path = c->directory,
+                              .open_directory = spool_dirs_open};
     struct spool_writer_config wc = server_writer_config(s->config);
     struct buf part = BUF_INIT(SERVER_WHY_MAX);
     int r = fs_posix_open(c->directory, true, &s->fs, &part);
 
     if (r == 0)
+        r = spool_dirs_init(&dirs, s->config);
+    sc.directories = dirs.value;
+    if (r == 0)
         r = spool_open(&s->spool, s->fs, &sc, &report, &part);
+    spool_dirs_done(&dirs);
     if (r < 0)
         (void)buf_addf(why, "spool.directory '%s': %s", c->directory, buf_cstr(&part));
     buf_done(&part);

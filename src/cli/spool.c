@@ -15,6 +15,7 @@
 #include "base/size.h"
 #include "cli/cli.h"
 #include "cli/format.h"
+#include "cli/spool_dirs.h"
 #include "config/config.h"
 #include "io/fs.h"
 #include "message/envelope.h"
@@ -92,15 +93,23 @@ static int open_spool(struct run *run, const struct config *c)
                               .max_bytes = c->spool.size_max_bytes,
                               .drain_reserve_bytes = c->spool.drain_reserve_bytes,
                               .spare_segments = c->spool.spare_segments,
-                              .read_only = true};
+                              .read_only = true,
+                              .path = directory,
+                              .open_directory = spool_dirs_open};
+    struct spool_dirs dirs = {0};
     struct buf why = BUF_INIT(KIB(4));
     int r = fs_posix_open(directory, false, &run->fs, &why);
 
+    /* Of another spool's directories its own list tells. */
+    if (r == 0 && !run->o->directory)
+        r = spool_dirs_init(&dirs, c);
+    sc.directories = dirs.value;
     if (r == 0)
         r = spool_open(&run->spool, run->fs, &sc, &report, &why);
     if (r < 0)
         (void)command_error("spool", "%s%s", buf_cstr(&why),
                             r == -ERR_LOCKED ? " Stop the server first." : "");
+    spool_dirs_done(&dirs);
     buf_done(&why);
     return r;
 }
@@ -297,6 +306,23 @@ static int print_messages(struct run *run, const char *verb)
     return run->damaged ? EXIT_FAILED : EXIT_DONE;
 }
 
+/* Only where there are several. */
+static void print_directories(struct spool *sp)
+{
+    struct spool_directory_stat *d = calloc(SPOOL_DIRECTORIES_MAX, sizeof(*d));
+    size_t count = d ? spool_get_directories(sp, d) : 0;
+
+    for (size_t i = 0; count > 1 && i < count; i++) {
+        char bytes[FORMAT_TEXT_MAX], live[FORMAT_TEXT_MAX];
+
+        size_format_short(d[i].file_bytes, bytes);
+        size_format_short(d[i].live_bytes, live);
+        printf("directory %s%s: %" PRIu64 " segments, %s, %s of it mail\n", d[i].path,
+               d[i].draining ? " (draining)" : "", d[i].segments, bytes, live);
+    }
+    free(d);
+}
+
 static int print_stat(struct run *run)
 {
     struct spool_stat st;
@@ -317,6 +343,7 @@ static int print_stat(struct run *run)
         printf("messages  %" PRIu64 "\nlive      %s\nsegments  %" PRIu64 " (%" PRIu64
                " free) of %s\ncapacity  %s\n",
                st.messages, live, st.segments, st.segments_free, segment, capacity);
+        print_directories(run->spool);
     }
     return st.damaged ? EXIT_FAILED : EXIT_DONE;
 }

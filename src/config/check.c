@@ -154,11 +154,32 @@ static void check_spool_size(struct loader *ld)
     buf_done(&other);
 }
 
+static void check_spool_directories(struct loader *ld)
+{
+    const struct config_spool *s = &ld->config->spool;
+    const struct config_texts *more = &s->more_directories;
+
+    for (size_t i = 0; i < more->count; i++) {
+        bool twice = strcmp(more->list[i], s->directory) == 0;
+
+        for (size_t j = 0; j < i; j++)
+            twice |= strcmp(more->list[i], more->list[j]) == 0;
+        if (twice)
+            error_at(&ld->errors, check_place_of(ld, "spool.more_directories"),
+                     "key 'spool.more_directories': '%s' is named twice", more->list[i]);
+    }
+    if (s->drain_directory && more->count == 0)
+        error_at(&ld->errors, check_place_of(ld, "spool.drain_directory"),
+                 "key 'spool.drain_directory': spool.more_directories must name where the mail "
+                 "goes");
+}
+
 static void check_sections(struct loader *ld)
 {
     const struct config *c = ld->config;
 
     check_spool_size(ld);
+    check_spool_directories(ld);
     if (c->log.files.file_max_bytes > c->log.files.folder_max_bytes)
         check_not_in_order(ld, offsetof(struct config, log.files.file_max_bytes),
                            offsetof(struct config, log.files.folder_max_bytes),

@@ -226,6 +226,8 @@ struct config_smtp {
 };
 struct config_spool {
     const char *directory;
+    struct config_texts more_directories;
+    bool drain_directory; /* mail moves from `directory` to the others */
     uint64_t segment_size_bytes;
     uint64_t size_max_bytes; /* 0: the disk's */
     uint64_t drain_reserve_bytes;

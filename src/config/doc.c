@@ -40,6 +40,7 @@ static const char *type_name(const struct setting *s)
         [VALUE_DESTINATION] = "destination",
         [VALUE_COUNTS] = "numbers",
         [VALUE_MEMBERS] = "names",
+        [VALUE_FOLDERS] = "folders",
     };
 
     return names[s->type];

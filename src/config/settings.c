@@ -306,6 +306,13 @@ static const struct setting main_list[] = {
 
     {"spool.directory", VALUE_FOLDER, AT(spool.directory), .def = "./var/spool",
      .what = "Where accepted mail is kept. One server at a time may use it."},
+    {"spool.more_directories", VALUE_FOLDERS, AT(spool.more_directories), .def = "", .reload = true,
+     .what = "Further folders that hold mail, on other disks: new files of the spool are made "
+             "where most is free. They must exist. Taken out and reloaded, one is emptied into "
+             "the others while the server runs, and then let go."},
+    {"spool.drain_directory", VALUE_BOOL, AT(spool.drain_directory), .def = "no", .reload = true,
+     .what = "Make no files for mail in spool.directory and move the mail that is there to "
+             "spool.more_directories. The lock, the checkpoints and the list of directories stay."},
     {"spool.segment_size", VALUE_SIZE, AT(spool.segment_size_bytes), .def = "64MiB",
      RANGE(MIB(1), GIB(1)), .what = "Size of one file of the spool; smaller on a small disk."},
     {"spool.size_max", VALUE_SIZE, AT(spool.size_max_bytes), .def = "0", RANGE(0, UINT64_MAX / 2),

@@ -456,7 +456,8 @@ static int add_text(const struct setting *s, struct slice text, void *base, stru
         if (read_server(text, server, sizeof(server)) < 0)
             return -EINVAL;
         text = slice_str(server);
-    } else if (!value_is_pattern(text)) {
+    } else if (s->type == VALUE_FOLDERS ? text.len == 0 || text.len > 1000 || !is_folder(text)
+                                        : !value_is_pattern(text)) {
         return -EINVAL;
     }
     copy = pool_text(pool, text);
@@ -489,7 +490,8 @@ static int add_delay(const struct setting *s, struct slice text, void *base, str
 bool value_is_list(const struct setting *s)
 {
     return s->type == VALUE_NETWORKS || s->type == VALUE_PATTERNS || s->type == VALUE_SERVERS ||
-           s->type == VALUE_DELAYS || s->type == VALUE_COUNTS || s->type == VALUE_MEMBERS;
+           s->type == VALUE_DELAYS || s->type == VALUE_COUNTS || s->type == VALUE_MEMBERS ||
+           s->type == VALUE_FOLDERS;
 }
 
 int value_parse(const struct setting *s, struct slice text, void *base, struct pool *pool,
@@ -539,6 +541,7 @@ int value_parse(const struct setting *s, struct slice text, void *base, struct p
         return add_network(s, text, base, pool, detail);
     case VALUE_PATTERNS:
     case VALUE_SERVERS:
+    case VALUE_FOLDERS:
         return add_text(s, text, base, pool);
     case VALUE_DELAYS:
         return add_delay(s, text, base, detail);
@@ -690,6 +693,7 @@ void value_format(const struct setting *s, const void *base, struct buf *ret)
     case VALUE_NETWORKS:
     case VALUE_PATTERNS:
     case VALUE_SERVERS:
+    case VALUE_FOLDERS:
     case VALUE_DELAYS:
         add_list(s, base, ret);
         break;
@@ -755,6 +759,7 @@ void value_allowed(const struct setting *s, struct buf *ret)
         [VALUE_NETWORKS] = "networks like 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32",
         [VALUE_PATTERNS] = "domain names in ASCII, .domain for all below one, or \"*\" for all",
         [VALUE_SERVERS] = "addresses like 127.0.0.1, 127.0.0.1@5353 or [::1]:53",
+        [VALUE_FOLDERS] = "paths of folders that exist, not in /proc or /sys",
         [VALUE_MAPS] = "a list of maps",
     };
 
@@ -810,6 +815,7 @@ void value_allowed(const struct setting *s, struct buf *ret)
     case VALUE_NETWORKS:
     case VALUE_PATTERNS:
     case VALUE_SERVERS:
+    case VALUE_FOLDERS:
     case VALUE_MAPS:
         (void)buf_add_str(ret, sentences[s->type]);
         break;

@@ -44,6 +44,7 @@ enum value_type {
     VALUE_DELAYS,      /* struct config_retry: all delays but the first */
     VALUE_COUNTS,      /* struct config_counts */
     VALUE_MEMBERS,     /* struct config_members: "name" or "name x weight" */
+    VALUE_FOLDERS,     /* struct config_texts */
     VALUE_MAPS,        /* a pointer to structs, and a count: setting.sub */
 };
 

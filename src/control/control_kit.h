@@ -260,6 +260,15 @@ int lanes_limit(struct lanes *l, struct slice lane, uint32_t connections, int64_
 
 static bool spool_failed;
 
+size_t spool_get_directories(struct spool *sp,
+                             struct spool_directory_stat ret[static SPOOL_DIRECTORIES_MAX])
+{
+    (void)sp;
+    ret[0] = (struct spool_directory_stat){.path = "./s", .segments = 2, .file_bytes = MIB(2)};
+    ret[1] = (struct spool_directory_stat){.path = "/disk2", .draining = true, .segments = 1};
+    return 2;
+}
+
 void spool_get_stat(struct spool *sp, struct spool_stat *ret)
 {
     (void)sp;

@@ -370,6 +370,32 @@ static void add_directory(struct json_out *j, const char *key, const char *path)
     buf_done(&whole);
 }
 
+static void add_spool_directory(struct json_out *j, const struct spool_directory_stat *d)
+{
+    json_out_object(j, NULL);
+    add_directory(j, "path", d->path);
+    json_out_str(j, "state", !d->draining ? "in use" : d->segments > 0 ? "draining" : "empty");
+    json_out_bool(j, "waits_for_room", d->waits);
+    json_out_uint(j, "segments", d->segments);
+    json_out_uint(j, "bytes", d->file_bytes);
+    json_out_uint(j, "live_bytes", d->live_bytes);
+    json_out_uint(j, "free_bytes", d->free_bytes);
+    json_out_uint(j, "total_bytes", d->total_bytes);
+    json_out_object_end(j);
+}
+
+static void add_spool_directories(struct json_out *j, struct spool *sp)
+{
+    struct spool_directory_stat *d = calloc(SPOOL_DIRECTORIES_MAX, sizeof(*d));
+    size_t count = d ? spool_get_directories(sp, d) : 0;
+
+    json_out_array(j, "directories");
+    for (size_t i = 0; i < count; i++)
+        add_spool_directory(j, &d[i]);
+    json_out_array_end(j);
+    free(d);
+}
+
 static void add_storage(struct json_out *j, const struct control_seams *seams,
                         const struct pressure_view *v)
 {
@@ -383,6 +409,7 @@ static void add_storage(struct json_out *j, const struct control_seams *seams,
     json_out_uint(j, "live_bytes", s.live_bytes);
     json_out_uint(j, "messages", s.messages);
     json_out_bool(j, "failed", s.failed);
+    add_spool_directories(j, queue_spool(seams->queue));
     json_out_object_end(j);
     json_out_object(j, "log");
     if (c->log.files.directory)

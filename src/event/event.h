@@ -78,6 +78,7 @@ enum event_level {
     X(EVENT_TLS_STARTED, "tls_started", EVENT_DEBUG, COUNTER_TLS_STARTED)                          \
     X(EVENT_TLS_FAILED, "tls_failed", EVENT_INFO, COUNTER_TLS_FAILED)                              \
     X(EVENT_SPOOL_NOTE, "spool_note", EVENT_NOTICE, COUNTER_NONE)                                  \
+    X(EVENT_SPOOL_DIRECTORY, "spool_directory", EVENT_NOTICE, COUNTER_NONE)                        \
     X(EVENT_SPOOL_DAMAGE, "spool_damage", EVENT_ERROR, COUNTER_SPOOL_DAMAGE)                       \
     X(EVENT_SPOOL_ERROR, "spool_error", EVENT_ERROR, COUNTER_SPOOL_ERRORS)                         \
     X(EVENT_CONTROL, "control", EVENT_INFO, COUNTER_NONE)                                          \

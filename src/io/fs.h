@@ -36,6 +36,7 @@ enum fs_open_flags {
 struct fs_space {
     uint64_t free_bytes, total_bytes; /* free to us, without what is kept for root */
     uint64_t free_inodes, total_inodes;
+    uint64_t device; /* the file system: the same number, the same free bytes */
 };
 
 struct fs_ops {

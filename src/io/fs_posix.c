@@ -22,6 +22,7 @@
 struct posix_fs {
     struct fs fs;
     int dir;
+    uint64_t device;
     char sub_dirs[SUB_DIR_MAX][NAME_BYTES_MAX]; /* made by us, to be synced with the directory */
     size_t sub_dir_count;
 };
@@ -237,6 +238,7 @@ static int posix_space(struct fs *fs, struct fs_space *ret)
         .total_bytes = (uint64_t)st.f_blocks * st.f_frsize,
         .free_inodes = st.f_favail,
         .total_inodes = st.f_files,
+        .device = posix_of(fs)->device,
     };
     return 0;
 }
@@ -289,6 +291,7 @@ static const struct fs_ops posix_ops = {
 int fs_posix_open(const char *path, bool create, struct fs **ret, struct buf *why)
 {
     struct posix_fs *p = calloc(1, sizeof(*p));
+    struct stat st;
     int err;
 
     if (!p)
@@ -306,6 +309,8 @@ int fs_posix_open(const char *path, bool create, struct fs **ret, struct buf *wh
         free(p);
         return err;
     }
+    if (fstat(p->dir, &st) == 0)
+        p->device = st.st_dev;
     p->fs.ops = &posix_ops;
     *ret = &p->fs;
     return 0;

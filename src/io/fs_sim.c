@@ -36,13 +36,20 @@ struct change { /* of the directory, not synced */
     struct name name;
 };
 
-struct sim_fs {
-    struct fs fs;
+/* What all disks of one machine share. */
+struct machine {
     struct rand rand;
-    uint64_t capacity, filler;
     uint64_t operation, fail_at, fail_count, off_at;
     int fail_err;
     bool off;
+    unsigned disks;
+};
+
+struct sim_fs {
+    struct fs fs;
+    struct machine *machine;
+    unsigned refs;
+    uint64_t capacity, filler;
     struct name seen[FILES_MAX], disk[FILES_MAX];
     struct change changes[PENDING_MAX];
     size_t change_count;
@@ -73,13 +80,15 @@ static void *must(void *p)
 /* Counts an operation; the error it is to fail with, or 0. */
 static int operate(struct sim_fs *s)
 {
-    s->operation++;
-    if (s->off_at && s->operation >= s->off_at)
-        s->off = true;
-    if (s->off)
+    struct machine *m = s->machine;
+
+    m->operation++;
+    if (m->off_at && m->operation >= m->off_at)
+        m->off = true;
+    if (m->off)
         return -EIO;
-    if (s->fail_count && s->operation >= s->fail_at && s->operation < s->fail_at + s->fail_count)
-        return s->fail_err;
+    if (m->fail_count && m->operation >= m->fail_at && m->operation < m->fail_at + m->fail_count)
+        return m->fail_err;
     return 0;
 }
 
@@ -198,7 +207,7 @@ static int sim_open(struct fs *fs, const char *name, unsigned flags, struct fs_f
     struct sim_file *f;
     int r = 0;
 
-    if (s->off)
+    if (s->machine->off)
         return -EIO;
     if (!n && !(flags & FS_CREATE))
         return -ENOENT;
@@ -237,7 +246,7 @@ static ptrdiff_t sim_preadv(struct fs_file *f, const struct iovec *iov, int coun
     ptrdiff_t got = 0;
 
     (void)nowait;
-    if (sim_of(f->fs)->off)
+    if (sim_of(f->fs)->machine->off)
         return -EIO;
     for (int v = 0; v < count; v++) {
         size_t n = (size_t)MIN_OF(iov[v].iov_len, offset < i->size ? i->size - offset : 0);
@@ -270,17 +279,17 @@ static ptrdiff_t sim_pwrite(struct fs_file *f, struct slice data, uint64_t offse
 
     if (r == 0)
         r = inode_grow(s, i, offset + data.len);
-    if (r < 0 || s->off) {
+    if (r < 0 || s->machine->off) {
         /* A part of it may be there: what fits into the room the file has. */
         uint64_t room = i->allocated > offset ? i->allocated - offset : 0;
-        uint64_t part = data.len > 0 ? rand_below(&s->rand, data.len) : 0;
+        uint64_t part = data.len > 0 ? rand_below(&s->machine->rand, data.len) : 0;
 
         put(i, slice_sub(data, 0, MIN_OF(room, part)), offset);
         return r < 0 ? r : -EIO;
     }
     /* A short write is no error: the caller goes on. */
-    if (data.len > 1 && rand_below(&s->rand, 16) == 0)
-        data = slice_sub(data, 0, 1 + rand_below(&s->rand, data.len - 1));
+    if (data.len > 1 && rand_below(&s->machine->rand, 16) == 0)
+        data = slice_sub(data, 0, 1 + rand_below(&s->machine->rand, data.len - 1));
     put(i, data, offset);
     return (ptrdiff_t)data.len;
 }
@@ -327,10 +336,10 @@ static int sim_sync(struct fs_file *f)
     struct inode *i = inode_of(f);
     int r = operate(s);
 
-    if (s->off)
+    if (s->machine->off)
         return -EIO;
     for (uint64_t n = 0; n < sectors(i->allocated); n++) {
-        if (i->dirty[n] && (r == 0 || rand_below(&s->rand, 2)))
+        if (i->dirty[n] && (r == 0 || rand_below(&s->machine->rand, 2)))
             settle_sector(i, n);
         i->dirty[n] = 0;
     }
@@ -391,7 +400,7 @@ static int sim_unlink(struct fs *fs, const char *name)
 static int sim_list(struct fs *fs, int (*fn)(void *ctx, const char *name), void *ctx)
 {
     struct sim_fs *s = sim_of(fs);
-    int r = s->off ? -EIO : 0;
+    int r = s->machine->off ? -EIO : 0;
 
     for (size_t i = 0; i < FILES_MAX && r == 0; i++)
         if (s->seen[i].text[0] && !strchr(s->seen[i].text, '/'))
@@ -409,6 +418,7 @@ static int sim_space(struct fs *fs, struct fs_space *ret)
         .total_bytes = s->capacity,
         .free_inodes = FILES_MAX,
         .total_inodes = FILES_MAX,
+        .device = (uintptr_t)s,
     };
     return 0;
 }
@@ -434,6 +444,8 @@ static void sim_free(struct fs *fs)
 {
     struct sim_fs *s = sim_of(fs);
 
+    if (--s->refs > 0)
+        return;
     changes_settle(s, 0);
     for (size_t i = 0; i < FILES_MAX; i++) {
         if (s->seen[i].text[0])
@@ -441,6 +453,8 @@ static void sim_free(struct fs *fs)
         if (s->disk[i].text[0])
             name_unlink(s->disk, s->disk[i].text);
     }
+    if (--s->machine->disks == 0)
+        free(s->machine);
     free(s);
 }
 
@@ -463,40 +477,61 @@ static const struct fs_ops sim_ops = {
     .free = sim_free,
 };
 
-struct fs *fs_sim_new(uint64_t seed, uint64_t capacity_bytes)
+static struct fs *disk_new(struct machine *m, uint64_t capacity_bytes)
 {
     struct sim_fs *s = must(calloc(1, sizeof(*s)));
 
     s->fs.ops = &sim_ops;
     s->capacity = capacity_bytes;
-    rand_init(&s->rand, seed);
+    s->machine = m;
+    s->refs = 1;
+    m->disks++;
     return &s->fs;
+}
+
+struct fs *fs_sim_new(uint64_t seed, uint64_t capacity_bytes)
+{
+    struct machine *m = must(calloc(1, sizeof(*m)));
+
+    rand_init(&m->rand, seed);
+    return disk_new(m, capacity_bytes);
+}
+
+struct fs *fs_sim_new_beside(struct fs *other, uint64_t capacity_bytes)
+{
+    return disk_new(sim_of(other)->machine, capacity_bytes);
+}
+
+struct fs *fs_sim_ref(struct fs *fs)
+{
+    sim_of(fs)->refs++;
+    return fs;
 }
 
 /* ---- what tests do to it ---- */
 
 uint64_t fs_sim_operations(struct fs *fs)
 {
-    return sim_of(fs)->operation;
+    return sim_of(fs)->machine->operation;
 }
 
 void fs_sim_fail_at(struct fs *fs, uint64_t operation, uint64_t count, int err)
 {
-    struct sim_fs *s = sim_of(fs);
+    struct machine *m = sim_of(fs)->machine;
 
-    s->fail_at = operation;
-    s->fail_count = count;
-    s->fail_err = err;
+    m->fail_at = operation;
+    m->fail_count = count;
+    m->fail_err = err;
 }
 
 void fs_sim_power_off_at(struct fs *fs, uint64_t operation)
 {
-    sim_of(fs)->off_at = operation;
+    sim_of(fs)->machine->off_at = operation;
 }
 
 bool fs_sim_is_off(struct fs *fs)
 {
-    return sim_of(fs)->off;
+    return sim_of(fs)->machine->off;
 }
 
 void fs_sim_set_filler(struct fs *fs, uint64_t bytes)
@@ -520,15 +555,15 @@ static void inode_crash(struct sim_fs *s, struct inode *i, bool garble)
 
         if (!i->dirty[n])
             continue;
-        fate = rand_below(&s->rand, garble ? 5 : 4);
+        fate = rand_below(&s->machine->rand, garble ? 5 : 4);
         if (fate < 2)
             settle_sector(i, n);
         for (uint64_t b = 0; fate == 4 && b < FS_SIM_SECTOR; b++)
-            i->disk[n * FS_SIM_SECTOR + b] = (uint8_t)rand_u64(&s->rand);
+            i->disk[n * FS_SIM_SECTOR + b] = (uint8_t)rand_u64(&s->machine->rand);
         i->dirty[n] = 0;
     }
     /* The size is metadata: the file system keeps old or new, in order. */
-    if (rand_below(&s->rand, 2))
+    if (rand_below(&s->machine->rand, 2))
         i->disk_size = i->size;
     i->disk_size = MIN_OF(i->disk_size, i->allocated);
     i->size = i->disk_size;
@@ -541,7 +576,7 @@ void fs_sim_crash(struct fs *fs, bool garble)
 {
     struct sim_fs *s = sim_of(fs);
 
-    changes_settle(s, s->change_count ? rand_below(&s->rand, s->change_count + 1) : 0);
+    changes_settle(s, s->change_count ? rand_below(&s->machine->rand, s->change_count + 1) : 0);
     for (size_t i = 0; i < FILES_MAX; i++)
         if (s->seen[i].text[0])
             name_unlink(s->seen, s->seen[i].text);
@@ -550,16 +585,15 @@ void fs_sim_crash(struct fs *fs, bool garble)
             inode_crash(s, s->disk[i].inode, garble);
             name_link(s->seen, s->disk[i].text, s->disk[i].inode);
         }
-    s->off = false;
-    s->off_at = s->fail_count = 0;
+    fs_sim_kill(fs);
 }
 
 void fs_sim_kill(struct fs *fs)
 {
-    struct sim_fs *s = sim_of(fs);
+    struct machine *m = sim_of(fs)->machine;
 
-    s->off = false;
-    s->off_at = s->fail_count = 0;
+    m->off = false;
+    m->off_at = m->fail_count = 0;
 }
 
 uint8_t *fs_sim_bytes(struct fs *fs, const char *name, uint64_t *ret_size)

@@ -22,6 +22,12 @@
 
 /* Aborts when memory runs out: it is for tests. `capacity_bytes`: of the disk. */
 struct fs *fs_sim_new(uint64_t seed, uint64_t capacity_bytes);
+/* Another disk of the same machine: operations are counted together, and the power goes for both at
+ * once. fs_sim_crash() is called for each. */
+struct fs *fs_sim_new_beside(struct fs *other, uint64_t capacity_bytes);
+/* The same disk and directory once more, to be freed as the other is: for a program that opens and
+ * closes a directory that the test keeps. No file of either is left open when the last is freed. */
+struct fs *fs_sim_ref(struct fs *fs);
 
 /* Operations that change or sync something are counted from 1; see fs_sim_fail_at(). */
 uint64_t fs_sim_operations(struct fs *fs);

@@ -41,6 +41,7 @@ struct sampler {
     char why_spool[PRESSURE_TEXT_MAX], why_log[PRESSURE_TEXT_MAX];
     bool logs_share_disk;    /* with the spool */
     struct spool_stat spool; /* of the last sample */
+    struct spool_directory_stat directories[SPOOL_DIRECTORIES_MAX];
 };
 
 struct pressure {

@@ -166,8 +166,61 @@ static void disk_unknown(struct governor_figure *ret, char why[static PRESSURE_T
     *ret = unknown(why);
 }
 
-static void sample_log_disk(struct sampler *s, const char *directory, bool has_spool,
-                            uint64_t spool_device, struct governor_figure *ret)
+/* The file systems that the spool makes segments on, each once. */
+struct spool_disks {
+    struct figures_disk sum;
+    uint64_t devices[SPOOL_DIRECTORIES_MAX];
+    size_t count, directories;
+    bool has_unnumbered; /* a file system has no fixed number of inodes */
+};
+
+static bool spool_is_on(const struct spool_disks *disks, uint64_t device)
+{
+    for (size_t i = 0; i < disks->count; i++)
+        if (disks->devices[i] == device)
+            return true;
+    return false;
+}
+
+static void spool_disks_add(struct spool_disks *disks, const struct figures_disk *d)
+{
+    disks->directories++;
+    if (spool_is_on(disks, d->device))
+        return;
+    disks->devices[disks->count++] = d->device;
+    disks->sum.total += d->total;
+    disks->sum.available += MIN_OF(d->available, d->total);
+    disks->sum.inodes += d->inodes;
+    disks->sum.inodes_available += MIN_OF(d->inodes_available, d->inodes);
+    disks->has_unnumbered |= d->inodes == 0;
+}
+
+/* `*ret_path`: of the directory that was looked at last, which is the one that failed. A directory
+ * that is emptied does not count: what is free there is no use for new mail. */
+static int spool_disks_take(struct pressure *p, struct spool_disks *ret, char *ret_path)
+{
+    const struct spool_directory_stat *list = p->sampler.directories;
+    size_t count = spool_get_directories(p->seams.spool, p->sampler.directories);
+    int r = 0;
+
+    *ret = (struct spool_disks){0};
+    (void)snprintf(ret_path, PRESSURE_TEXT_MAX, "%.160s", p->started->spool.directory);
+    for (size_t i = 0; i < count && r == 0; i++) {
+        const char *path = i == 0 ? p->started->spool.directory : list[i].path;
+        struct figures_disk d = {0};
+
+        if (list[i].draining)
+            continue;
+        (void)snprintf(ret_path, PRESSURE_TEXT_MAX, "%.160s", path);
+        r = figures_disk(path, &d);
+        if (r == 0)
+            spool_disks_add(ret, &d);
+    }
+    return r;
+}
+
+static void sample_log_disk(struct sampler *s, const char *directory,
+                            const struct spool_disks *disks, struct governor_figure *ret)
 {
     struct figures_disk d;
     int r;
@@ -182,7 +235,7 @@ static void sample_log_disk(struct sampler *s, const char *directory, bool has_s
         disk_unknown(ret, s->why_log, directory, r);
         return;
     }
-    s->logs_share_disk = has_spool && d.device == spool_device;
+    s->logs_share_disk = spool_is_on(disks, d.device);
     if (s->logs_share_disk) {
         *ret = unknown("the logs are on the spool's file system: spool_disk counts them");
         return;
@@ -193,25 +246,29 @@ static void sample_log_disk(struct sampler *s, const char *directory, bool has_s
 
 static void sample_disks(struct pressure *p, struct governor_figure *figures)
 {
-    const char *directory = p->started->spool.directory;
     struct sampler *s = &p->sampler;
-    struct figures_disk d = {0};
-    int r = figures_disk(directory, &d);
+    char path[PRESSURE_TEXT_MAX];
+    struct spool_disks disks;
+    int r = spool_disks_take(p, &disks, path);
+    const struct figures_disk *d = &disks.sum;
 
     if (r < 0) {
-        disk_unknown(&figures[GOVERNOR_SPOOL_DISK], s->why_spool, directory, r);
+        disk_unknown(&figures[GOVERNOR_SPOOL_DISK], s->why_spool, path, r);
         figures[GOVERNOR_SPOOL_INODES] = figures[GOVERNOR_SPOOL_DISK];
     } else {
-        (void)snprintf(s->spool_origin, PRESSURE_TEXT_MAX, "file system of %.200s", directory);
-        figures[GOVERNOR_SPOOL_DISK] =
-            known(d.total - MIN_OF(d.total, d.available), d.total, s->spool_origin);
+        if (disks.directories > 1)
+            (void)snprintf(s->spool_origin, PRESSURE_TEXT_MAX,
+                           "%zu file system%s of the spool's %zu directories", disks.count,
+                           disks.count == 1 ? "" : "s", disks.directories);
+        else
+            (void)snprintf(s->spool_origin, PRESSURE_TEXT_MAX, "file system of %.200s", path);
+        figures[GOVERNOR_SPOOL_DISK] = known(d->total - d->available, d->total, s->spool_origin);
         figures[GOVERNOR_SPOOL_INODES] =
-            d.inodes > 0
-                ? known(d.inodes - MIN_OF(d.inodes, d.inodes_available), d.inodes, s->spool_origin)
-                : unknown("this file system has no fixed number of inodes");
+            disks.has_unnumbered
+                ? unknown("this file system has no fixed number of inodes")
+                : known(d->inodes - d->inodes_available, d->inodes, s->spool_origin);
     }
-    sample_log_disk(s, p->config->log.files.directory, r == 0, d.device,
-                    &figures[GOVERNOR_LOG_DISK]);
+    sample_log_disk(s, p->config->log.files.directory, &disks, &figures[GOVERNOR_LOG_DISK]);
 }
 
 void figure_spool_disk(struct governor_figure *disk, const struct spool_stat *st, uint64_t logs)

@@ -237,11 +237,11 @@ void checkpoint_abandon(struct spool *sp)
     sp->job = NULL;
 }
 
-/* A full disk gives way to a checkpoint: it is what frees segments. */
-static int write_or_make_room(struct spool *sp, struct fs_file *f, struct slice data, uint64_t off)
+int checkpoint_write(struct spool *sp, struct fs_file *f, struct slice data, uint64_t off)
 {
     int r = fs_write(f, data, off);
 
+    /* A full disk gives way to a checkpoint: it is what frees segments. */
     while (r == -ENOSPC && segment_sacrifice(sp))
         r = fs_write(f, data, off);
     return r;
@@ -249,7 +249,7 @@ static int write_or_make_room(struct spool *sp, struct fs_file *f, struct slice 
 
 static int job_flush(struct spool *sp, struct checkpoint_job *job)
 {
-    int r = write_or_make_room(sp, job->file, buf_slice(&job->out), job->off);
+    int r = checkpoint_write(sp, job->file, buf_slice(&job->out), job->off);
 
     if (r < 0)
         return r;
@@ -317,7 +317,7 @@ static int write_header(struct spool *sp, struct fs_file *f, const struct checkp
 
     if (h)
         checkpoint_header_encode(h, sector);
-    r = write_or_make_room(sp, f, slice_make(sector, sizeof(sector)), 0);
+    r = checkpoint_write(sp, f, slice_make(sector, sizeof(sector)), 0);
     return r < 0 ? r : fs_sync(f);
 }
 

@@ -10,6 +10,8 @@
 
 static const uint8_t segment_magic[8] = "PENSPOOL";
 static const uint8_t checkpoint_magic[8] = "PENCHECK";
+static const uint8_t identity_magic[8] = "PENIDENT";
+static const uint8_t dir_list_magic[8] = "PENPLACE";
 
 uint32_t format_seed(uint64_t spool_id)
 {
@@ -253,4 +255,80 @@ bool marks_are_sound(struct slice marks)
     while (cursor_ok(&c) && !cursor_at_end(&c))
         (void)cursor_take(&c, cursor_u32(&c));
     return cursor_ok(&c);
+}
+
+void identity_encode(const struct identity *i, uint8_t to[static SECTOR_BYTES])
+{
+    memset(to, 0, SECTOR_BYTES);
+    memcpy(to, identity_magic, 8);
+    put_u32(to + 8, FORMAT_VERSION);
+    put_u32(to + 12, i->dir_id);
+    put_u64(to + 16, i->spool_id);
+    put_u32(to + 24, crc32c(0, slice_make(to, 24)));
+}
+
+bool identity_decode(const uint8_t from[static SECTOR_BYTES], struct identity *ret)
+{
+    if (memcmp(from, identity_magic, 8) != 0 || get_u32(from + 8) != FORMAT_VERSION ||
+        get_u32(from + 24) != crc32c(0, slice_make(from, 24)))
+        return false;
+    *ret = (struct identity){.dir_id = get_u32(from + 12), .spool_id = get_u64(from + 16)};
+    return ret->dir_id > 0;
+}
+
+/* The checksum, at the end of the head, is over the entries too. */
+static uint32_t dir_list_crc(const uint8_t *list, uint32_t count)
+{
+    uint32_t crc = crc32c(0, slice_make(list, 40));
+
+    return crc32c(crc, slice_make(list + SECTOR_BYTES, (size_t)count * DIR_LIST_ENTRY_BYTES));
+}
+
+_Static_assert(SECTOR_BYTES + DIR_LIST_MAX * DIR_LIST_ENTRY_BYTES <= DIR_LIST_BYTES, "one copy");
+_Static_assert(12 + SPOOL_PATH_MAX <= DIR_LIST_ENTRY_BYTES, "one entry");
+
+void dir_list_encode(const struct dir_list *l, uint8_t to[static DIR_LIST_BYTES])
+{
+    memset(to, 0, DIR_LIST_BYTES);
+    memcpy(to, dir_list_magic, 8);
+    put_u32(to + 8, FORMAT_VERSION);
+    put_u32(to + 12, l->count);
+    put_u64(to + 16, l->spool_id);
+    put_u64(to + 24, l->generation);
+    put_u32(to + 32, l->next_id);
+    for (uint32_t i = 0; i < l->count; i++) {
+        uint8_t *e = to + SECTOR_BYTES + (size_t)i * DIR_LIST_ENTRY_BYTES;
+        size_t len = strlen(l->entries[i].path);
+
+        put_u32(e, l->entries[i].id);
+        put_u32(e + 4, l->entries[i].draining);
+        put_u32(e + 8, (uint32_t)len);
+        memcpy(e + 12, l->entries[i].path, len);
+    }
+    put_u32(to + 40, dir_list_crc(to, l->count));
+}
+
+bool dir_list_decode(const uint8_t from[static DIR_LIST_BYTES], struct dir_list *ret)
+{
+    uint32_t count = get_u32(from + 12);
+
+    if (memcmp(from, dir_list_magic, 8) != 0 || get_u32(from + 8) != FORMAT_VERSION ||
+        count > DIR_LIST_MAX || get_u32(from + 40) != dir_list_crc(from, count))
+        return false;
+    ret->count = count;
+    ret->spool_id = get_u64(from + 16);
+    ret->generation = get_u64(from + 24);
+    ret->next_id = get_u32(from + 32);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *e = from + SECTOR_BYTES + (size_t)i * DIR_LIST_ENTRY_BYTES;
+        uint32_t len = get_u32(e + 8);
+
+        if (len > SPOOL_PATH_MAX)
+            return false;
+        ret->entries[i].id = get_u32(e);
+        ret->entries[i].draining = get_u32(e + 4) != 0;
+        memcpy(ret->entries[i].path, e + 12, len);
+        ret->entries[i].path[len] = '\0';
+    }
+    return true;
 }

@@ -114,6 +114,30 @@ MUST_CHECK bool checkpoint_entry_peek(const uint8_t from[static CHECKPOINT_ENTRY
 MUST_CHECK bool checkpoint_entry_check(const uint8_t from[static CHECKPOINT_ENTRY_BYTES],
                                        struct slice extents, uint32_t seed);
 
+/* The file in each further directory that says whose it is, in one sector. */
+struct identity {
+    uint64_t spool_id;
+    uint32_t dir_id; /* from 1 on, never used again */
+};
+void identity_encode(const struct identity *i, uint8_t to[static SECTOR_BYTES]);
+MUST_CHECK bool identity_decode(const uint8_t from[static SECTOR_BYTES], struct identity *ret);
+
+/* The list of further directories, kept twice in one file of the spool's own directory. */
+#define DIR_LIST_MAX (SPOOL_DIRECTORIES_MAX - 1)
+#define DIR_LIST_ENTRY_BYTES 1024u
+#define DIR_LIST_BYTES ((size_t)KIB(16)) /* one copy; the other begins after it */
+struct dir_list {
+    uint64_t spool_id, generation;
+    uint32_t next_id, count;
+    struct dir_list_entry {
+        uint32_t id;
+        bool draining;
+        char path[SPOOL_PATH_MAX + 1];
+    } entries[DIR_LIST_MAX];
+};
+void dir_list_encode(const struct dir_list *l, uint8_t to[static DIR_LIST_BYTES]);
+MUST_CHECK bool dir_list_decode(const uint8_t from[static DIR_LIST_BYTES], struct dir_list *ret);
+
 void extent_encode(const struct spool_extent *e, uint8_t to[static EXTENT_ENTRY_BYTES]);
 struct spool_extent extent_decode(const uint8_t from[static EXTENT_ENTRY_BYTES]);
 

@@ -38,10 +38,11 @@ static int found_name(void *ctx, const char *name)
         return r;
     s = sp->slots[n];
     s->number = (uint32_t)number;
+    s->dir = (uint8_t)rec->dir;
     slot_name(s, again);
     if (strcmp(again, name) != 0)
         return 0; /* not a name of ours; the slot stays unused */
-    r = fs_open(sp->fs, name, sp->config.read_only ? 0 : FS_WRITE, &s->file);
+    r = fs_open(sp->dirs[rec->dir].fs, name, sp->config.read_only ? 0 : FS_WRITE, &s->file);
     if (r < 0) {
         buf_addf(rec->why, "The spool's file %s cannot be opened: %s.", name, err_str(r));
         return r;
@@ -60,16 +61,22 @@ static int read_sector(struct fs_file *f, uint8_t to[static SECTOR_BYTES])
     return n < 0 ? (int)n : n == SECTOR_BYTES;
 }
 
+/* Of the slots that were added since the last call. */
 static int read_segment_headers(struct recovery *rec)
 {
     struct spool *sp = rec->sp;
     uint8_t sector[SECTOR_BYTES];
+    uint32_t first = rec->header_count;
+    struct segment_header *headers =
+        realloc(rec->headers, MAX_OF(sp->slot_count, 1) * sizeof(*headers));
 
-    rec->header_count = sp->slot_count;
-    rec->headers = calloc(MAX_OF(sp->slot_count, 1), sizeof(*rec->headers));
-    if (!rec->headers)
+    if (!headers)
         return -ENOMEM;
-    for (uint32_t n = 0; n < sp->slot_count; n++) {
+    rec->headers = headers;
+    rec->header_count = sp->slot_count;
+    for (uint32_t n = first; n < sp->slot_count; n++)
+        headers[n] = (struct segment_header){0};
+    for (uint32_t n = first; n < sp->slot_count; n++) {
         struct slot *s = sp->slots[n];
         int r = s->file ? read_sector(s->file, sector) : 0;
 
@@ -107,8 +114,8 @@ static int open_checkpoints(struct recovery *rec)
     return 0;
 }
 
-/* Whose spool this is: as the newest checkpoint says, or else the newest segment. False: nobody
- * does. */
+/* Whose spool this is: as the newest checkpoint says, or else the newest segment, or else the list
+ * of directories. False: nobody does. */
 static bool find_spool_id(struct recovery *rec)
 {
     struct spool *sp = rec->sp;
@@ -125,8 +132,10 @@ static bool find_spool_id(struct recovery *rec)
             seq = rec->headers[n].seq;
             sp->spool_id = rec->headers[n].spool_id;
         }
-    sp->seed = format_seed(sp->spool_id);
-    return generation > 0 || seq > 0;
+    if (generation > 0 || seq > 0)
+        return true;
+    sp->spool_id = dirs_spool_id(sp);
+    return sp->spool_id > 0;
 }
 
 static void slot_set_bad(struct spool *sp, uint32_t n, const char *what)
@@ -502,7 +511,7 @@ static void drop_stunted(struct spool *sp)
             continue;
         slot_name(s, name);
         fs_close(&s->file);
-        (void)fs_unlink(sp->fs, name);
+        (void)fs_unlink(sp->dirs[s->dir].fs, name);
         *s = (struct slot){.state = SLOT_UNUSED};
     }
 }
@@ -512,8 +521,6 @@ static int create(struct recovery *rec)
     struct spool *sp = rec->sp;
     int r;
 
-    sp->spool_id = MAX_OF(sp->config.first_id, 1);
-    sp->seed = format_seed(sp->spool_id);
     sp->next_seq = 1;
     sp->next_generation = 1;
     atomic_store(&sp->next_id, MAX_OF(sp->config.first_id, 1));
@@ -527,6 +534,26 @@ static int create(struct recovery *rec)
     if (r < 0)
         buf_addf(rec->why, "The spool cannot be created: %s.", err_str(r));
     return r;
+}
+
+/* Whether a segment is missing that is needed, or that another one came after. */
+static bool is_incomplete(const struct recovery *rec)
+{
+    const struct spool *sp = rec->sp;
+
+    for (uint32_t i = 0; i < sp->order_count; i++) {
+        const struct slot *s = sp->slots[sp->order[i]];
+        const struct segment_header *h =
+            sp->order[i] < rec->header_count ? &rec->headers[sp->order[i]] : NULL;
+
+        if (s->state == SLOT_GONE && s->live > 0)
+            return true;
+        if (h && h->seq == s->seq && s->seq > sp->checkpoint.replay_seq &&
+            h->prev_seq >= sp->checkpoint.replay_seq && h->prev_seq > 0 &&
+            slot_of_seq(sp, h->prev_seq) == SLOT_NONE)
+            return true;
+    }
+    return false;
 }
 
 static int recover_existing(struct recovery *rec)
@@ -544,6 +571,11 @@ static int recover_existing(struct recovery *rec)
         r = resolve_stubs(rec);
     if (r == 0)
         r = find_damaged(rec);
+    if (r == 0 && sp->list_is_lost && is_incomplete(rec)) {
+        (void)buf_add_str(rec->why, "The list of the spool's directories cannot be read, and "
+                                    "segments are missing: name all directories that hold mail.");
+        r = -ENODEV;
+    }
     if (r < 0)
         return r;
     report_headerless(sp);
@@ -557,27 +589,52 @@ static int recover_existing(struct recovery *rec)
     return 0;
 }
 
+/* All files, first those of the spool's own directory, which tell whose spool it is and where the
+ * others are. `*ret_known`: there is a spool. */
+static int find_all(struct recovery *rec, bool *ret_known)
+{
+    struct spool *sp = rec->sp;
+    int r = fs_list(sp->fs, found_name, rec);
+
+    if (r == 0)
+        r = read_segment_headers(rec);
+    if (r == 0)
+        r = open_checkpoints(rec);
+    if (r < 0)
+        return r;
+    *ret_known = find_spool_id(rec);
+    if (!*ret_known)
+        sp->spool_id = MAX_OF(sp->config.first_id, 1);
+    sp->seed = format_seed(sp->spool_id);
+    r = dirs_recover(sp, rec->why);
+    for (uint32_t i = 1; i < SPOOL_DIRECTORIES_MAX && r == 0; i++) {
+        rec->dir = i;
+        if (sp->dirs[i].fs)
+            r = fs_list(sp->dirs[i].fs, found_name, rec);
+    }
+    return r < 0 ? r : read_segment_headers(rec);
+}
+
 int recover(struct spool *sp, struct buf *why)
 {
     struct recovery rec = {.sp = sp, .why = why};
+    bool is_known = false;
     int r;
 
     buf_init(&rec.stubs, GIB(1));
     buf_init(&rec.damaged, GIB(1));
     window_open(&rec.window, sp);
-    r = fs_list(sp->fs, found_name, &rec);
+    r = find_all(&rec, &is_known);
     if (r == 0)
-        r = read_segment_headers(&rec);
-    if (r == 0)
-        r = open_checkpoints(&rec);
-    if (r == 0)
-        r = find_spool_id(&rec) ? recover_existing(&rec) : create(&rec);
+        r = is_known ? recover_existing(&rec) : create(&rec);
     if (r < 0 && buf_len(why) == 0)
         buf_addf(why, "The spool cannot be recovered: %s.",
                  r == -ERR_DAMAGED ? "it was written by a newer version" : err_str(r));
     /* Names made by a process that was killed may not be durable yet. */
     if (r == 0 && !sp->config.read_only)
-        r = fs_sync_dir(sp->fs);
+        r = dirs_settle(sp, why);
+    if (r == 0 && !sp->config.read_only)
+        r = dirs_sync(sp);
     if (r == 0)
         r = spool_prepare(sp);
     if (r == 0) {

@@ -39,6 +39,7 @@ struct recovery {
     struct spool *sp;
     struct buf *why;
     uint32_t files;
+    uint32_t dir;                   /* that is being listed */
     struct segment_header *headers; /* by slot; seq 0: none */
     uint32_t header_count;
     struct checkpoint_header checkpoints[2];

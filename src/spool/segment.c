@@ -24,6 +24,7 @@
 #define OPEN_TRIES 3
 #define ZEROS_BYTES KIB(64)
 #define SPARE_DISK_BYTES KIB(64) /* never allocated: directory blocks and the like */
+#define OWN_FREE_KEPT 2u         /* free segments beside the checkpoints that are used last */
 
 void slot_name(const struct slot *s, char ret[static FILE_NAME_MAX])
 {
@@ -107,37 +108,88 @@ void order_remove(struct spool *sp, uint32_t slot)
 
 /* ---- more and fewer files ---- */
 
-uint64_t segment_can_grow(struct spool *sp)
+struct growth {
+    uint64_t count; /* of segments that could be made */
+    unsigned dirs;  /* where they may be made at all */
+    uint32_t best;  /* where most could be made; SLOT_NONE: nowhere */
+};
+
+/* How many segments the file system has room for. */
+static uint64_t space_segments(const struct spool *sp, const struct fs_space *space, uint64_t aside)
 {
-    uint64_t size = sp->config.segment_bytes, total = sp->segment_total, count;
-    uint64_t max = atomic_load(&sp->max_bytes);
-    uint64_t aside = atomic_load(&sp->envelope_bytes) + SPARE_DISK_BYTES;
-    struct fs_space space;
+    uint64_t count;
 
-    if (fs_space(sp->fs, &space) < 0 || space.free_bytes <= aside)
+    if (space->free_bytes <= aside)
         return 0;
-    count = (space.free_bytes - aside) / size;
-    if (max) {
-        uint64_t left = max > total ? max - total : 0;
-
-        count = MIN_OF(count, left / size);
-    }
-    if (space.total_inodes)
-        count = MIN_OF(count, space.free_inodes);
-    return count * (size - SEGMENT_HEADER_BYTES);
+    count = (space->free_bytes - aside) / sp->config.segment_bytes;
+    return space->total_inodes ? MIN_OF(count, space->free_inodes) : count;
 }
 
-static int grow_locked(struct spool *sp)
+/* Directories on one file system have the same room, which counts once. */
+static bool is_seen(uint64_t *seen, size_t *count, uint64_t device)
 {
-    struct slot made = {.number = sp->next_number, .size = sp->config.segment_bytes};
+    for (size_t i = 0; i < *count; i++)
+        if (seen[i] == device)
+            return true;
+    seen[(*count)++] = device;
+    return false;
+}
+
+/* `without`: a bit for each directory that is passed over. */
+static struct growth look_for_room(struct spool *sp, unsigned without)
+{
+    struct growth g = {.best = SLOT_NONE};
+    uint64_t seen[SPOOL_DIRECTORIES_MAX], own = 0, best = 0, left;
+    uint64_t max = atomic_load(&sp->max_bytes), total = atomic_load(&sp->segment_total);
+    size_t seen_count = 0;
+
+    lock_take(&sp->dirs_lock);
+    for (uint32_t i = 0; i < SPOOL_DIRECTORIES_MAX; i++) {
+        const struct dir *d = &sp->dirs[i];
+        uint64_t aside = SPARE_DISK_BYTES, count;
+        struct fs_space space;
+
+        if (!d->fs || fs_space(d->fs, &space) < 0)
+            continue;
+        if (i == 0)
+            own = space.device;
+        g.dirs += !d->draining;
+        if (d->draining || without & (1u << i))
+            continue;
+        if (space.device == own) /* the checkpoints grow there */
+            aside += atomic_load(&sp->envelope_bytes);
+        count = space_segments(sp, &space, aside);
+        if (!is_seen(seen, &seen_count, space.device))
+            g.count += count;
+        if (count > 0 && (g.best == SLOT_NONE || sp->dirs[g.best].suspect > d->suspect ||
+                          (sp->dirs[g.best].suspect == d->suspect && count > best))) {
+            g.best = i;
+            best = count;
+        }
+    }
+    lock_release(&sp->dirs_lock);
+    left = max > total ? max - total : 0;
+    if (max)
+        g.count = MIN_OF(g.count, left / sp->config.segment_bytes);
+    return g;
+}
+
+uint64_t segment_can_grow(struct spool *sp)
+{
+    return look_for_room(sp, 0).count * (sp->config.segment_bytes - SEGMENT_HEADER_BYTES);
+}
+
+static int make_segment(struct spool *sp, uint32_t dir)
+{
+    struct slot made = {
+        .number = sp->next_number, .size = sp->config.segment_bytes, .dir = (uint8_t)dir};
+    struct fs *fs = sp->dirs[dir].fs;
     char name[FILE_NAME_MAX];
     uint32_t n = 0;
     int r;
 
-    if (segment_can_grow(sp) == 0)
-        return -ENOSPC;
     slot_name(&made, name);
-    r = fs_open(sp->fs, name, FS_WRITE | FS_CREATE | FS_TRUNCATE, &made.file);
+    r = fs_open(fs, name, FS_WRITE | FS_CREATE | FS_TRUNCATE, &made.file);
     if (r < 0)
         return r;
     sp->next_number++;
@@ -154,12 +206,30 @@ static int grow_locked(struct spool *sp)
     }
     if (r < 0) {
         fs_close(&made.file);
-        (void)fs_unlink(sp->fs, name);
+        (void)fs_unlink(fs, name);
         return r;
     }
     atomic_fetch_add(&sp->segment_total, made.size);
     atomic_fetch_add(&sp->room, made.size - SEGMENT_HEADER_BYTES);
     return 0;
+}
+
+/* Where most is free, and where that fails in the others: one broken disk is no reason to fail. */
+static int grow_locked(struct spool *sp)
+{
+    unsigned tried = 0;
+    int r = -ENOSPC;
+
+    for (;;) {
+        struct growth g = look_for_room(sp, tried);
+
+        if (g.count == 0 || g.best == SLOT_NONE)
+            return g.dirs > 1 ? -ENOSPC : r;
+        r = make_segment(sp, g.best);
+        if (r == 0)
+            return 0;
+        tried |= 1u << g.best;
+    }
 }
 
 int segment_grow(struct spool *sp)
@@ -172,10 +242,10 @@ int segment_grow(struct spool *sp)
     return r;
 }
 
-/* Closes and unlinks a slot that is in no order and has no pins. */
-static void slot_drop(struct spool *sp, struct slot *s)
+void segment_drop(struct spool *sp, struct slot *s)
 {
     char name[FILE_NAME_MAX];
+    struct fs *fs = sp->dirs[s->dir].fs;
     struct fs_file *file;
     uint64_t size = s->size;
 
@@ -186,12 +256,13 @@ static void slot_drop(struct spool *sp, struct slot *s)
     lock_release(&sp->lock);
     fs_close(&file);
     /* A name that stays, or comes back after a crash, is a file of dead records. */
-    (void)fs_unlink(sp->fs, name);
+    (void)fs_unlink(fs, name);
     atomic_fetch_sub(&sp->segment_total, size);
 }
 
-/* The free slot with the highest number: files grow from the low numbers. */
-static struct slot *last_free(struct spool *sp, uint32_t *ret_count)
+/* The free slot with the highest number, since files grow from the low numbers; where `own`, in the
+ * spool's own directory. How many are free anywhere is counted. */
+static struct slot *last_free(struct spool *sp, bool own, uint32_t *ret_count)
 {
     struct slot *last = NULL;
 
@@ -203,16 +274,15 @@ static struct slot *last_free(struct spool *sp, uint32_t *ret_count)
         if (s->state != SLOT_FREE)
             continue;
         (*ret_count)++;
-        if (!last || s->number > last->number)
+        if ((!own || s->dir == 0) && (!last || s->number > last->number))
             last = s;
     }
     lock_release(&sp->lock);
     return last;
 }
 
-/* Takes the slot's bytes out of the room, unless they are promised: others may promise them at
- * the same moment, so it is one exchange. */
-static bool room_withdraw(struct spool *sp, uint64_t bytes, uint64_t leave)
+/* Others may promise the same bytes at the same moment, so it is one exchange. */
+bool segment_room_withdraw(struct spool *sp, uint64_t bytes, uint64_t leave)
 {
     uint64_t room = atomic_load(&sp->room);
 
@@ -231,13 +301,13 @@ bool segment_trim(struct spool *sp, uint32_t spare, uint32_t max)
     uint32_t count;
 
     for (uint32_t i = 0; i < max; i++) {
-        struct slot *s = last_free(sp, &count);
+        struct slot *s = last_free(sp, /* own= */ false, &count);
 
         if (!s || count <= spare ||
-            !room_withdraw(sp, s->size - SEGMENT_HEADER_BYTES,
-                           sp->keep + (uint64_t)spare * sp->config.segment_bytes))
+            !segment_room_withdraw(sp, s->size - SEGMENT_HEADER_BYTES,
+                                   sp->keep + (uint64_t)spare * sp->config.segment_bytes))
             return false;
-        slot_drop(sp, s);
+        segment_drop(sp, s);
     }
     return true;
 }
@@ -245,13 +315,13 @@ bool segment_trim(struct spool *sp, uint32_t spare, uint32_t max)
 bool segment_sacrifice(struct spool *sp)
 {
     uint32_t count;
-    struct slot *s = last_free(sp, &count);
+    struct slot *s = last_free(sp, /* own= */ true, &count);
 
     /* The last one stays, so that there is always a next head. */
     if (!s || count < 2)
         return false;
     atomic_fetch_sub(&sp->room, s->size - SEGMENT_HEADER_BYTES);
-    slot_drop(sp, s);
+    segment_drop(sp, s);
     return true;
 }
 
@@ -285,7 +355,7 @@ uint32_t segment_recycle(struct spool *sp)
         freed++;
         sp->recycled_bytes += s->size;
         if (s->bad)
-            slot_drop(sp, s);
+            segment_drop(sp, s);
         else if (s->state == SLOT_FREE)
             atomic_fetch_add(&sp->room, s->size - SEGMENT_HEADER_BYTES);
     }
@@ -321,20 +391,51 @@ static void head_room_set(struct spool *sp, uint64_t now)
     sp->head_room = now;
 }
 
-static uint32_t pick_free(struct spool *sp, uint64_t bytes)
+/* How gladly the slot is made the head, from 0 on: one in a directory that failed last comes later,
+ * and the last free ones beside the checkpoints, which may need to grow, before that. */
+static unsigned pick_rank(const struct spool *sp, const struct slot *s, uint32_t own_free)
 {
-    uint32_t best = SLOT_NONE;
+    if (sp->dirs[s->dir].draining)
+        return 3;
+    if (sp->dirs[s->dir].suspect)
+        return 2;
+    return s->dir == 0 && own_free <= OWN_FREE_KEPT && dirs_have_others(sp);
+}
+
+static uint32_t pick_ranked(struct spool *sp, uint64_t bytes, unsigned rank_max)
+{
+    uint32_t best = SLOT_NONE, own_free = 0;
+    unsigned best_rank = 0;
 
     lock_take(&sp->lock);
+    for (uint32_t i = 0; i < sp->slot_count; i++)
+        own_free += sp->slots[i]->state == SLOT_FREE && sp->slots[i]->dir == 0;
     for (uint32_t i = 0; i < sp->slot_count; i++) {
         struct slot *s = sp->slots[i];
+        unsigned rank;
 
-        if (s->state == SLOT_FREE && s->size >= SEGMENT_HEADER_BYTES + bytes &&
-            (best == SLOT_NONE || s->number < sp->slots[best]->number))
+        if (s->state != SLOT_FREE || s->size < SEGMENT_HEADER_BYTES + bytes)
+            continue;
+        rank = pick_rank(sp, s, own_free);
+        if (rank <= rank_max && (best == SLOT_NONE || rank < best_rank ||
+                                 (rank == best_rank && s->number < sp->slots[best]->number))) {
             best = i;
+            best_rank = rank;
+        }
     }
     lock_release(&sp->lock);
     return best;
+}
+
+uint32_t segment_pick(struct spool *sp, uint64_t bytes)
+{
+    return pick_ranked(sp, bytes, 2);
+}
+
+/* Where there is no other, one that is to go is better than none. */
+static uint32_t pick_any(struct spool *sp, uint64_t bytes)
+{
+    return pick_ranked(sp, bytes, 3);
 }
 
 /* Writes the header of a new life and makes it durable before any record: recovery must never
@@ -359,7 +460,8 @@ static int head_begin(struct spool *sp, struct slot *s, uint32_t seq)
     if (r == 0)
         r = fs_sync(s->file);
     if (r == 0 && s->fresh)
-        r = fs_sync_dir(sp->fs);
+        r = fs_sync_dir(sp->dirs[s->dir].fs);
+    dir_suspect(sp, s->dir, r < 0);
     if (r < 0)
         return r;
     sp->syncs++;
@@ -405,9 +507,9 @@ static int find_free(struct spool *sp, uint64_t bytes, uint32_t *ret)
 {
     int r;
 
-    *ret = pick_free(sp, bytes);
+    *ret = pick_ranked(sp, bytes, 0);
     if (*ret == SLOT_NONE && segment_recycle(sp) > 0)
-        *ret = pick_free(sp, bytes);
+        *ret = pick_ranked(sp, bytes, 0);
     if (*ret != SLOT_NONE)
         return 0;
     r = segment_grow(sp);
@@ -415,9 +517,8 @@ static int find_free(struct spool *sp, uint64_t bytes, uint32_t *ret)
     if (r < 0 && segment_has_uncovered(sp) && checkpoint_complete(sp) == 0 &&
         segment_recycle(sp) > 0)
         r = 0;
-    if (r == 0)
-        *ret = pick_free(sp, bytes);
-    return r;
+    *ret = pick_any(sp, bytes);
+    return *ret == SLOT_NONE ? r : 0;
 }
 
 static int head_open(struct spool *sp, uint64_t bytes)
@@ -433,7 +534,7 @@ static int head_open(struct spool *sp, uint64_t bytes)
         r = find_free(sp, bytes, &n);
         if (r == -ENOSPC && !revived && slots_revive(sp)) {
             revived = true;
-            n = pick_free(sp, bytes);
+            n = pick_any(sp, bytes);
             r = n == SLOT_NONE ? -ENOSPC : 0;
         }
         if (r == 0 && n == SLOT_NONE)
@@ -516,7 +617,7 @@ static int head_open_or_resume(struct spool *sp, uint64_t bytes)
     return r == -ENOSPC ? segment_resume(sp, bytes, /* torn= */ false) : r;
 }
 
-static void head_seal(struct spool *sp, uint64_t end)
+void segment_seal(struct spool *sp, uint64_t end)
 {
     struct slot *s = head_slot(sp);
 
@@ -572,9 +673,10 @@ static void head_fail(struct spool *sp)
 
     sp->batch_err = -EIO;
     s->bad = true;
+    dir_suspect(sp, s->dir, true);
     s->lost = sp->batch_pending > 0;
     s->pending -= sp->batch_pending;
-    head_seal(sp, s->end);
+    segment_seal(sp, s->end);
     batch_drop(sp);
     if (sp->redoing) {
         sp->failed = true;
@@ -664,7 +766,7 @@ int segment_ensure(struct spool *sp, uint64_t bytes)
         return -ERR_FAILED;
     if (sp->head != SLOT_NONE && next_pos(sp) + bytes > head_slot(sp)->size) {
         if (segment_sync(sp) == 0)
-            head_seal(sp, sp->pos);
+            segment_seal(sp, sp->pos);
         else if (sp->failed)
             return -ERR_FAILED;
     }
@@ -676,7 +778,7 @@ int segment_ensure(struct spool *sp, uint64_t bytes)
     if (sp->head != SLOT_NONE && next_pos(sp) + bytes > head_slot(sp)->size) {
         if (segment_sync(sp) < 0)
             return -ERR_FAILED;
-        head_seal(sp, sp->pos);
+        segment_seal(sp, sp->pos);
     }
     if (sp->failed)
         return -ERR_FAILED;

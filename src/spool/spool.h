@@ -38,6 +38,23 @@ struct spool;
 #define SPOOL_EXTENT_MAX KIB(64)  /* body bytes in one extent */
 #define SPOOL_ENVELOPE_MAX MIB(1) /* bytes of envelope and folded marks */
 #define SPOOL_MARK_MAX KIB(256)   /* bytes of one mark */
+#define SPOOL_DIRECTORIES_MAX 16  /* the spool's own and others */
+#define SPOOL_PATH_MAX 1000       /* bytes of a directory's path */
+
+/*
+ * Where segments are made besides the spool's own directory, the one of spool_open(): more disks
+ * for one spool. The own directory keeps the lock, the checkpoints and the list of the others.
+ *
+ * A new segment is made where most is free. A directory that is not named any more is emptied: no
+ * segment is made there, what its segments hold is moved to the others in the background, and when
+ * none is left nothing of it is open any more, so that its disk can go. Until then the list in the
+ * spool's own directory knows it: no opening succeeds without a directory that may hold mail.
+ */
+struct spool_directories {
+    const char *const *paths; /* absolute, and in one spelling: they are compared as texts */
+    size_t count;
+    bool drain_own; /* the spool's own is emptied too, as far as segments go */
+};
 
 struct spool_config {
     uint64_t segment_bytes; /* 1 MiB..1 GiB; made smaller by the spool on a small disk */
@@ -47,6 +64,12 @@ struct spool_config {
     uint32_t spare_segments; /* recycled segments kept ready; more are unlinked */
     uint64_t first_id;       /* ids of a new spool start here: the wall clock in us */
     bool read_only;          /* writes nothing, sets nothing aside: `penstock spool verify` */
+
+    const char *path; /* of the spool's own directory, for reports; NULL: none */
+    struct spool_directories directories; /* borrowed for the call of spool_open() */
+    /* Opens another directory, which exists; the spool frees what it gets. NULL: there are none. */
+    int (*open_directory)(void *ctx, const char *path, struct fs **ret, struct buf *why);
+    void *open_ctx;
 };
 
 /* Where the body bytes of a message are: made by spool_append(), kept in the commit record. */
@@ -56,10 +79,20 @@ struct spool_extent {
     uint32_t bytes;  /* of body */
 };
 
+enum spool_directory_change {
+    SPOOL_DIRECTORY_ADDED,    /* segments are made there from now on */
+    SPOOL_DIRECTORY_DRAINING, /* no more are made there; what it holds is moved */
+    SPOOL_DIRECTORY_EMPTY,    /* nothing of the spool's mail is there, and nothing is open */
+};
+
 /* What opening found, for the log and for `penstock spool verify`. */
 struct spool_report {
     void (*damage)(void *ctx, const char *file, uint64_t offset, uint64_t id, const char *what);
     void (*note)(void *ctx, const char *sentence); /* torn tail cut, checkpoint rebuilt, ... */
+    /* What became of a directory; `bytes`: of segments in it. The thread that opens, or the
+     * writer. */
+    void (*directory)(void *ctx, const char *path, enum spool_directory_change change,
+                      uint64_t bytes);
     void *ctx;
 };
 
@@ -67,7 +100,9 @@ struct spool_report {
  * Opens the spool in the directory `fs` stands for, creating it when empty, and recovers: reads
  * the checkpoint, replays what came after it, cuts a torn tail, sets damaged messages aside. Holds
  * the directory's lock until spool_close(). -ERR_LOCKED: another server has it. -EACCES, -ENOSPC,
- * -ENOTDIR, -EIO, -ENOMEM, -ERR_DAMAGED (of a future version). `*why` gets a sentence.
+ * -ENOTDIR, -EIO, -ENOMEM, -ERR_DAMAGED (of a future version). -ENODEV: a directory that may hold
+ * mail of this spool is not there (its disk is not mounted?) or config->directories does not name
+ * it. -EEXIST: one that is named holds the files of another spool. `*why` gets a sentence.
  */
 MUST_CHECK int spool_open(struct spool **ret, struct fs *fs, const struct spool_config *config,
                           const struct spool_report *report, struct buf *why);
@@ -113,7 +148,20 @@ void spool_get_stat(struct spool *sp, struct spool_stat *ret);
 /* Another limit for all segments together (spool_config.max_bytes), from now on. What is over it
  * stays until it is not needed. */
 void spool_set_max_bytes(struct spool *sp, uint64_t max_bytes);
-/* No compaction by spool_tick() while `paused`; spool_relieve() is not meant. */
+struct spool_directory_stat {
+    char path[SPOOL_PATH_MAX + 1];
+    bool draining;                    /* no segments are made there */
+    bool waits;                       /* and what it holds finds no room in the others */
+    uint64_t segments;                /* files */
+    uint64_t file_bytes;              /* of them */
+    uint64_t live_bytes;              /* of records in them that are needed */
+    uint64_t free_bytes, total_bytes; /* of its file system; 0 and 0: it does not say */
+};
+/* The spool's own first. Returns how many. */
+size_t spool_get_directories(struct spool *sp,
+                             struct spool_directory_stat ret[static SPOOL_DIRECTORIES_MAX]);
+/* No compaction by spool_tick() while `paused`; spool_relieve() and the emptying of directories are
+ * not meant. */
 void spool_pause_compaction(struct spool *sp, bool paused);
 
 /*
@@ -158,6 +206,13 @@ void spool_abort(struct spool *sp, uint64_t id, const struct spool_extent *exten
 MUST_CHECK int spool_mark(struct spool *sp, uint64_t id, struct slice mark);
 /* Replaces envelope and all marks of a message by `envelope`; the body stays. */
 MUST_CHECK int spool_rewrite(struct spool *sp, uint64_t id, struct slice envelope);
+/*
+ * Other directories from now on, as at spool_open(). 0: they are in use, and on record. -ENODEV,
+ * -EEXIST, -ERR_LOCKED, -EINVAL (too many; none to make segments in), -ENOSPC, -EIO, ...: nothing
+ * changed, and `*why` has a sentence.
+ */
+MUST_CHECK int spool_set_directories(struct spool *sp, const struct spool_directories *want,
+                                     struct buf *why);
 /* The message is finished. May use the drain reserve. -ENOENT. */
 MUST_CHECK int spool_remove(struct spool *sp, uint64_t id);
 /*

@@ -7,7 +7,11 @@
  * whose commit was synced is there and whole, with the marks that were synced; none that was
  * removed and synced is; ids never repeat; a reserved append never meets a full disk.
  *
- * SPOOL_CRASH_SEEDS: how many histories (default 600), from SPOOL_CRASH_FIRST (1) on.
+ * In the histories from seed 10001 on the spool has up to three directories, on disks of their own:
+ * they are named and taken out at any moment, the spool's own is emptied, one is not mounted at a
+ * start; nothing of it may lose a message either, and a directory that has become empty is free.
+ *
+ * SPOOL_CRASH_SEEDS: how many histories of each kind (default 600), from SPOOL_CRASH_FIRST (1) on.
  * SPOOL_CRASH_SEED: run this one only.
  */
 #include <errno.h>
@@ -31,6 +35,9 @@
 #define MESSAGES_MAX 4096
 #define EXTENTS_PER_MESSAGE 6
 #define DISK_MAX MIB(12)
+#define OTHERS 2                 /* directories besides the spool's own */
+#define OTHERS_FIRST_SEED 10001u /* histories with them */
+#define EMPTY_TICKS_MAX 20000    /* for what is in a directory to be moved */
 
 enum fate {
     OPEN = 1,  /* extents appended, no commit */
@@ -66,7 +73,17 @@ struct history {
     bool faulty; /* errors are injected: calls may fail */
     unsigned damages, crashes;
     char damage[200];
+
+    bool has_others, moved;
+    struct fs *others[OTHERS];
+    unsigned named;     /* of them, a bit each: what the configuration file says */
+    unsigned may_hold;  /* mail, or be on record */
+    unsigned unmounted; /* an empty folder is in the place of these */
+    struct fs *folder;  /* that one */
+    const char *paths[OTHERS];
 };
+
+static const char *const other_paths[OTHERS] = {"/disk1", "/disk2"};
 
 static void fail_history(struct history *h, const char *what, uint64_t id)
 {
@@ -240,12 +257,105 @@ static void check_all(struct history *h)
 
 /* ---- opening and falling ---- */
 
+static int open_directory(void *ctx, const char *path, struct fs **ret, struct buf *why)
+{
+    struct history *h = ctx;
+
+    (void)why;
+    for (unsigned i = 0; i < OTHERS; i++)
+        if (strcmp(path, other_paths[i]) == 0) {
+            *ret = fs_sim_ref(h->unmounted & (1u << i) ? h->folder : h->others[i]);
+            return 0;
+        }
+    fail_history(h, "a directory that nobody named", 0);
+    return -ENOENT;
+}
+
+/* What the configuration file says of directories. */
+static struct spool_directories directories_of(struct history *h, unsigned named, bool drain_own)
+{
+    struct spool_directories d = {.paths = h->paths, .drain_own = drain_own};
+
+    for (unsigned i = 0; i < OTHERS; i++)
+        if (named & (1u << i))
+            h->paths[d.count++] = other_paths[i];
+    return d;
+}
+
+static void name_others(struct history *h, unsigned named, bool drain_own)
+{
+    h->named = named;
+    h->config.directories = directories_of(h, named, drain_own);
+}
+
+/* Which directories may hold mail, as the spool itself tells. */
+static void note_others(struct history *h)
+{
+    struct spool_directory_stat *d = calloc(SPOOL_DIRECTORIES_MAX, sizeof(*d));
+    size_t count;
+
+    assert_non_null(d);
+    count = spool_get_directories(h->sp, d);
+    h->may_hold = 0;
+    for (size_t i = 1; i < count; i++)
+        for (unsigned k = 0; k < OTHERS; k++)
+            if (strcmp(d[i].path, other_paths[k]) == 0)
+                h->may_hold |= 1u << k;
+    free(d);
+}
+
+static int count_name(void *ctx, const char *name)
+{
+    (void)name;
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+/* A start while the disk of a directory that may hold mail is not mounted: it fails, says which it
+ * is, and leaves the folder as it was. */
+static void open_unmounted(struct history *h)
+{
+    struct spool_report report = {.ctx = h};
+    struct buf why = BUF_INIT(KIB(4));
+    unsigned names = 0, which = (unsigned)rand_below(&h->rand, OTHERS);
+
+    if (!(h->may_hold & (1u << which)))
+        return;
+    h->unmounted = 1u << which;
+    CHECK(h, spool_open(&h->sp, h->fs, &h->config, &report, &why) == -ENODEV, which);
+    CHECK(h, strstr(buf_cstr(&why), other_paths[which]), which);
+    CHECK(h, fs_list(h->folder, count_name, &names) == 0 && names == 0, names);
+    h->unmounted = 0;
+    buf_done(&why);
+}
+
+static void set_fillers(struct history *h, uint64_t bytes)
+{
+    fs_sim_set_filler(h->fs, bytes);
+    for (unsigned i = 0; h->has_others && i < OTHERS; i++)
+        fs_sim_set_filler(h->others[i], bytes);
+}
+
 static void open_spool(struct history *h)
 {
     struct spool_report report = {.damage = on_damage, .ctx = h};
-    struct buf why = BUF_INIT(1024);
+    struct buf why = BUF_INIT(KIB(4));
     int r = spool_open(&h->sp, h->fs, &h->config, &report, &why);
 
+    /* One that may hold mail was taken out of the file before the spool knew: it must be named. */
+    if (r == -ENODEV && h->may_hold & ~h->named) {
+        name_others(h, h->named | h->may_hold, h->config.directories.drain_own);
+        buf_clear(&why);
+        r = spool_open(&h->sp, h->fs, &h->config, &report, &why);
+    }
+    /* A new one whose disk is too full for a word of its own. */
+    if (r == -ENOSPC && h->has_others) {
+        set_fillers(h, 0);
+        buf_clear(&why);
+        r = spool_open(&h->sp, h->fs, &h->config, &report, &why);
+    }
+    if (r == 0)
+        note_others(h);
     if (r < 0)
         print_error("%s\n", buf_cstr(&why));
     CHECK(h, r == 0, (uint64_t)-r);
@@ -263,6 +373,13 @@ static void forget_closed(struct history *h)
     h->count = kept;
 }
 
+static void cut_power(struct history *h, bool garble)
+{
+    fs_sim_crash(h->fs, garble);
+    for (unsigned i = 0; h->has_others && i < OTHERS; i++)
+        fs_sim_crash(h->others[i], garble);
+}
+
 /* The power fails, or failed already; or the process is killed and the disk goes on. */
 static void crash(struct history *h)
 {
@@ -273,13 +390,13 @@ static void crash(struct history *h)
         fs_sim_power_off_at(h->fs, 1); /* nothing that closing writes gets out */
     spool_close(&h->sp);
     if (power)
-        fs_sim_crash(h->fs, garble == 1);
+        cut_power(h, garble == 1);
     else
         fs_sim_kill(h->fs);
     h->crashes++;
     fs_sim_fail_at(h->fs, 0, 0, 0);
     h->faulty = false;
-    fs_sim_set_filler(h->fs, 0);
+    set_fillers(h, 0);
     /* A crash while recovering is no worse. */
     if (rand_below(&h->rand, 4) == 0) {
         struct spool_report report = {.ctx = h};
@@ -288,7 +405,7 @@ static void crash(struct history *h)
         fs_sim_power_off_at(h->fs, fs_sim_operations(h->fs) + 1 + rand_below(&h->rand, 8));
         if (spool_open(&h->sp, h->fs, &h->config, &report, &why) == 0)
             spool_close(&h->sp);
-        fs_sim_crash(h->fs, garble == 1);
+        cut_power(h, garble == 1);
         buf_done(&why);
     }
     open_spool(h);
@@ -304,7 +421,11 @@ static void reopen(struct history *h)
         if (m->fate == OPEN)
             m->fate = GONE;
     }
+    if (h->has_others)
+        note_others(h);
     spool_close(&h->sp);
+    if (h->has_others && rand_below(&h->rand, 2))
+        open_unmounted(h);
     open_spool(h);
     check_all(h);
     forget_closed(h);
@@ -492,7 +613,11 @@ static void op_fault(struct history *h)
         h->faulty = true;
         break;
     case 2:
-        fs_sim_set_filler(h->fs, rand_below(&h->rand, h->disk));
+        if (h->has_others && rand_below(&h->rand, 2))
+            fs_sim_set_filler(h->others[rand_below(&h->rand, OTHERS)],
+                              rand_below(&h->rand, h->disk));
+        else
+            fs_sim_set_filler(h->fs, rand_below(&h->rand, h->disk));
         break;
     default:
         fs_sim_power_off_at(h->fs, at);
@@ -501,9 +626,34 @@ static void op_fault(struct history *h)
     }
 }
 
+/* The configuration names other directories, and is read again. Where that fails the operator may
+ * leave the file as it is, or not. */
+static void op_directories(struct history *h)
+{
+    unsigned before = h->named, named = (unsigned)rand_below(&h->rand, 1u << OTHERS);
+    bool drained = h->config.directories.drain_own;
+    bool drain_own = named > 0 && rand_below(&h->rand, 3) == 0;
+    struct buf why = BUF_INIT(KIB(4));
+    int r;
+
+    name_others(h, named, drain_own);
+    r = spool_set_directories(h->sp, &h->config.directories, &why);
+    if (r != -ENOSPC) /* a disk may be too full for a word of its own */
+        may_fail(h, r, named);
+    if (r < 0) {
+        CHECK(h, buf_len(&why) > 0, named);
+        h->may_hold |= named;
+        if (rand_below(&h->rand, 2))
+            name_others(h, before, drained);
+    } else {
+        note_others(h);
+    }
+    buf_done(&why);
+}
+
 static void operate(struct history *h)
 {
-    uint64_t what = rand_below(&h->rand, 100);
+    uint64_t what = rand_below(&h->rand, h->has_others ? 103 : 100);
     struct model_message *open = pick(h, OPEN), *there = pick(h, THERE);
 
     if (what < 15)
@@ -528,10 +678,45 @@ static void operate(struct history *h)
         op_fault(h);
     else if (what == 98)
         crash(h);
+    else if (what >= 100)
+        op_directories(h);
     else if (!h->faulty)
         reopen(h);
     if (fs_sim_is_off(h->fs))
         crash(h);
+}
+
+/* All mail moves to one directory while the spool is open, and the rest is let go. */
+static void move_all(struct history *h)
+{
+    struct spool_directory_stat *d = calloc(SPOOL_DIRECTORIES_MAX, sizeof(*d));
+    struct buf why = BUF_INIT(KIB(4));
+    size_t count = 0;
+    bool waits = false;
+
+    assert_non_null(d);
+    for (size_t i = 0; i < h->count; i++)
+        if (h->messages[i].fate == OPEN)
+            give_up(h, &h->messages[i]);
+    name_others(h, 1u << rand_below(&h->rand, OTHERS), /* drain_own= */ true);
+    if (spool_set_directories(h->sp, &h->config.directories, &why) < 0)
+        fail_history(h, buf_cstr(&why), h->named);
+    for (int i = 0; i < EMPTY_TICKS_MAX; i++) {
+        CHECK(h, spool_tick(h->sp, KIB(64)) >= 0, 0);
+        count = spool_get_directories(h->sp, d);
+        waits = count == 3 ? d[1].waits || d[2].waits : false;
+        if ((count == 2 && d[0].segments == 0) || waits || d[0].waits)
+            break;
+    }
+    if (!waits && !d[0].waits) {
+        CHECK(h, count == 2 && d[0].segments == 0 && d[0].draining, d[0].segments);
+        CHECK(h, strcmp(d[1].path, h->paths[0]) == 0 && !d[1].draining, 1);
+    }
+    h->moved = !waits && !d[0].waits;
+    note_others(h);
+    reopen(h);
+    buf_done(&why);
+    free(d);
 }
 
 /* At the end everything that is left is removed, on a full disk, without a restart. */
@@ -541,7 +726,7 @@ static void drain(struct history *h)
     uint64_t freed;
     int r;
 
-    fs_sim_set_filler(h->fs, DISK_MAX);
+    set_fillers(h, DISK_MAX);
     for (size_t i = 0; i < h->count; i++)
         if (h->messages[i].fate == THERE)
             CHECK(h, spool_remove(h->sp, h->messages[i].id) == 0, h->messages[i].id);
@@ -549,16 +734,18 @@ static void drain(struct history *h)
     while ((r = spool_relieve(h->sp, KIB(256), &freed)) == 1)
         ;
     CHECK(h, r == 0, 0);
-    fs_sim_set_filler(h->fs, 0);
+    set_fillers(h, 0);
     spool_get_stat(h->sp, &st);
     CHECK(h, st.messages == 0 && st.live_bytes == 0, st.live_bytes);
     CHECK(h, spool_reserve(h->sp, KIB(256)) == 0, 0);
     spool_unreserve(h->sp, KIB(256));
 }
 
-static void run(uint64_t seed)
+/* True: all mail was moved to one directory. */
+static bool run(uint64_t seed)
 {
     struct history *h = calloc(1, sizeof(*h));
+    bool moved;
 
     assert_non_null(h);
     h->seed = seed;
@@ -570,14 +757,32 @@ static void run(uint64_t seed)
         .spare_segments = (uint32_t)rand_below(&h->rand, 4),
         .first_id = 1 + rand_below(&h->rand, 1000),
     };
+    h->has_others = seed >= OTHERS_FIRST_SEED;
+    if (h->has_others) {
+        for (unsigned i = 0; i < OTHERS; i++)
+            h->others[i] =
+                fs_sim_new_beside(h->fs, MIB(4) + rand_below(&h->rand, DISK_MAX - MIB(4)));
+        h->folder = fs_sim_new_beside(h->fs, MIB(4));
+        h->config.path = "/own";
+        h->config.open_directory = open_directory;
+        h->config.open_ctx = h;
+        name_others(h, (unsigned)rand_below(&h->rand, 1u << OTHERS), false);
+    }
     open_spool(h);
     for (int i = 0; i < STEPS; i++)
         operate(h);
     crash(h);
+    if (h->has_others)
+        move_all(h);
+    moved = h->moved;
     drain(h);
     spool_close(&h->sp);
     fs_free(&h->fs);
+    fs_free(&h->folder);
+    for (unsigned i = 0; i < OTHERS; i++)
+        fs_free(&h->others[i]);
     free(h);
+    return moved;
 }
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)
@@ -596,17 +801,31 @@ static void test_histories(void **state)
 
     (void)state;
     if (one) {
-        run(one);
+        (void)run(one);
         return;
     }
     for (uint64_t seed = first; seed < first + seeds; seed++)
-        run(seed);
+        (void)run(seed);
+}
+
+static void test_histories_of_directories(void **state)
+{
+    uint64_t seeds = from_environment("SPOOL_CRASH_SEEDS", SEEDS_DEFAULT), moved = 0;
+    uint64_t first = from_environment("SPOOL_CRASH_FIRST", 1) + OTHERS_FIRST_SEED - 1;
+
+    (void)state;
+    if (getenv("SPOOL_CRASH_SEED"))
+        return;
+    for (uint64_t seed = first; seed < first + seeds; seed++)
+        moved += run(seed);
+    assert_true(moved * 2 > seeds); /* most disks have room for it */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_histories_of_directories),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

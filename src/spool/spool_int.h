@@ -8,6 +8,8 @@
  *   read.c        reading messages
  *   checkpoint.c  writing and loading checkpoints; spool_each()
  *   recover.c     opening: replay, torn tails, damage
+ *   dirs.c        the directories: which they are, their identities, the list of them
+ *   drain.c       emptying a directory
  *   tend.c        compaction, growing, relief
  *
  * The life of a segment:
@@ -39,8 +41,23 @@
 
 enum slot_state { SLOT_UNUSED = 0, SLOT_FREE, SLOT_HEAD, SLOT_SEALED, SLOT_GONE, SLOT_BAD };
 
+/* A directory of the spool; the first in the table is its own, and is always there. */
+struct dir {
+    struct fs *fs; /* NULL: nothing is here */
+    struct fs_file *lock_file;
+    uint32_t id;   /* as in its identity; 0: the spool's own */
+    bool draining; /* no segments are made there */
+    bool waits;    /* and there is no room for what it holds */
+    bool suspect;  /* the last head there failed: others come first */
+    bool is_new;   /* it is not on record yet */
+    bool was_ours; /* but its identity says that it is of this spool */
+    bool is_told;  /* the spool's own: that it is empty */
+    char path[SPOOL_PATH_MAX + 1];
+};
+
 struct slot {
     struct fs_file *file;
+    uint8_t dir;     /* where it lies: in spool->dirs */
     uint32_t number; /* of the file's name */
     uint32_t seq;    /* of the present life */
     uint64_t size;
@@ -98,7 +115,19 @@ struct spool {
     _Atomic uint64_t syncs, bytes_written, checkpoints, compacted_bytes, damaged;
 
     _Atomic uint64_t max_bytes; /* of all segments; 0: no limit but the disk's */
-    struct lock grow_lock;      /* one thread at a time allocates a segment */
+
+    /* Changed by the writer under grow_lock and dirs_lock, in this order; looked at by it without
+     * either, and by others under one of them: a segment is made under grow_lock, and room is
+     * looked for under dirs_lock. */
+    struct lock dirs_lock;
+    struct dir dirs[SPOOL_DIRECTORIES_MAX];
+    uint64_t dirs_generation; /* of the list on disk */
+    uint32_t next_dir_id;
+    unsigned list_safe; /* which copy of it is durable for certain, 0 or 1 */
+    bool list_is_due;   /* what is open is not what the list says */
+    bool list_is_lost;  /* it could not be read */
+
+    struct lock grow_lock; /* one thread at a time allocates a segment */
     uint32_t next_number;
     _Atomic uint64_t room;          /* bytes for records in free segments and the head's rest */
     _Atomic uint64_t reserved;      /* of it promised by spool_reserve() */
@@ -182,6 +211,14 @@ MUST_CHECK int segment_ensure(struct spool *sp, uint64_t bytes);
  * overwritten first. 0 or -ENOSPC.
  */
 MUST_CHECK int segment_resume(struct spool *sp, uint64_t bytes, bool torn);
+/* A free segment that is not in a directory that is emptied, with room for `bytes`; SLOT_NONE. */
+uint32_t segment_pick(struct spool *sp, uint64_t bytes);
+/* Seals the synced head; there is none then. */
+void segment_seal(struct spool *sp, uint64_t end);
+/* Takes bytes out of the room, where `leave` and what is promised stay. */
+MUST_CHECK bool segment_room_withdraw(struct spool *sp, uint64_t bytes, uint64_t leave);
+/* Closes and unlinks a slot that is in no order and has no pins, and counts for no room. */
+void segment_drop(struct spool *sp, struct slot *s);
 /* Appends a record with the payload `parts`; segment_ensure() was called for it. Its offset. */
 uint32_t segment_put(struct spool *sp, struct record *r, const struct slice *parts, size_t count);
 /* Writes, syncs and applies the batch; on failure takes it back. */
@@ -274,10 +311,51 @@ MUST_CHECK int checkpoint_reader_next(struct checkpoint_reader *r);
 /* Whether envelope and marks of the present entry are what was written. */
 bool checkpoint_reader_payload_is_sound(const struct checkpoint_reader *r);
 
+/* fs_write() to a file in the spool's own directory; a full disk gives way to it. */
+MUST_CHECK int checkpoint_write(struct spool *sp, struct fs_file *f, struct slice data,
+                                uint64_t off);
+
+/* ---- dirs.c ---- */
+/* The id of the spool in the list of directories, for want of any other; 0: there is no list. */
+uint64_t dirs_spool_id(struct spool *sp);
+/* Opens all that are named or on record. As spool_open(). */
+MUST_CHECK int dirs_recover(struct spool *sp, struct buf *why);
+/* Puts them on record, the new ones too, before any segment is made in them. */
+MUST_CHECK int dirs_settle(struct spool *sp, struct buf *why);
+/* Free on the file systems of those where segments are made. */
+uint64_t dirs_free_bytes(struct spool *sp);
+/* Makes the names in all of them durable. */
+MUST_CHECK int dirs_sync(struct spool *sp);
+void dirs_close(struct spool *sp);
+/* The directory has no segment: takes it off the record and closes it. */
+MUST_CHECK int dir_release(struct spool *sp, uint32_t dir);
+bool dirs_any_draining(const struct spool *sp);
+/* Segments are made in another one than the spool's own. */
+bool dirs_have_others(const struct spool *sp);
+/* A head there failed, or did not. The writer. */
+void dir_suspect(struct spool *sp, uint32_t dir, bool suspect);
+void dir_report(struct spool *sp, uint32_t dir, enum spool_directory_change change);
+
+/* ---- drain.c ---- */
+/* A step of emptying. 1: there is more. 0: nothing can be done now. Negative: the error. */
+MUST_CHECK int drain_step(struct spool *sp, uint64_t budget);
+/* Whether a checkpoint is all that it waits for. */
+bool drain_wants_checkpoint(struct spool *sp);
+
 /* ---- recover.c ---- */
 MUST_CHECK int recover(struct spool *sp, struct buf *why);
 
 /* ---- tend.c ---- */
+/* The emptiest sealed segment that holds anything and is less than `percent` full, in a directory
+ * that is emptied or, without `draining`, in any; without `recent` not one of the last. */
+uint32_t compact_pick(struct spool *sp, uint32_t percent, bool recent, bool draining);
+void compact_begin(struct spool *sp, uint32_t victim);
+/*
+ * A step of the victim's compaction, synced now and then, and at its end: it is the sync that makes
+ * the victim free, and nobody need wait for another. 1: the victim is not yet done. 0: it is, or
+ * was given up.
+ */
+MUST_CHECK int compact_step(struct spool *sp, uint64_t budget);
 /* Sizes segments to the disk, and makes the write buffer and the first free segments. */
 MUST_CHECK int spool_prepare(struct spool *sp);
 

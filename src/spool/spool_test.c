@@ -528,6 +528,182 @@ static void test_max_bytes(void **state)
     disk_done(&d);
 }
 
+/* ---- several directories ---- */
+
+struct disks {
+    struct disk d;
+    struct fs *other;
+    unsigned added, draining, empty;
+};
+
+static int open_other(void *ctx, const char *path, struct fs **ret, struct buf *why)
+{
+    struct disks *all = ctx;
+
+    (void)why;
+    if (strcmp(path, "/other") != 0)
+        return -ENOENT;
+    *ret = fs_sim_ref(all->other);
+    return 0;
+}
+
+static void on_directory(void *ctx, const char *path, enum spool_directory_change change,
+                         uint64_t bytes)
+{
+    struct disks *all = ctx;
+
+    assert_non_null(path);
+    all->added += change == SPOOL_DIRECTORY_ADDED;
+    all->draining += change == SPOOL_DIRECTORY_DRAINING;
+    all->empty += change == SPOOL_DIRECTORY_EMPTY;
+    if (change == SPOOL_DIRECTORY_EMPTY)
+        assert_int_equal(bytes, 0);
+}
+
+static int disks_open(struct disks *all, const struct spool_directories *want)
+{
+    struct spool_report report = {.damage = on_damage, .directory = on_directory, .ctx = all};
+
+    all->d.config.directories = *want;
+    buf_clear(&all->d.why);
+    return spool_open(&all->d.sp, all->d.fs, &all->d.config, &report, &all->d.why);
+}
+
+static int set_directories(struct disks *all, const struct spool_directories *want)
+{
+    buf_clear(&all->d.why);
+    return spool_set_directories(all->d.sp, want, &all->d.why);
+}
+
+static const char *const other_path[] = {"/other"}, *const missing_path[] = {"/missing"};
+static const struct spool_directories own_only = {0}, both = {.paths = other_path, .count = 1},
+                                      other_only = {
+                                          .paths = other_path, .count = 1, .drain_own = true};
+
+static void disks_init(struct disks *all, uint64_t first_id)
+{
+    *all = (struct disks){.d = {.fs = fs_sim_new(7, MIB(4)),
+                                .config = {.segment_bytes = KIB(256),
+                                           .spare_segments = 2,
+                                           .first_id = first_id,
+                                           .path = "/own",
+                                           .open_directory = open_other}}};
+    all->other = fs_sim_new_beside(all->d.fs, MIB(16));
+    all->d.config.open_ctx = all;
+    buf_init(&all->d.why, 4096);
+    assert_int_equal(disks_open(all, &own_only), 0);
+}
+
+static void disks_done(struct disks *all)
+{
+    fs_free(&all->other);
+    disk_done(&all->d);
+}
+
+/* Background work until there is none; the directories as they are then. */
+static size_t settle(struct disks *all, struct spool_directory_stat *ret)
+{
+    int r;
+
+    for (int i = 0; (r = spool_tick(all->d.sp, KIB(64))) == 1; i++)
+        assert_true(i < 100000);
+    assert_int_equal(r, 0);
+    return spool_get_directories(all->d.sp, ret);
+}
+
+/* A full disk, another one beside it, all mail moved there and back while a reader has some of it
+ * open. */
+static void test_directories(void **state)
+{
+    static struct spool_directory_stat dirs[SPOOL_DIRECTORIES_MAX];
+    static uint64_t ids[4000];
+    struct spool_reader reader;
+    struct disks all;
+    size_t count, full;
+    uint64_t size;
+
+    (void)state;
+    disks_init(&all, 1000);
+    full = fill_up(all.d.sp, ids, ARRAY_SIZE(ids));
+    assert_int_equal(spool_reserve(all.d.sp, MIB(1)), -ENOSPC);
+    assert_int_equal(set_directories(&all, &both), 0);
+    assert_int_equal(all.added, 1);
+    assert_int_equal(spool_reserve(all.d.sp, MIB(1)), 0);
+    spool_unreserve(all.d.sp, MIB(1));
+    count = full;
+    for (size_t i = 0; i < 100; i++)
+        ids[count++] = put_message(all.d.sp, 2990, "0123456789");
+    assert_int_equal(spool_sync(all.d.sp), 0);
+    assert_int_equal(spool_get_directories(all.d.sp, dirs), 2);
+    assert_string_equal(dirs[0].path, "/own");
+    assert_string_equal(dirs[1].path, "/other");
+    assert_true(dirs[1].segments > 0 && dirs[1].total_bytes == MIB(16) && !dirs[1].draining);
+
+    /* What a reader has open stays until it is done. */
+    assert_int_equal(spool_read(all.d.sp, ids[0], false, &reader, NULL, NULL), 0);
+    assert_int_equal(set_directories(&all, &other_only), 0);
+    assert_int_equal(settle(&all, dirs), 2);
+    assert_true(dirs[0].draining && dirs[0].segments == 1 && dirs[0].live_bytes == 0);
+    check_body(&reader, 2990, SPOOL_EXTENT_MAX);
+    spool_read_done(&reader);
+    (void)settle(&all, dirs);
+    assert_int_equal(dirs[0].segments, 0);
+    assert_int_equal(all.empty, 1);
+    for (size_t i = 0; i < count; i++)
+        check_message(all.d.sp, ids[i], 2990, "0123456789", "");
+
+    /* And back, as far as there is room: the small disk cannot take it all. */
+    assert_int_equal(set_directories(&all, &own_only), 0);
+    assert_int_equal(all.draining, 2);
+    assert_int_equal(settle(&all, dirs), 2);
+    assert_true(dirs[1].draining && dirs[1].waits && dirs[1].live_bytes > 0);
+    for (size_t i = full / 2; i < count; i++)
+        assert_int_equal(spool_remove(all.d.sp, ids[i]), 0);
+    assert_int_equal(spool_sync(all.d.sp), 0);
+    assert_int_equal(settle(&all, dirs), 1);
+    assert_int_equal(all.empty, 2);
+    assert_null(fs_sim_bytes(all.other, "identity", &size));
+    for (size_t i = 0; i < full / 2; i++)
+        check_message(all.d.sp, ids[i], 2990, "0123456789", "");
+    disks_done(&all);
+}
+
+/* A directory is refused with a reason, and nothing is written in it then. */
+static void test_refused_directories(void **state)
+{
+    static const struct spool_directories missing = {.paths = missing_path, .count = 1};
+    static const struct spool_directories nowhere = {.drain_own = true};
+    static uint64_t ids[20000];
+    struct disks all, stranger;
+    struct fs *hidden;
+
+    (void)state;
+    disks_init(&all, 1000);
+    assert_int_equal(set_directories(&all, &missing), -ENOENT);
+    assert_int_equal(set_directories(&all, &nowhere), -EINVAL);
+    /* In use by another spool, then left by it. */
+    disks_init(&stranger, 5);
+    hidden = stranger.other;
+    stranger.other = all.other;
+    assert_int_equal(set_directories(&stranger, &both), 0);
+    assert_int_equal(set_directories(&all, &both), -EEXIST);
+    assert_non_null(strstr(buf_cstr(&all.d.why), "/other"));
+    (void)fill_up(stranger.d.sp, ids, ARRAY_SIZE(ids));
+    spool_close(&stranger.d.sp);
+    assert_int_equal(set_directories(&all, &both), -EEXIST);
+    /* Its owner wants it named, and there. */
+    assert_int_equal(disks_open(&stranger, &own_only), -ENODEV);
+    assert_non_null(strstr(buf_cstr(&stranger.d.why), "/other"));
+    stranger.other = hidden;
+    assert_int_equal(disks_open(&stranger, &both), -ENODEV);
+    assert_non_null(strstr(buf_cstr(&stranger.d.why), "mounted"));
+    stranger.other = all.other;
+    assert_int_equal(disks_open(&stranger, &both), 0);
+    stranger.other = hidden;
+    disks_done(&stranger);
+    disks_done(&all);
+}
+
 static void test_compaction(void **state)
 {
     struct disk d;
@@ -625,6 +801,8 @@ int main(void)
         cmocka_unit_test(test_full_disk_fails),
         cmocka_unit_test(test_stat),
         cmocka_unit_test(test_max_bytes),
+        cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_refused_directories),
         cmocka_unit_test(test_compaction),
         cmocka_unit_test(test_each),
         cmocka_unit_test(test_lock),

@@ -3,6 +3,7 @@
  * checkpoints, compaction.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,10 +36,8 @@ static void fit_segments(struct spool *sp)
 {
     struct spool_config *c = &sp->config;
     uint64_t total = sp->segment_total;
-    struct fs_space space;
 
-    if (fs_space(sp->fs, &space) == 0)
-        total += space.free_bytes;
+    total += dirs_free_bytes(sp);
     if (c->max_bytes)
         total = MIN_OF(total, c->max_bytes);
     c->segment_bytes = MIN_OF(MAX_OF(c->segment_bytes, SEGMENT_BYTES_MIN), SEGMENT_BYTES_MAX);
@@ -113,8 +112,10 @@ static void spool_free(struct spool *sp)
     index_done(&sp->index);
     for (int i = 0; i < 2; i++)
         fs_close(&sp->checkpoint_files[i]);
+    dirs_close(sp);
     fs_close(&sp->lock_file);
     lock_done(&sp->lock);
+    lock_done(&sp->dirs_lock);
     lock_done(&sp->grow_lock);
     free(sp);
 }
@@ -133,6 +134,7 @@ int spool_open(struct spool **ret, struct fs *fs, const struct spool_config *con
     if (report)
         sp->report = *report;
     sp->head = sp->victim = SLOT_NONE;
+    sp->list_safe = 1;
     sp->no_recycle_from = UINT32_MAX;
     sp->died_bytes = UINT64_MAX / 2;
     atomic_store(&sp->trim_due, true); /* an earlier process may have left many */
@@ -141,6 +143,10 @@ int spool_open(struct spool **ret, struct fs *fs, const struct spool_config *con
     buf_init(&sp->scratch2, RECORD_HEADER_BYTES + SPOOL_EXTENT_MAX);
     lock_init(&sp->lock);
     lock_init(&sp->grow_lock);
+    lock_init(&sp->dirs_lock);
+    sp->dirs[0].fs = fs;
+    if (config->path)
+        (void)snprintf(sp->dirs[0].path, sizeof(sp->dirs[0].path), "%s", config->path);
     sp->slots = calloc(SLOTS_MAX, sizeof(struct slot *));
     r = sp->slots ? fs_lock(fs, "lock", &sp->lock_file) : -ENOMEM;
     if (r == -ERR_LOCKED)
@@ -189,7 +195,7 @@ void spool_close(struct spool **spp)
 
 /* ---- compaction ---- */
 
-static uint32_t pick_victim(struct spool *sp, uint32_t percent, bool recent)
+uint32_t compact_pick(struct spool *sp, uint32_t percent, bool recent, bool draining)
 {
     uint32_t best = SLOT_NONE;
     uint64_t best_live = UINT64_MAX;
@@ -198,6 +204,7 @@ static uint32_t pick_victim(struct spool *sp, uint32_t percent, bool recent)
         const struct slot *s = sp->slots[sp->order[i]];
 
         if (s->state != SLOT_SEALED || s->live == 0 || s->live == s->left || s->pending > 0 ||
+            (draining && !sp->dirs[s->dir].draining) ||
             (!recent && s->seq + RECENT_SEGMENTS > sp->next_seq) ||
             (!s->bad && s->live >= s->size / 100 * percent))
             continue;
@@ -332,12 +339,7 @@ static int victim_move(struct spool *sp, uint64_t budget)
     return 0;
 }
 
-/*
- * A step of the victim's compaction, synced now and then, and at its end: it is the sync that makes
- * the victim free, and nobody need wait for another. 1: the victim is not yet done. 0: it is, or
- * was given up.
- */
-static int compact_step(struct spool *sp, uint64_t budget)
+int compact_step(struct spool *sp, uint64_t budget)
 {
     uint64_t before = sp->compacted_bytes;
     struct slot *s = sp->slots[sp->victim];
@@ -365,7 +367,7 @@ static int compact_step(struct spool *sp, uint64_t budget)
     return r;
 }
 
-static void victim_set(struct spool *sp, uint32_t victim)
+void compact_begin(struct spool *sp, uint32_t victim)
 {
     sp->victim = victim;
     sp->victim_seq = sp->slots[victim]->seq;
@@ -401,11 +403,12 @@ static int compact_in_background(struct spool *sp, bool starved, uint64_t budget
 
     if (sp->victim == SLOT_NONE && sp->died_bytes >= sp->config.segment_bytes / 8) {
         uint32_t victim =
-            pick_victim(sp, starved ? LIVE_PERCENT_TIGHT : LIVE_PERCENT, /* recent= */ starved);
+            compact_pick(sp, starved ? LIVE_PERCENT_TIGHT : LIVE_PERCENT, /* recent= */ starved,
+                         /* draining= */ false);
 
         sp->died_bytes = 0;
         if (victim != SLOT_NONE && compaction_fits(sp, victim))
-            victim_set(sp, victim);
+            compact_begin(sp, victim);
     }
     if (sp->victim == SLOT_NONE)
         return atomic_load(&sp->trim_due);
@@ -439,8 +442,15 @@ int spool_tick(struct spool *sp, uint64_t budget_bytes)
     recycle_and_grow(sp);
     starved = is_short(sp) && segment_can_grow(sp) == 0;
     if (checkpoint_is_due(sp) ||
-        (starved && segment_has_uncovered(sp) && sp->log_bytes >= sp->checkpoint_retry_at))
-        return checkpoint_step(sp, budget_bytes);
+        (((starved && segment_has_uncovered(sp)) || drain_wants_checkpoint(sp)) &&
+         sp->log_bytes >= sp->checkpoint_retry_at)) {
+        r = checkpoint_step(sp, budget_bytes);
+        return r == 0 && dirs_any_draining(sp) ? 1 : r; /* what it freed is dropped next */
+    }
+    /* What an operator asked for is not put off: it may be the cure. */
+    r = drain_step(sp, budget_bytes);
+    if (r != 0)
+        return r;
     if (atomic_load(&sp->compaction_paused))
         return atomic_load(&sp->trim_due);
     return compact_in_background(sp, starved, budget_bytes);
@@ -465,11 +475,13 @@ static enum relief_phase relief_compact(struct spool *sp, uint64_t budget, int *
 
     if (sp->victim == SLOT_NONE) {
         uint32_t victim =
-            f->copied < RELIEF_BYTES_MAX ? pick_victim(sp, LIVE_PERCENT_RELIEF, true) : SLOT_NONE;
+            f->copied < RELIEF_BYTES_MAX
+                ? compact_pick(sp, LIVE_PERCENT_RELIEF, /* recent= */ true, /* draining= */ false)
+                : SLOT_NONE;
 
         if (victim == SLOT_NONE || !compaction_fits(sp, victim))
             return RELIEF_CHECKPOINT;
-        victim_set(sp, victim);
+        compact_begin(sp, victim);
     }
     *ret_err = compact_step(sp, budget);
     return RELIEF_COMPACT;

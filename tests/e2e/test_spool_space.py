@@ -1,11 +1,13 @@
 """More room for the spool while the server runs: a file system that grows, a larger spool.size_max. Mail
 that was refused is taken again by the same process, and all that was acknowledged arrives once."""
+import json
+import signal
 import subprocess
 
 import pytest
 
 import harness
-from harness import free_port, new_host, wait_until
+from harness import Raw, free_port, message, new_host, wait_until
 from test_small_disk import BODY_BYTES, Load, wait_delivered
 
 DISK_MIB = 64
@@ -147,3 +149,92 @@ def test_a_larger_size_max_needs_a_reload_only(tmp_path, make_server, come_up):
     wait_until(lambda: len(load.accepted) > 2 * at_refusal or load.wrong, "as much mail again")
     assert "config_needs_restart" not in server.log()
     drains_once(server, load, come_up(server))
+
+
+def directories(server):
+    """The spool's directories as `penstock pressure --json` tells them, by path."""
+    view = json.loads(server.tool("pressure", "--json", check=0).stdout)
+    return {one["path"]: one for one in view["spool"]["directories"]}
+
+
+def test_a_disk_is_added_and_another_drained(make_disk, make_relay, come_up):
+    """Full, one more disk, mail again; the first disk is emptied and unmounted: one process, no mail lost."""
+    first, second = make_disk(Ext4, "first"), make_disk(Ext4, "second", mebibytes=3 * DISK_MIB)
+    home, more, other = first.folder.parent / "home", first.folder / "mail", second.folder / "mail"
+    for folder in (home, more, other):
+        folder.mkdir()
+    server = make_relay(first, spool={"directory": str(home), "more_directories": [str(more)],
+                                      "drain_directory": True}).start()
+    pid = server.process.pid
+    load = Load(server, sessions=8)
+    load.wait_refused()
+    at_refusal = len(load.accepted)
+    assert at_refusal * BODY_BYTES > DISK_MIB * 2**20 // 3, "the disk was refused half empty"
+
+    server.write_config(spool={"more_directories": [str(more), str(other)]})
+    server.tool("config", "reload", check=0)
+    load.wait_taken_again()
+    wait_until(lambda: len(load.accepted) > at_refusal * 3 // 2 or load.wrong, "half as much mail again")
+
+    server.write_config(spool={"more_directories": [str(other)]})
+    server.tool("config", "reload", check=0)
+    assert directories(server)[str(more)]["state"] == "draining"
+    server.wait_log(rf"spool_directory path={more} state=empty")
+    assert list(directories(server)) == [str(home), str(other)]
+    assert not list(more.iterdir())
+    first.unmount()  # not lazily: nothing of it is open
+    assert not list(home.glob("seg-*"))
+
+    wait_until(lambda: len(load.accepted) > at_refusal * 7 // 4 or load.wrong, "mail after that")
+    drains_once(server, load, come_up(server))
+    assert server.process.pid == pid and server.is_alive()
+
+
+def refused_reload(server, **spool):
+    """A reload that changes nothing, and what it said."""
+    before = server.settings["spool"]
+    server.write_config(spool=spool)
+    result = server.tool("config", "reload")
+    assert result.returncode != 0
+    server.write_config(spool={key: before.get(key) for key in spool})
+    return result.stdout + result.stderr
+
+
+def test_directories_that_cannot_be_used(make_server, remote, tmp_path):
+    """A start or a reload names the directory that is not what it should be, and changes nothing."""
+    more, other, mine = tmp_path / "more", tmp_path / "other", tmp_path / "mine"
+    for folder in (more, other, mine):
+        folder.mkdir()
+    rest = {"delivery": {"smart_host": remote.address}}
+    stranger = make_server("stranger", spool={"more_directories": [str(other)]}, **rest).start()
+    server = make_server(spool={"more_directories": [str(more)], "drain_directory": True}, **rest).start()
+    with Raw(server) as client:
+        client.transaction(message("one"), recipients=[b"held@rcpt.test"])
+
+    missing = tmp_path / "missing"
+    assert str(missing) in refused_reload(server, more_directories=[str(more), str(missing)])
+    assert str(other) in refused_reload(server, more_directories=[str(more), str(other)])
+    assert "spool.more_directories" in refused_reload(server, more_directories=[])
+    assert list(directories(server)) == [str(server.spool), str(more)]
+    assert not list(mine.iterdir())
+    stranger.stop()
+
+    server.stop()
+    hidden = more.rename(tmp_path / "hidden")  # its disk is not mounted: an empty folder is there
+    more.mkdir()
+    code, log = server.run_to_failure()
+    assert code != 0 and str(more) in log and "mounted" in log
+    assert not list(more.iterdir()), "something was written to the mount point"
+    more.rmdir()
+    hidden.rename(more)
+
+    server.write_config(spool={"more_directories": [str(mine)]})
+    code, log = server.run_to_failure()
+    assert code != 0 and str(more) in log and "does not name it" in log
+    server.write_config(spool={"more_directories": [str(mine), str(more)]})
+    server.start()
+    server.write_config(spool={"more_directories": [str(mine)]})
+    server.signal(signal.SIGHUP)
+    server.wait_log(rf"spool_directory path={more} state=empty")
+    assert list(directories(server)) == [str(server.spool), str(mine)]
+    server.stop()

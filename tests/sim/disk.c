@@ -474,7 +474,8 @@ static int op_space(struct fs *fs, struct fs_space *ret)
         .total_bytes = disk.faults.capacity_bytes,
         .free_bytes = used < disk.faults.capacity_bytes ? disk.faults.capacity_bytes - used : 0,
         .free_inodes = 1000,
-        .total_inodes = 2000};
+        .total_inodes = 2000,
+        .device = 1};
     return 0;
 }
 
