@@ -21,6 +21,7 @@
 
 #define CONNECTIONS_MAX 32
 #define IDLE_S_MAX 30
+#define LOOK_MS 500
 #define CONNECTION_MEMORY KIB(32)
 #define BACKLOG 64
 
@@ -51,11 +52,12 @@ static void run(struct control *c)
     if (was_full) /* it listens again only in the run after the one that saw a connection end */
         (void)MHD_run(c->daemon);
     if (c->routes.has_woken)
-        loop_timer_start(&c->timer, 0);
-    else if (MHD_get_timeout(c->daemon, &ms) == MHD_YES)
-        loop_timer_start(&c->timer, ms);
-    else
-        loop_timer_stop(&c->timer);
+        ms = 0;
+    else if (MHD_get_timeout(c->daemon, &ms) != MHD_YES)
+        ms = LOOK_MS;
+    /* Where a flood of connections ends at an unlucky moment it does not listen, and nothing but
+     * another run makes it: its descriptor stays silent. */
+    loop_timer_start(&c->timer, MIN_OF(ms, LOOK_MS));
 }
 
 static void on_ready(void *ctx)
