@@ -48,6 +48,32 @@ static const char *joined(struct loader *ld, const char *a, struct slice b)
 
 /* ---- sources ---- */
 
+/* A source that names an address of one family would send from an address that nobody chose to hosts
+ * of the other: so it sends to none. The addresses of `delivery` leave the other to the system. */
+static enum config_families families_of(const struct loader *ld, size_t i)
+{
+    const struct config_source *s = &ld->config->sources[i];
+
+    if (!check_place(ld, "sources", i, "ipv4").file && !check_place(ld, "sources", i, "ipv6").file)
+        return ld->config->delivery.families;
+    if (s->ipv4.len && !s->ipv6.len)
+        return CONFIG_FAMILIES_IPV4;
+    return s->ipv6.len && !s->ipv4.len ? CONFIG_FAMILIES_IPV6 : ld->config->delivery.families;
+}
+
+static void check_family(struct loader *ld, size_t i)
+{
+    struct config_source *s = &sources_of(ld)[i];
+    enum config_families all = ld->config->delivery.families;
+
+    s->families = families_of(ld, i);
+    if ((s->families == CONFIG_FAMILIES_IPV4 && all == CONFIG_FAMILIES_IPV6) ||
+        (s->families == CONFIG_FAMILIES_IPV6 && all == CONFIG_FAMILIES_IPV4))
+        error_at(&ld->errors, check_place(ld, "sources", i, "name"),
+                 "key 'sources[%zu]': it has no address of the family that delivery.families wants",
+                 i);
+}
+
 static void check_sources(struct loader *ld)
 {
     const struct config *c = ld->config;
@@ -57,6 +83,7 @@ static void check_sources(struct loader *ld)
     for (size_t i = 0; i < c->source_count; i++) {
         if (!c->sources[i].ehlo_name) /* "none": as not given */
             sources_of(ld)[i].ehlo_name = c->delivery.ehlo_name;
+        check_family(ld, i);
         for (size_t j = 0; j < i; j++)
             if (strcasecmp(c->sources[i].name, c->sources[j].name) == 0)
                 error_at(&ld->errors, check_place(ld, "sources", i, "name"),

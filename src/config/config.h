@@ -101,11 +101,20 @@ struct config_counts {
     size_t count;
 };
 
+/* Which addresses of a host are used. */
+enum config_families {
+    CONFIG_FAMILIES_ANY, /* both, in the order of preference and chance */
+    CONFIG_FAMILIES_PREFER_IPV6,
+    CONFIG_FAMILIES_PREFER_IPV4,
+    CONFIG_FAMILIES_IPV6, /* only */
+    CONFIG_FAMILIES_IPV4, /* only */
+};
 /* Where mail is sent from: an address of each family, and the name to say EHLO with. */
 struct config_source {
-    const char *name;         /* "default" where none is configured */
-    struct addr ipv4, ipv6;   /* .len 0: the system's choice */
-    const char *ehlo_name;    /* never NULL */
+    const char *name;              /* "default" where none is configured */
+    struct addr ipv4, ipv6;        /* .len 0: the system's choice */
+    const char *ehlo_name;         /* never NULL */
+    enum config_families families; /* one alone where only its address is set; else delivery's */
     int64_t warm_up_start_ms; /* the day it began to send; 0: as the destination's block says */
 };
 struct config_members { /* of a pool, as they were written */
@@ -168,13 +177,6 @@ enum config_client_tls {
     CONFIG_CLIENT_TLS_OPPORTUNISTIC, /* where offered, any certificate (RFC 7435) */
     CONFIG_CLIENT_TLS_REQUIRED,      /* any certificate, but never in the clear */
     CONFIG_CLIENT_TLS_VERIFIED,      /* and the certificate must name the host */
-};
-enum config_families {
-    CONFIG_FAMILIES_ANY, /* both, in the order of preference and chance */
-    CONFIG_FAMILIES_PREFER_IPV6,
-    CONFIG_FAMILIES_PREFER_IPV4,
-    CONFIG_FAMILIES_IPV6, /* only */
-    CONFIG_FAMILIES_IPV4, /* only */
 };
 enum config_log_format { CONFIG_LOG_LOGFMT, CONFIG_LOG_JSON };
 enum config_log_level {

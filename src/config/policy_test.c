@@ -408,6 +408,7 @@ static void without_sources_there_is_one(void **state)
     assert_string_equal(c->sources[0].ehlo_name, "mx.example.org");
     assert_int_not_equal(c->sources[0].ipv4.len, 0);
     assert_int_equal(c->sources[0].ipv6.len, 0);
+    assert_int_equal(c->sources[0].families, CONFIG_FAMILIES_ANY);
     assert_int_equal(c->pool->share_count, 1);
     assert_ptr_equal(config_choose_source(c->pool, 4711), &c->sources[0]);
     assert_true(is_near(config_pool_share(c->pool, 0), 1));
@@ -448,6 +449,8 @@ static void pools_have_sources(void **state)
     assert_string_equal(policy_of(c, "a.example", NULL, "p", NULL).pool->name, "all");
     assert_int_equal(policy_of(c, "a.example", NULL, "p", NULL).pool->share_count, 3);
     assert_string_equal(policy_of(c, "b.example", NULL, "p", NULL).pool->name, "most");
+    assert_int_equal(c->sources[0].families, CONFIG_FAMILIES_ANY); /* with delivery's IPv6 */
+    assert_int_equal(c->sources[1].families, CONFIG_FAMILIES_IPV4);
     assert_ptr_equal(config_find_source(c, SLICE_LIT("Out2")), &c->sources[1]);
     assert_null(config_find_source(c, SLICE_LIT("out4")));
     assert_null(config_find_pool(c, SLICE_LIT("out1")));
@@ -497,6 +500,9 @@ static void what_has_no_sense_is_refused(void **state)
     } cases[] = {
         {"sources: [{name: a}, {name: A}]\n",
          "t.yaml:1:23: key 'sources[1].name': sources[0] has the same\n"},
+        {"sources: [{name: a, ipv4: 192.0.2.1}]\ndelivery: {families: ipv6}\n",
+         "t.yaml:1:12: key 'sources[0]': it has no address of the family that delivery.families "
+         "wants\n"},
         {"sources: []\n", "t.yaml:1:1: key 'sources': at least one\n"},
         {"sources: [{name: a/b}]\n",
          "t.yaml:1:18: key 'sources[0].name': value 'a/b': allowed: a name of 1 to 63 letters, "

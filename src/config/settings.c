@@ -73,7 +73,9 @@ static const struct setting source_list[] = {
     {"name", VALUE_NAME, SOURCE(name), .required = true, .reload = true,
      .what = "What pools, lanes, logs and statistics call it."},
     {"ipv4", VALUE_IPV4, SOURCE(ipv4), .inherits = "delivery.source_ipv4", .optional = true,
-     .reload = true, .what = "The IPv4 address to send from; the machine must have it."},
+     .reload = true,
+     .what = "The IPv4 address to send from; the machine must have it. A source that names an "
+             "address of one family sends to hosts of that family alone."},
     {"ipv6", VALUE_IPV6, SOURCE(ipv6), .inherits = "delivery.source_ipv6", .optional = true,
      .reload = true, .what = "The IPv6 address to send from."},
     {"ehlo_name", VALUE_HOST, SOURCE(ehlo_name), .inherits = "delivery.ehlo_name", .optional = true,

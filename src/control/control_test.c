@@ -442,6 +442,7 @@ static void lanes_are_listed_and_acted_on(void **state)
         ask_json("POST", "/v1/lanes/actions", "{\"lane\":\"big/out 1\",\"action\":\"pause\"}", 200);
     assert_true(json_is_true(json_object_get(view, "paused")));
     assert_true(lanes.paused);
+    assert_int_equal(lanes_kept, 1);
     json_decref(view);
     view = ask_json("GET", "/v1/lanes/big/out2", "", 404);
     assert_string_equal(text_of(view, "error"), "There is no lane 'big/out2'.");
@@ -453,6 +454,7 @@ static void lanes_are_listed_and_acted_on(void **state)
                          "{\"lane\":\"big/out 1\",\"action\":\"limit\",\"connections\":99}", 503));
     json_decref(ask_json("POST", "/v1/lanes", "", 405));
     json_decref(ask_json("GET", "/v1/lanes/", "", 404));
+    assert_int_equal(lanes_kept, 1); /* nothing more was done */
     played_lanes = NULL;
     json_decref(ask_json("GET", "/v1/lanes", "", 503));
     json_decref(ask_json("GET", "/v1/lanes/big/out%201", "", 503));

@@ -309,6 +309,7 @@ static unsigned post_lane_actions(struct asked *a)
         return MHD_HTTP_BAD_REQUEST;
     if (r < 0)
         return fail(a, MHD_HTTP_SERVICE_UNAVAILABLE, "The server is out of memory.");
+    queue_keep_lanes(seams->queue);
     if (seams->queue_changed)
         seams->queue_changed(seams->ctx);
     return MHD_HTTP_OK;

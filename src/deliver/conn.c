@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "config/policy.h"
 #include "deliver/worker_int.h"
 #include "event/event.h"
 #include "io/tls.h"
@@ -413,26 +414,35 @@ static enum smtp_client_tls tls_mode(const struct conn *c, bool use_tls)
     }
 }
 
+const struct config_source *run_source(const struct run *run)
+{
+    const struct config *c = run->job->config;
+    const struct config_source *source = config_find_source(c, slice_str(run->job->source));
+
+    return source ? source : &c->sources[0];
+}
+
 static void configure(struct conn *c, bool use_tls, bool lmtp)
 {
     const struct config_delivery *d = &c->config->delivery;
 
     c->smtp_config = SMTP_CLIENT_CONFIG_INIT;
-    c->smtp_config.hello_name = slice_str(d->ehlo_name);
+    c->smtp_config.hello_name = slice_str(c->source->ehlo_name);
     c->smtp_config.lmtp = lmtp;
     c->smtp_config.tls = tls_mode(c, use_tls);
     c->smtp_config.extensions_ignored = (d->chunking ? 0u : (unsigned)SMTP_EXT_CHUNKING) |
                                         (d->pipelining ? 0u : (unsigned)SMTP_EXT_PIPELINING);
 }
 
-static const struct addr *source_for(const struct config *config, const struct addr *peer)
+/* What to bind to; NULL: the system's choice. */
+static const struct addr *address_for(const struct config_source *source, const struct addr *peer)
 {
-    const struct addr *source;
+    const struct addr *address;
 
     if (peer->u.any.sa_family == AF_UNIX)
         return NULL;
-    source = addr_is_ipv6(peer) ? &config->delivery.source_ipv6 : &config->delivery.source_ipv4;
-    return source->len ? source : NULL;
+    address = addr_is_ipv6(peer) ? &source->ipv6 : &source->ipv4;
+    return address->len ? address : NULL;
 }
 
 int conn_open(struct run *run, const struct addr *peer, const char *host, bool use_tls, bool lmtp,
@@ -448,6 +458,7 @@ int conn_open(struct run *run, const struct addr *peer, const char *host, bool u
     c->worker = w;
     c->run = run;
     c->config = config_ref(run->job->config);
+    c->source = run_source(run);
     c->peer = *peer;
     (void)snprintf(c->name, sizeof(c->name), "%s", run->job->name);
     (void)snprintf(c->host, sizeof(c->host), "%s", host);
@@ -458,7 +469,7 @@ int conn_open(struct run *run, const struct addr *peer, const char *host, bool u
     smtp_client_init(&c->smtp, &c->smtp_config, &smtp_handler, c, &c->out);
     conn_log_open(c, run->session);
     w->conn_count++;
-    r = stream_connect(w->seams.loop, peer, source_for(c->config, peer),
+    r = stream_connect(w->seams.loop, peer, address_for(c->source, peer),
                        c->config->delivery.time_outs.connect_ms, &options, &stream_handler, c,
                        &c->stream);
     if (r < 0)
@@ -501,7 +512,8 @@ struct conn *conn_take_idle(struct worker *w, struct run *run, const char *name)
     for (struct list *node = w->idle.prev; node != &w->idle; node = node->prev) {
         struct conn *c = LIST_ENTRY(node, struct conn, node);
 
-        if (strcmp(c->name, name) == 0 && c->config == run->job->config) {
+        if (strcmp(c->name, name) == 0 && c->config == run->job->config &&
+            c->source == run_source(run)) {
             unshelve(c);
             c->run = run;
             event(EVENT_REMOTE_REUSED, EVENT_NO_ID, EV_STR("host", c->host),

@@ -264,6 +264,8 @@ void queue_message_done(struct queue_message *m);
 
 /* The lanes, for views and the operator's actions; NULL: there are none. */
 struct lanes *queue_lanes(const struct queue *q);
+/* Hands lanes that changed to the ledger at once: after an action, which must outlive a restart. */
+void queue_keep_lanes(struct queue *q);
 /* The schedule, for summaries (schedule_next_destination(), schedule_get_totals()). */
 const struct schedule *queue_schedule(const struct queue *q);
 struct spool *queue_spool(const struct queue *q);

@@ -416,6 +416,7 @@ void queue_lanes_free(struct queue *q)
 {
     struct list *node;
 
+    queue_keep_lanes(q);
     while ((node = list_pop(&q->known_order)))
         free(LIST_ENTRY(node, struct known, node));
     map_done(&q->known);
@@ -423,17 +424,23 @@ void queue_lanes_free(struct queue *q)
     lanes_free(&q->lanes);
 }
 
+void queue_keep_lanes(struct queue *q)
+{
+    lane_ref lane;
+
+    while ((lane = lanes_next_changed(q->lanes)) != LANE_NONE)
+        keep_lane(q, lane);
+}
+
 int64_t queue_lanes_step(struct queue *q)
 {
     int64_t now_ms = queue_now(q);
-    lane_ref lane;
 
     if (now_ms < q->lanes_due_ms && now_ms >= q->lanes_seen_ms) /* else the clock was set back */
         return q->lanes_due_ms;
     q->lanes_due_ms = lanes_tick(q->lanes, now_ms);
     q->lanes_seen_ms = now_ms;
-    while ((lane = lanes_next_changed(q->lanes)) != LANE_NONE)
-        keep_lane(q, lane);
+    queue_keep_lanes(q);
     return q->lanes_due_ms;
 }
 

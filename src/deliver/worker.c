@@ -479,7 +479,7 @@ static void start_mx(struct run *run, const struct config_target *t)
     const struct config_delivery *d = &run->job->config->delivery;
 
     run->own_name = slice_str(run->job->config->server.hostname);
-    run->mx_config = (struct mx_config){.families = d->families,
+    run->mx_config = (struct mx_config){.families = run_source(run)->families,
                                         .port = d->port,
                                         .hosts_max = d->mx_hosts_max,
                                         .own_names = &run->own_name,

@@ -132,6 +132,7 @@ struct conn {
     struct worker *worker;
     struct run *run; /* NULL: idle or leaving */
     const struct config *config;
+    const struct config_source *source; /* of `config` */
     struct stream *stream;
     struct smtp_client smtp;
     struct smtp_client_config smtp_config;
@@ -163,7 +164,9 @@ struct conn {
 /* Starts to connect; run_connected() or run_connect_failed() follows. 0 or the error. */
 MUST_CHECK int conn_open(struct run *run, const struct addr *peer, const char *host, bool use_tls,
                          bool lmtp, struct conn **ret);
-/* An idle connection to that destination; it belongs to `run` now. NULL: there is none. */
+/* Where the run's mail is sent from. */
+const struct config_source *run_source(const struct run *run);
+/* An idle connection to that destination from that source; it belongs to `run` now. NULL: there is none. */
 struct conn *conn_take_idle(struct worker *w, struct run *run, const char *name);
 /* Sends the transaction's present batch; run_batch_done() follows. False: it does not, since the
  * host's limits settled the batch at once and the connection is ready for another. */

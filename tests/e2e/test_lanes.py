@@ -3,8 +3,9 @@ import json
 
 import pytest
 
-from harness import run_tool
+from harness import merge, new_host, run_tool, wait_until
 from nameserver import servfail
+from test_deliver import send
 
 # As it stands in the operators' playbook: this text alone is a configuration.
 PLAYBOOK = """
@@ -110,3 +111,149 @@ def test_wrong_usage():
     assert "--mx" in run_tool("lanes", "resolve", "a@b.test", "--mx", "a,,b", check=2).stderr
     assert "--mx is for resolve" in run_tool("lanes", "--mx", "a", check=2).stderr
     run_tool("lanes", "--help", check=0)
+
+
+# ---- a running server ----
+
+MICROSOFT, GOOGLE = "d-test.mail.protection.outlook.com", "aspmx.l.google.com"
+PORT = 2600  # each remote has an address of its own
+
+
+class World:
+    """A server with two providers: a domain at Microsoft, a.test, and one at Google, b.test."""
+
+    def __init__(self, make_server, make_nameserver, make_remote):
+        self.dns = make_nameserver()
+        self.remotes = {}
+        for domain, name in (("a.test", MICROSOFT), ("b.test", GOOGLE)):
+            self.remotes[domain] = make_remote(host=new_host(), port=PORT, name=name)
+            self.dns.add(domain, "MX", f"10 {name}.")
+            self.dns.add(name, "A", self.remotes[domain].host)
+        self.server = make_server(**merge(self.dns.settings(port=PORT), {
+            "retry": {"initial_retry": "1s", "next_retry": "1s", "jitter": "0%"},
+            "lanes": {"tick": "200ms", "minute": "1s", "window": "2m", "sample_min": 20},
+            "sources": [{"name": "out1"}]}))
+
+    def lanes(self):
+        view = json.loads(self.server.tool("lanes", "--json", check=0).stdout)
+        return {lane["name"]: lane for lane in view["lanes"]}
+
+    def lane(self, name):
+        return json.loads(self.server.tool("lanes", "show", name, "--json", check=0).stdout)
+
+    def wait_lane(self, name, condition, what):
+        return wait_until(lambda: (lane := self.lanes().get(name)) and condition(lane) and lane, what)
+
+    def act(self, *arguments):
+        return json.loads(self.server.tool("lanes", *arguments, "--json", check=0).stdout)
+
+
+@pytest.fixture
+def world(make_server, make_nameserver, make_remote):
+    return World(make_server, make_nameserver, make_remote)
+
+
+def test_a_lane_in_trouble_and_one_that_is_well(world):
+    world.server.start()
+    world.remotes["a.test"].rule = lambda phase, *_: (
+        "452 4.3.1 Insufficient system resources" if phase == "dot" else None)
+    send(world.server, 60, recipients=(b"x@a.test",))
+    send(world.server, 60, recipients=(b"x@b.test",))
+    bad = world.wait_lane("microsoft-365/out1", lambda lane: lane["band"] == "incident", "an incident")
+    assert bad["connections"]["limit"] < bad["connections"]["full"] == 100
+    world.remotes["b.test"].wait_mails(60)
+    good = world.wait_lane("google/out1", lambda lane: lane["window"]["attempts"] == 60, "60 attempts")
+    assert good["band"] == "normal" and good["connections"]["limit"] == 100
+
+    whole = world.lane("microsoft-365/out1")
+    assert whole["last"]["action"] == "cut" and whole["last"]["why"]
+    assert whole["next_change_ms"] > whole["now_ms"] or whole["last"]["next_change_ms"] > 0
+    assert whole["open_incident"]["texts"][0]["text"].endswith("4.3.1 Insufficient system resources")
+    text = world.server.tool("lanes", check=0).stdout
+    first, second = [line.split()[:2] for line in text.splitlines()[3:5]]
+    assert first == ["microsoft-365/out1", "incident"] and second == ["google/out1", "normal"]
+    assert "last decision" in world.server.tool("lanes", "show", "microsoft-365/out1", check=0).stdout
+
+    world.remotes["a.test"].rule = None
+    world.remotes["a.test"].wait_mails(60)
+
+
+def test_a_paused_lane_waits_over_a_restart(world):
+    world.server.start()
+    send(world.server, recipients=(b"x@b.test",))
+    world.remotes["b.test"].wait_mails(1)
+    world.wait_lane("google/out1", lambda lane: lane["window"]["attempts"] == 1, "its attempt")
+    assert world.act("pause", "google/out1")["paused"]
+    send(world.server, 3, recipients=(b"x@b.test",))
+    send(world.server, 3, recipients=(b"x@a.test",))
+    world.remotes["a.test"].wait_mails(3)
+    world.server.restart()
+    assert world.lane("google/out1")["paused"]
+    send(world.server, recipients=(b"x@a.test",))
+    world.remotes["a.test"].wait_mails(4)
+    assert len(world.remotes["b.test"].mails) == 1
+    assert not world.act("resume", "google/out1")["paused"]
+    world.remotes["b.test"].wait_mails(4)
+
+
+def test_a_limit_of_the_operators(world):
+    world.server.start()
+    send(world.server, recipients=(b"x@b.test",))
+    world.wait_lane("google/out1", lambda lane: lane["window"]["attempts"] == 1, "its attempt")
+    assert world.act("limit", "google/out1", "3")["connections"]["operator"] == 3
+    assert world.lanes()["google/out1"]["connections"]["limit"] == 3
+    assert world.act("limit", "google/out1", "0")["connections"]["limit"] == 100
+    told = world.server.tool("lanes", "limit", "google/nobody", "3", check=1).stderr
+    assert told == "penstock lanes: There is no lane 'google/nobody'.\n"
+    assert "connections" in world.server.tool("lanes", "limit", "google/out1", "many", check=2).stderr
+
+
+def test_a_reload_changes_lanes(world):
+    world.server.start()
+    send(world.server, recipients=(b"x@a.test",))
+    world.wait_lane("microsoft-365/out1", lambda lane: lane["window"]["attempts"] == 1, "its attempt")
+    for settings, full in (({"lanes": {"connections_max": 30}}, 30),
+                           ({"destinations": [{"destination": "microsoft-domains", "connections_max": 7}]}, 7)):
+        world.server.write_config(**settings)
+        world.server.tool("config", "reload", check=0)
+        world.wait_lane("microsoft-365/out1", lambda lane, full=full: lane["connections"]["full"] == full,
+                        "the new limit")
+    world.server.write_config(destinations=[{"destination": "microsft-domains"}])
+    told = world.server.tool("config", "reload", check=1).stderr
+    assert "there is no provider or group 'microsft-domains'" in told
+    assert world.lanes()["microsoft-365/out1"]["connections"]["full"] == 7
+
+
+def test_a_start_with_an_unknown_word_fails(world):
+    world.server.write_config(destinations=[{"destination": "gogle"}])
+    code, log = world.server.run_to_failure()
+    assert code == 1
+    assert "there is no provider or group 'gogle'" in log and "nearest 'google'" in log
+
+
+def test_a_domain_with_a_lane_of_its_own(world):
+    world.server.write_config(destinations=[{"destination": "a.test", "connection_change": "-50%"}])
+    world.server.start()
+    send(world.server, recipients=(b"x@a.test",))
+    world.wait_lane("policy:a.test/out1", lambda lane: lane["window"]["attempts"] == 1, "a lane of the block")
+    assert "microsoft-365/out1" not in world.lanes()
+
+
+def test_sources_share_mail_by_weight(world):
+    world.server.write_config(
+        sources=[{"name": "out1", "ehlo_name": "out1.test"}, {"name": "out2", "ehlo_name": "out2.test"}],
+        pools=[{"name": "most", "sources": "out1 x 3, out2"}], delivery={"pool": "most"})
+    world.server.start()
+    send(world.server, 80, recipients=(b"x@b.test",))
+    world.remotes["b.test"].wait_mails(80)
+
+    def counted():
+        sent = {name: lane["window"]["attempts"] for name, lane in world.lanes().items()}
+        return sent if sum(sent.values()) == 80 else None
+
+    sent = wait_until(counted, "80 attempts")
+    # Six standard deviations of a binomial distribution around 60 of 80.
+    assert set(sent) == {"google/out1", "google/out2"} and 60 - 24 < sent["google/out1"] < 60 + 24
+    hellos = {command.split()[1] for talk in world.remotes["b.test"].talks for command in talk.commands
+              if command.upper().startswith(b"EHLO")}
+    assert hellos == {b"out1.test", b"out2.test"}
