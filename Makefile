@@ -22,7 +22,7 @@ test:
 
 bench:
 	@./setup test
-	@tools/build release src/cli/penstock
+	@tools/build release src/cli/penstock bench/schedule_bench
 	@bench/run $(BENCH)
 
 clean:
