@@ -258,9 +258,10 @@ int window_save(const struct window *w, struct buf *to)
 static struct slice take_part(struct slice *from, uint8_t end)
 {
     ptrdiff_t at = slice_find(*from, end);
-    struct slice part = at < 0 ? *from : slice_sub(*from, 0, (size_t)at);
+    size_t len = at < 0 ? from->len : (size_t)at;
+    struct slice part = slice_sub(*from, 0, len);
 
-    *from = at < 0 ? (struct slice){0} : slice_from(*from, (size_t)at + 1);
+    *from = slice_from(*from, at < 0 ? len : len + 1);
     return part;
 }
 

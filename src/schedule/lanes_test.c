@@ -169,6 +169,17 @@ static void the_verdict_looks_at_the_others(void **state)
     assert_non_null(strstr(b.incident.verdict.reasons[0], "our own server"));
 }
 
+/* A verdict is of what is known when it is made, not of what was when the last one was. */
+static void the_verdict_follows_the_others(void **state)
+{
+    (void)state;
+    bench_minutes(&b, "big", 1, 1000, 50);
+    assert_int_equal(b.incident.verdict.side, VERDICT_UNDECIDED); /* nobody to compare with */
+    bench_attempts(&b, "fine", 1000, 0, REPLY_CAPACITY);
+    bench_minutes(&b, "big", 2, 1000, 50);
+    assert_int_equal(b.incident.verdict.side, VERDICT_RECEIVER);
+}
+
 static void notes_that_lead_nowhere_are_dropped(void **state)
 {
     struct buf text = BUF_INIT(LANE_TEXT_MAX);
@@ -178,7 +189,12 @@ static void notes_that_lead_nowhere_are_dropped(void **state)
     assert_band(BAND_WATCH);
     assert_int_equal(lanes_save(b.lanes, bench_lane(&b, "big"), &text), 0);
     assert_true(slice_find_slice(buf_slice(&text), SLICE_LIT("\"incident\"")) > 0);
-    bench_minutes(&b, "big", 65, 100, 0);
+    bench_minutes(&b, "big", 50, 100, 0);
+    assert_band(BAND_NORMAL);
+    buf_clear(&text);
+    assert_int_equal(lanes_save(b.lanes, bench_lane(&b, "big"), &text), 0);
+    assert_true(slice_find_slice(buf_slice(&text), SLICE_LIT("\"incident\"")) > 0);
+    bench_minutes(&b, "big", 15, 100, 0);
     buf_clear(&text);
     assert_int_equal(lanes_save(b.lanes, bench_lane(&b, "big"), &text), 0);
     assert_true(slice_find_slice(buf_slice(&text), SLICE_LIT("\"incident\"")) < 0);
@@ -286,6 +302,8 @@ static void a_release_in_vain_ends(void **state)
     /* Nobody answers, for longer than a cycle; then somebody does. */
     bench_attempts(&b, "big", 9, 9, REPLY_CONNECTION);
     bench_attempts(&b, "big", 1, 0, REPLY_CONNECTION);
+    assert_int_equal(bench_view(&b, LANE).to_release, 0);
+    bench_attempts(&b, "big", 11, 10, REPLY_CONNECTION);
     assert_int_equal(bench_view(&b, LANE).to_release, 0);
     bench_attempts(&b, "big", 10, 10, REPLY_CONNECTION);
     bench_run(&b, 11 * MINUTE_MS);
@@ -494,6 +512,56 @@ static void a_restart_in_the_middle_of_an_incident(void **state)
     }
 }
 
+/* What was told is not told again, and the first cut after the restart is of what was in use. */
+static void a_restart_knows_what_was_told_and_in_use(void **state)
+{
+    struct buf text = BUF_INIT(LANE_TEXT_MAX);
+    uint32_t destination;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        (void)bench_mail(&b, "big", "example.org", 0, b.now);
+    bench_run(&b, 1000);
+    for (int i = 0; i < 5; i++)
+        assert_true(schedule_grant(b.schedule, &destination));
+    bench_attempts(&b, "big", 50, 1, REPLY_POLICY);
+    bench_run(&b, MINUTE_MS);
+    assert_int_equal(b.refusals_begin, 1);
+    assert_int_equal(lanes_save(b.lanes, bench_lane(&b, "big"), &text), 0);
+    bench_done(&b);
+    bench_open(&b);
+    assert_int_equal(lanes_restore(b.lanes, buf_slice(&text), b.now), 0);
+    bench_run(&b, 10 * SECOND_MS);
+    assert_int_equal(b.refusals_begin, 1);
+    assert_true(bench_view(&b, LANE).is_refused);
+    bench_minutes(&b, "big", 1, 1000, 50);
+    assert_int_equal(bench_view(&b, LANE).limits.connections, 4);
+    buf_done(&text);
+}
+
+/* An answer that comes minutes late counts now: it moves no window back. */
+static void a_late_attempt_counts_now(void **state)
+{
+    struct attempt a;
+
+    (void)state;
+    bench_minutes(&b, "big", 30, 10, 0);
+    a = bench_attempt(&b, "big", REPLY_NONE);
+    a.at_ms -= 20 * MINUTE_MS;
+    lanes_attempt(b.lanes, bench_lane(&b, "big"), &a);
+    assert_int_equal(bench_view(&b, LANE).window->minute_at, b.now / MINUTE_MS);
+}
+
+static void the_clock_may_step_back(void **state)
+{
+    (void)state;
+    bench_run(&b, HOUR_MS);
+    (void)bench_lane(&b, "big");
+    b.now -= DAY_MS;
+    bench_minutes(&b, "big", 1, 1000, 50);
+    assert_band(BAND_INCIDENT);
+}
+
 static void damaged_texts(void **state)
 {
     static const char *const bad[] = {"",
@@ -637,6 +705,7 @@ int main(void)
         STORY(the_peak_is_that_of_the_window),
         STORY(an_incident_has_its_whole_story),
         STORY(the_verdict_looks_at_the_others),
+        STORY(the_verdict_follows_the_others),
         STORY(notes_that_lead_nowhere_are_dropped),
         STORY(a_backlog_is_spread_after_a_cut_and_a_pause),
         STORY(fresh_mail_is_not_spread),
@@ -647,6 +716,9 @@ int main(void)
         STORY(policy_holds_the_warm_up),
         STORY(a_reached_number_ends_the_day),
         STORY(a_restart_in_the_middle_of_an_incident),
+        STORY(a_restart_knows_what_was_told_and_in_use),
+        STORY(a_late_attempt_counts_now),
+        STORY(the_clock_may_step_back),
         STORY(damaged_texts),
         STORY(changed_lanes_are_given_out_once),
         STORY(names_are_kept_in_order),

@@ -425,6 +425,56 @@ static void the_baseline_is_learnt_slowly_and_from_calm_hours(void **state)
     assert_true(b.t.baseline < learnt);
 }
 
+/* An incident that begins and ends within an hour. */
+static void an_hour_with_an_incident_teaches_nothing(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    b.settings.cycle_ms = MINUTE_MS;
+    (void)bench_minutes(&b, 1, 10000, 1000);
+    assert_band(b.t.band, BAND_INCIDENT);
+    (void)bench_minutes(&b, 40, 10000, 0);
+    assert_band(b.t.band, BAND_NORMAL);
+    (void)bench_minutes(&b, 30, 10000, 0);
+    assert_true(b.t.baseline_hour == BENCH_START / HOUR_MS);
+    assert_true(b.t.baseline == 0);
+}
+
+/* The share rises when many that were delivered leave the window: the reply is as it was. */
+static void a_share_may_rise_without_a_reply(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    (void)bench_minutes(&b, 1, 100000, 0);
+    assert_int_equal(bench_minutes(&b, 1, 500, 1), 0);
+    assert_int_equal(bench_minutes(&b, 12, 1, 0), 0);
+    assert_int_equal(bench_minutes(&b, 1, 1, 0), 1);
+    assert_band(b.t.band, BAND_WATCH);
+}
+
+/* A year back: the hours that follow are calm ones, and teach. */
+static void it_learns_after_the_clock_stepped_back(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    (void)bench_minutes(&b, 60, 1000, 10);
+    while (b.t.band != BAND_NORMAL)
+        (void)bench_minutes(&b, 1, 10000, 0);
+    assert_true(b.t.baseline == 0);
+    b.now -= 365 * DAY_MS;
+    for (int i = 0; i < 3; i++) {
+        bench_attempts(&b, 8000, 1, 0);
+        (void)bench_minutes(&b, 60, 0, 0);
+    }
+    assert_true(b.t.baseline > 0);
+}
+
 static void switched_off_it_tells_and_cuts_nothing(void **state)
 {
     struct bench b;
@@ -577,6 +627,9 @@ int main(void)
         cmocka_unit_test(age_alone_cuts_nothing),
         cmocka_unit_test(worse_during_a_hold_is_told),
         cmocka_unit_test(the_baseline_is_learnt_slowly_and_from_calm_hours),
+        cmocka_unit_test(an_hour_with_an_incident_teaches_nothing),
+        cmocka_unit_test(a_share_may_rise_without_a_reply),
+        cmocka_unit_test(it_learns_after_the_clock_stepped_back),
         cmocka_unit_test(switched_off_it_tells_and_cuts_nothing),
         cmocka_unit_test(other_settings_take_hold),
         cmocka_unit_test(a_clock_that_steps_back_leaves_the_hold),

@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include "base/assert.h"
+
 #define DAY_MS INT64_C(86400000)
 
 static int64_t day_of(int64_t ms)
@@ -20,9 +22,11 @@ static bool is_on(const struct warm_up_settings *s)
 /* The plan's number of that step; UINT32_MAX: no limit any more. */
 static uint32_t number_of(const struct warm_up_settings *s, uint32_t step)
 {
-    uint32_t last = MIN_OF(s->days, WARM_UP_DAYS_MAX) - 1;
+    uint32_t days = MIN_OF(s->days, WARM_UP_DAYS_MAX), last;
     double number;
 
+    ASSERT(days > 0 && days <= WARM_UP_DAYS_MAX);
+    last = days - 1;
     if (step <= last)
         return s->list[step];
     if (s->factor <= 1)
