@@ -15,6 +15,8 @@ int usage_error(const char *name, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Prints "penstock NAME: message" to stderr. Returns EXIT_FAILED. */
 int command_error(const char *name, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+int cmd_attempts(int argc, char **argv);
+int cmd_incidents(int argc, char **argv);
 int cmd_lanes(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 int cmd_pressure(int argc, char **argv);
@@ -28,3 +30,4 @@ int cmd_serve(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_spool(int argc, char **argv);
+int cmd_trace(int argc, char **argv);

@@ -18,6 +18,7 @@
 #include "cli/event_files.h"
 #include "cli/event_text.h"
 #include "cli/format.h"
+#include "cli/when.h"
 #include "config/config.h"
 
 #define POLL_MS 200
@@ -345,19 +346,7 @@ static int run_configured(const struct options *o)
 
 static int parse_when(const char *option, const char *text, int64_t *ret_ms)
 {
-    uint64_t age_s;
-
-    if (format_parse_age(slice_str(text), &age_s) == 0) {
-        *ret_ms = clock_wall_ms() - (int64_t)age_s * MS_PER_S;
-        return 0;
-    }
-    if (event_text_parse_time(text, ret_ms) == 0)
-        return 0;
-    (void)usage_error("events",
-                      "%s '%s': allowed: an age such as 90s, 30m, 24h or 7d, or a time such as "
-                      "2026-11-22, '2026-11-22 20:30' or 2026-11-22T19:30Z",
-                      option, text);
-    return -EINVAL;
+    return when_parse("events", option, text, clock_wall_ms(), ret_ms) == EXIT_DONE ? 0 : -EINVAL;
 }
 
 static int parse_number(const char *option, const char *text, uint64_t max, uint64_t *ret)

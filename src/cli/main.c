@@ -9,8 +9,10 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"attempts", cmd_attempts, "show each try to deliver, with what was answered"},
     {"config", cmd_config, "check, show, describe and reload the configuration"},
     {"events", cmd_events, "tell what happened, from the event log"},
+    {"incidents", cmd_incidents, "show when a provider refused, what was done, and who said no"},
     {"lanes", cmd_lanes,
      "look at the lanes of a running server, and say what holds for an address"},
     {"load", cmd_load, "send test mail, measure and count what is answered"},
@@ -23,6 +25,7 @@ static const struct command {
     {"serve", cmd_serve, "run the mail server"},
     {"sink", cmd_sink, "receive test mail: count it, check it, refuse it as told"},
     {"spool", cmd_spool, "check, export and measure the queue on disk, the server stopped"},
+    {"trace", cmd_trace, "show one message's whole life, with each reply"},
     {NULL, NULL, NULL},
 };
 

@@ -19,11 +19,13 @@ static enum reply_class classify(const struct job *job, const struct reply_facts
     return job->knowledge ? replies_classify(job->knowledge->replies, f) : REPLY_OTHER;
 }
 
-static void take_text(struct attempt_told *a, struct slice text)
+/* As the host said it, code and all. */
+static size_t reply_text(unsigned code, struct slice text, char to[ATTEMPT_TEXT_MAX])
 {
-    a->text_len = MIN_OF(text.len, sizeof(a->text));
-    if (a->text_len)
-        memcpy(a->text, text.ptr, a->text_len);
+    int n = code ? snprintf(to, ATTEMPT_TEXT_MAX, "%u %.*s", code, SLICE_FMT(text))
+                 : snprintf(to, ATTEMPT_TEXT_MAX, "%.*s", SLICE_FMT(text));
+
+    return MIN_OF((size_t)MAX_OF(n, 0), (size_t)ATTEMPT_TEXT_MAX - 1);
 }
 
 /*
@@ -76,7 +78,7 @@ static void tell(struct transaction *t, size_t recipient, enum reply_class klass
     a->phase = r->phase;
     a->code = (uint16_t)r->code;
     a->enhanced = r->enhanced;
-    take_text(a, r->text);
+    a->text_len = reply_text(r->code, r->text, a->text);
 }
 
 enum reply_class attempt_result(struct transaction *t, size_t batch_index,
@@ -95,12 +97,11 @@ enum reply_class attempt_result(struct transaction *t, size_t batch_index,
     return klass;
 }
 
-void attempt_settled(struct transaction *t, enum smtp_outcome outcome, uint16_t code,
-                     enum reply_class klass, struct slice text)
+void attempt_settled(struct transaction *t, enum smtp_outcome outcome, enum reply_class klass,
+                     struct slice text)
 {
-    struct smtp_result r = {.outcome = outcome, .code = code, .text = text};
+    struct smtp_result r = {.outcome = outcome, .phase = SMTP_PHASE_CONNECT, .text = text};
 
-    r.phase = SMTP_PHASE_CONNECT;
     tell(t, MIN_OF(t->batch_from + t->batch_count, t->to_count - 1), klass, &r);
 }
 
@@ -185,7 +186,7 @@ void attempt_no_session(struct run *run, const struct smtp_result *f, int err, c
                                 .err = f ? f->err : err,
                                 .text = f && f->code ? f->text : slice_str(why),
                                 .provider = slice_str(job->provider)};
-    char peer[ADDR_TEXT_MAX];
+    char peer[ADDR_TEXT_MAX], text[ATTEMPT_TEXT_MAX];
 
     if (run->at >= run->count || facts.err == -ECANCELED)
         return;
@@ -195,7 +196,7 @@ void attempt_no_session(struct run *run, const struct smtp_result *f, int err, c
     a.phase = facts.phase;
     a.code = facts.code;
     a.enhanced = facts.enhanced;
-    a.text = facts.text;
+    a.text = slice_make(text, reply_text(facts.code, facts.text, text));
     a.klass = classify(job, &facts);
     a.domain = a.is_ours ? (struct slice){0} : slice_str(job->name);
     a.host = slice_str(run->step.name);

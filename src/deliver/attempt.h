@@ -40,8 +40,8 @@ void attempt_over(struct transaction *t, const struct conn *c);
 enum reply_class attempt_result(struct transaction *t, size_t batch_index,
                                 const struct smtp_result *r);
 /* The same for recipients that no host was asked about; `text` is ours. */
-void attempt_settled(struct transaction *t, enum smtp_outcome outcome, uint16_t code,
-                     enum reply_class klass, struct slice text);
+void attempt_settled(struct transaction *t, enum smtp_outcome outcome, enum reply_class klass,
+                     struct slice text);
 /* All results are in: tells the queue manager. */
 void attempt_end(struct transaction *t);
 /* A host was tried and did not come so far as to be sent mail, with the entry at run->at waiting.

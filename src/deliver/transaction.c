@@ -360,7 +360,7 @@ void transaction_fail_all(struct transaction *t, enum smtp_outcome outcome, uint
                           enum reply_class klass, struct slice text)
 {
     keep_text(t, code, text);
-    attempt_settled(t, outcome, code, klass, text);
+    attempt_settled(t, outcome, klass, text);
     for (size_t i = t->batch_from + t->batch_count; i < t->to_count; i++)
         add_result(t, t->indices[i], outcome, code, text);
     t->batch_from = t->to_count;

@@ -224,15 +224,20 @@ int ledger_attempts(struct ledger_reader *r, const struct ledger_filter *f,
 {
     struct question q = {.sql = BUF_INIT(SQL_MAX)};
     struct attempts_asked asked = {fn, ctx};
+    bool turn = f->newest && f->limit && !f->newest_first;
     int e;
 
+    if (turn)
+        (void)buf_add_str(&q.sql, "SELECT * FROM (");
     (void)buf_add_str(&q.sql, attempts_sql);
     add_span(&q, f);
     add_reply(&q, f);
     add_names(&q, f);
-    (void)buf_add_str(&q.sql, f->newest_first ? " ORDER BY a.id DESC" : " ORDER BY a.id");
+    (void)buf_add_str(&q.sql, f->newest_first || turn ? " ORDER BY a.id DESC" : " ORDER BY a.id");
     if (f->limit)
         add_number(&q, " LIMIT ?", (int64_t)MIN_OF(f->limit, (uint64_t)INT64_MAX));
+    if (turn)
+        (void)buf_add_str(&q.sql, ") ORDER BY id");
     e = ask(r, &q, on_attempt, &asked);
     buf_done(&q.sql);
     return e;

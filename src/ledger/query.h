@@ -34,6 +34,7 @@ struct ledger_filter {      /* empty, 0 and false do not filter */
     bool not_delivered;
     bool newest_first;
     uint64_t limit;
+    bool newest; /* of those over the limit the newest are given, still oldest first */
 };
 
 /* Calls fn for each that matches, in the order of time, until it returns non-zero, which is then
