@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "config/policy.h"
+#include "libfyaml_leaks.h"
 
 #define ITEMS_MAX 2000
 

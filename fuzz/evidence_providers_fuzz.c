@@ -9,7 +9,8 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "evidence/providers.h"
+#include "evidence/providers_int.h"
+#include "libfyaml_leaks.h"
 
 static void ask(const struct providers *p, struct slice host)
 {
@@ -40,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         host = slice_from(host, (size_t)nul + 1);
         ask(shipped, host);
     }
-    r = file.len ? providers_new(&own, file, "f", &why) : 0;
+    r = file.len ? providers_new_alone(&own, file, "f", &why) : 0;
     if (own)
         ask(own, host);
     else

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "evidence/replies_int.h"
+#include "libfyaml_leaks.h"
 
 static void ask(const struct replies *r, struct slice line)
 {

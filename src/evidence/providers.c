@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "evidence/data_file.h"
 #include "evidence/pattern.h"
+#include "evidence/providers_int.h"
 #include "evidence/share.h"
 
 #define NAME_MAX_BYTES 63
@@ -166,7 +167,8 @@ static void read_file(struct providers *all, const char *name, struct slice yaml
         data_read_map(&f, root, "a file of providers", keys, all);
 }
 
-int providers_new(struct providers **ret, struct slice own, const char *own_name, struct buf *why)
+static int make(struct providers **ret, struct slice own, const char *own_name, bool with_shipped,
+                struct buf *why)
 {
     struct providers *p = calloc(1, sizeof(*p));
     struct errors e = {.why = why};
@@ -175,7 +177,8 @@ int providers_new(struct providers **ret, struct slice own, const char *own_name
         return -ENOMEM;
     if (own.len)
         read_file(p, own_name, own, &e);
-    read_file(p, "share/providers.yaml", share_providers, &e);
+    if (with_shipped)
+        read_file(p, "share/providers.yaml", share_providers, &e);
     if (e.count == 0 && !e.no_memory) {
         *ret = p;
         return 0;
@@ -183,6 +186,17 @@ int providers_new(struct providers **ret, struct slice own, const char *own_name
     errors_end(&e);
     providers_free(&p);
     return e.no_memory ? -ENOMEM : -EINVAL;
+}
+
+int providers_new(struct providers **ret, struct slice own, const char *own_name, struct buf *why)
+{
+    return make(ret, own, own_name, true, why);
+}
+
+int providers_new_alone(struct providers **ret, struct slice own, const char *own_name,
+                        struct buf *why)
+{
+    return make(ret, own, own_name, false, why);
 }
 
 void providers_free(struct providers **p)
