@@ -26,7 +26,6 @@ struct options {
     const char *socket, *config, *mx;
     bool json, help;
     struct watch_option watch;
-    const char *lane; /* of `show` and the actions */
 };
 
 struct verb {

@@ -18,28 +18,29 @@ static struct providers *providers;
 static const struct config *config;
 static struct buf why = {.cap = CONFIG_WHY_MAX};
 
-static const char text[] = "server: {hostname: mx.example.org}\n"
-                           "retry: {max_queue_time: 90s}\n"
-                           "sources:\n"
-                           "  - {name: out1, ipv4: 192.0.2.1, ipv6: \"2001:db8::1\"}\n"
-                           "  - {name: out2, ehlo_name: two.example.org, warm_up_start: "
-                           "2026-11-20}\n"
-                           "pools: [{name: most, sources: \"out1 x 3, out2\"}]\n"
-                           "delivery:\n"
-                           "  pool: most\n"
-                           "  smart_host: none\n"
-                           "  routes:\n"
-                           "    - {domain: inside.example, to: \"10.0.0.7:25\"}\n"
-                           "    - {domain: no.example, to: discard}\n"
-                           "destinations:\n"
-                           "  - destination: microsoft-domains\n"
-                           "    initial_retry: 10m\n"
-                           "    next_retry: 20m, 40m\n"
-                           "    connection_change: -30%\n"
-                           "    warm_up: 1000, 2000\n"
-                           "    warm_up_factor: 1.5\n"
-                           "  - {destination: microsoft-365, connections_max: 40}\n"
-                           "  - {destination: a.example, jitter: disabled, rate_max: 10/s}\n";
+static const char config_text[] =
+    "server: {hostname: mx.example.org}\n"
+    "retry: {max_queue_time: 90s}\n"
+    "sources:\n"
+    "  - {name: out1, ipv4: 192.0.2.1, ipv6: \"2001:db8::1\"}\n"
+    "  - {name: out2, ehlo_name: two.example.org, warm_up_start: "
+    "2026-11-20}\n"
+    "pools: [{name: most, sources: \"out1 x 3, out2\"}]\n"
+    "delivery:\n"
+    "  pool: most\n"
+    "  smart_host: none\n"
+    "  routes:\n"
+    "    - {domain: inside.example, to: \"10.0.0.7:25\"}\n"
+    "    - {domain: no.example, to: discard}\n"
+    "destinations:\n"
+    "  - destination: microsoft-domains\n"
+    "    initial_retry: 10m\n"
+    "    next_retry: 20m, 40m\n"
+    "    connection_change: -30%\n"
+    "    warm_up: 1000, 2000\n"
+    "    warm_up_factor: 1.5\n"
+    "  - {destination: microsoft-365, connections_max: 40}\n"
+    "  - {destination: a.example, jitter: disabled, rate_max: 10/s}\n";
 
 static json_t *resolve(const char *address, const char *mx)
 {
@@ -307,7 +308,7 @@ static void one_lane_is_told_whole(void **state)
         "microsoft/out1 incident for 12m, since 2026-11-22 21:02:10 UTC; incident 7, verdict so "
         "far: receiver-side\n"
         "connections    16 of 20, floor 1; 12 in use, at most 16 lately; cuts 3, steps up 1\n"
-        "messages       no limit; full no limit\n"
+        "rate           no limit; full no limit\n"
         "queue          5 in 2 destinations: 5 deferred, 0 ready, 0 active, 0 held; the oldest is "
         "45m old\n"
         "seen           31 of 4512 attempts in 10m were refused for want of capacity: 68.7 per "
@@ -381,7 +382,7 @@ static int begin(void **state)
     struct config *c = NULL;
 
     (void)state;
-    if (config_load_text("t.yaml", slice_str(text), NULL, 0, &c, &why) < 0) {
+    if (config_load_text("t.yaml", slice_str(config_text), NULL, 0, &c, &why) < 0) {
         print_error("%s", buf_cstr(&why));
         return -1;
     }

@@ -268,7 +268,7 @@ static void print_limits(const struct one *o)
     add_rate(&line, r, "limit");
     (void)buf_add_str(&line, "; full ");
     add_rate(&line, r, "full");
-    print_line(o, "messages", "", &line);
+    print_line(o, "rate", "", &line);
 }
 
 static void print_queue(const struct one *o)

@@ -37,11 +37,11 @@ static uint64_t power_of_ten(unsigned n)
 static int read_decimal(struct slice text, unsigned digits, uint64_t *ret)
 {
     ptrdiff_t dot = slice_find(text, '.');
-    struct slice fraction = {0};
     uint64_t whole, part = 0;
 
     if (dot >= 0) {
-        fraction = slice_from(text, (size_t)dot + 1);
+        struct slice fraction = slice_from(text, (size_t)dot + 1);
+
         text = slice_sub(text, 0, (size_t)dot);
         if (fraction.len == 0 || fraction.len > digits ||
             slice_to_u64(fraction, UINT32_MAX, &part) < 0)
