@@ -15,7 +15,7 @@
  * once, as long as at least half of the retries are delivered and nothing is refused by policy.
  *
  * Engine: no I/O, no clock. The same object runs in the server (deliver/queue.c, queue thread) and
- * in `penstock simulate`. One thread at a time. A lane costs about 15 KiB, and 45 KiB more while it
+ * in `penstock simulate`. One thread at a time. A lane costs about 13 KiB, and 31 KiB more while it
  * has notes or an incident. LANES_MAX bounds them: then a lane that has nothing to say (no mail, no
  * incident, nothing by the operator) gives its place to a new one; where none is found, providers
  * share the lane "other/SOURCE".
