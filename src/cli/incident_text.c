@@ -168,7 +168,7 @@ static void list_item(const struct writer *w, const struct incident_item *item)
 /* The most refused first. */
 static void write_list(const struct writer *w, const char *name, const struct incident_list *l)
 {
-    bool is_told[INCIDENT_LIST_MAX] = {false};
+    uint32_t order[INCIDENT_LIST_MAX];
 
     if (l->used == 0 && l->others == 0)
         return;
@@ -177,16 +177,15 @@ static void write_list(const struct writer *w, const char *name, const struct in
                                            "| ---: | ---: | --- | --- | --- |\n"
                                          : "  REFUSED  ATTEMPTS  FIRST                LAST\n");
     for (uint32_t n = 0; n < l->used; n++) {
-        uint32_t best = INCIDENT_LIST_MAX;
+        uint64_t refusals = incident_item_refusals(&l->items[n]);
+        uint32_t at = n;
 
-        for (uint32_t k = 0; k < l->used; k++)
-            if (!is_told[k] &&
-                (best == INCIDENT_LIST_MAX ||
-                 incident_item_refusals(&l->items[k]) > incident_item_refusals(&l->items[best])))
-                best = k;
-        is_told[best] = true;
-        list_item(w, &l->items[best]);
+        for (; at > 0 && incident_item_refusals(&l->items[order[at - 1]]) < refusals; at--)
+            order[at] = order[at - 1];
+        order[at] = n;
     }
+    for (uint32_t n = 0; n < l->used; n++)
+        list_item(w, &l->items[order[n]]);
     if (l->others)
         (void)buf_addf(w->to,
                        w->markdown ? "| %llu | | | | others |\n" : "%9llu            others\n",
