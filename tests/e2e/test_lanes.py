@@ -212,10 +212,13 @@ def test_a_reload_changes_lanes(world):
     world.server.start()
     send(world.server, recipients=(b"x@a.test",))
     world.wait_lane("microsoft-365/out1", lambda lane: lane["window"]["attempts"] == 1, "its attempt")
-    for settings, full in (({"lanes": {"connections_max": 30}}, 30),
-                           ({"destinations": [{"destination": "microsoft-domains", "connections_max": 7}]}, 7)):
+    changes = (({"lanes": {"connections_max": 30}}, 30),
+               ({"destinations": [{"destination": "microsoft-domains", "connections_max": 7}]}, 7))
+    for count, (settings, full) in enumerate(changes, 1):
         world.server.write_config(**settings)
         world.server.tool("config", "reload", check=0)
+        # One at a time: the next is refused until everybody has the settings.
+        wait_until(lambda count=count: world.server.log().count("config_reloaded") == count, "the reload")
         world.wait_lane("microsoft-365/out1", lambda lane, full=full: lane["connections"]["full"] == full,
                         "the new limit")
     world.server.write_config(destinations=[{"destination": "microsft-domains"}])
