@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "cli/server_int.h"
 #include "config/config.h"
@@ -98,6 +99,11 @@ void server_set_ledger(struct server *s, const struct config *c)
 
     if (s->ledger)
         ledger_set(s->ledger, &settings);
+}
+
+void server_spread_backlog(struct server *s)
+{
+    lanes_spread(queue_lanes(s->queue), LANE_NONE, clock_wall_ms());
 }
 
 static int restore_lane(void *ctx, struct slice state)

@@ -131,6 +131,8 @@ MUST_CHECK int server_knowledge_make(const struct config *c, const struct knowle
 /* What goes wrong is told in an event. */
 void server_open_ledger(struct server *s);
 void server_set_ledger(struct server *s, const struct config *c);
+/* After queue_load(): what came due while the server was down makes no wave. */
+void server_spread_backlog(struct server *s);
 /* Lanes and providers as the ledger knows them; before queue_load(). */
 void server_restore_lanes(struct server *s);
 

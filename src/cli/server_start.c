@@ -208,6 +208,7 @@ static int open_queue(struct server *s)
         r = queue_load(s->queue);
     if (r < 0)
         return r;
+    server_spread_backlog(s);
     schedule_get_totals(queue_schedule(s->queue), &totals);
     event(EVENT_QUEUE_LOADED, EVENT_NO_ID, EV_UINT("entries", totals.entries),
           EV_UINT("destinations", totals.destinations), EV_UINT("ms", clock_mono_ms() - began_ms));

@@ -10,6 +10,7 @@
 #include "base/id.h"
 #include "control/json_out.h"
 #include "control/pressure_int.h"
+#include "deliver/destination.h"
 #include "deliver/queue.h"
 #include "event/event.h"
 #include "message/envelope.h"
@@ -219,7 +220,9 @@ void answer_list(const struct control_seams *seams, const struct control_ask *as
 static void add_destination(struct json_out *j, const struct schedule_destination *d)
 {
     json_out_object(j, NULL);
-    json_out_text(j, "destination", d->name);
+    json_out_text(j, "destination", destination_of_key(d->name));
+    if (destination_source_of_key(d->name).len)
+        json_out_text(j, "source", destination_source_of_key(d->name));
     json_out_uint(j, "entries", d->entries);
     json_out_uint(j, "deferred", d->waiting);
     json_out_uint(j, "ready", d->ready);

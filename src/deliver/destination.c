@@ -30,3 +30,17 @@ const struct config_target *destination_target(const struct config *c, struct sl
             return &c->delivery.routes[i].to;
     return &own_mx;
 }
+
+struct slice destination_of_key(struct slice key)
+{
+    ptrdiff_t at = slice_find(key, '\0');
+
+    return at < 0 ? key : slice_sub(key, 0, (size_t)at);
+}
+
+struct slice destination_source_of_key(struct slice key)
+{
+    ptrdiff_t at = slice_find(key, '\0');
+
+    return at < 0 ? (struct slice){0} : slice_from(key, (size_t)at + 1);
+}

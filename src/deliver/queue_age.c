@@ -4,7 +4,8 @@
  * to find that out, and the others only wait.
  *
  * A round over all entries begins every AGE_ROUND_MS and is done in small steps. An entry that is
- * due is left alone: its attempt comes first, however old it grew while the server was down.
+ * due is left alone for a while: its attempt comes first, however old it grew while the server was
+ * down. In a lane that is paused or slow the attempt may never come: then its age counts.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -62,9 +63,16 @@ void queue_pause_warnings(struct queue *q, bool paused)
     q->age.warnings_paused = paused;
 }
 
+/* Its attempt comes before its age counts, if it comes in AGE_PATIENCE rounds: of this server's
+ * running, not of a clock that may jump. */
+static bool is_to_be_tried(const struct queue *q, const struct schedule_entry *e, int64_t now_ms)
+{
+    return e->due_ms <= now_ms && e->due_ms > q->age.rounds_ms[q->age.round % AGE_PATIENCE];
+}
+
 static bool is_aged(const struct queue *q, const struct schedule_entry *e, int64_t now_ms)
 {
-    if (e->state != ENTRY_WAITING || e->due_ms <= now_ms)
+    if ((e->state != ENTRY_WAITING && e->state != ENTRY_READY) || is_to_be_tried(q, e, now_ms))
         return false;
     if (schedule_is_expired(q->schedule, e->ref, now_ms))
         return true;
@@ -80,6 +88,7 @@ static void begin_round(struct queue *q, int64_t now_ms)
         q->age.before_ms[i] = q->age.before_ms[i - 1];
     if (!q->age.warnings_paused)
         q->age.before_ms[0] = q->age.began_ms;
+    q->age.rounds_ms[q->age.round++ % AGE_PATIENCE] = q->age.began_ms;
     q->age.began_ms = now_ms;
     q->age.cursor = 0;
     q->age.is_in_round = true;
@@ -88,6 +97,8 @@ static void begin_round(struct queue *q, int64_t now_ms)
 void queue_age_init(struct queue *q)
 {
     q->age.began_ms = queue_now(q);
+    for (size_t i = 0; i < AGE_PATIENCE; i++)
+        q->age.rounds_ms[i] = INT64_MIN;
     for (size_t i = 0; i < AGE_ROUNDS_KEPT; i++)
         q->age.before_ms[i] = q->age.began_ms;
 }

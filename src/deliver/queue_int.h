@@ -26,6 +26,7 @@ struct waiting_message {
 };
 
 #define AGE_ROUNDS_KEPT 3
+#define AGE_PATIENCE 60 /* rounds of a minute */
 
 struct queue {
     struct queue_settings settings;
@@ -68,7 +69,9 @@ struct queue {
     int64_t lanes_due_ms, lanes_seen_ms;
     uint64_t incident_told; /* the newest one whose opening was told */
 
-    struct {                                          /* queue_age.c */
+    struct {                             /* queue_age.c */
+        int64_t rounds_ms[AGE_PATIENCE]; /* when the last rounds began; INT64_MIN: none yet */
+        uint32_t round;
         int64_t began_ms, before_ms[AGE_ROUNDS_KEPT]; /* of the present round, of those before */
         uint32_t cursor;
         bool is_in_round, warnings_paused;
@@ -239,9 +242,6 @@ struct queue_key {
 };
 /* For message `id`, whose recipients go by `name`. */
 void queue_key_for(const struct queue *q, struct slice name, uint64_t id, struct queue_key *ret);
-/* The parts of such a name. */
-struct slice queue_name_of(struct slice key);
-struct slice queue_source_of(const struct queue *q, struct slice key);
 
 MUST_CHECK int queue_lanes_new(struct queue *q);
 /* The settings are others; how destinations are filed is as before. */

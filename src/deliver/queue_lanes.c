@@ -39,19 +39,11 @@ struct known { /* what DNS said of a domain */
 
 /* ---- names ---- */
 
-struct slice queue_name_of(struct slice key)
+static struct slice source_of(const struct queue *q, struct slice key)
 {
-    ptrdiff_t at = slice_find(key, '\0');
+    struct slice source = destination_source_of_key(key);
 
-    return at < 0 ? key : slice_sub(key, 0, (size_t)at);
-}
-
-struct slice queue_source_of(const struct queue *q, struct slice key)
-{
-    ptrdiff_t at = slice_find(key, '\0');
-
-    return at < 0 ? slice_str(q->settings.config->sources[0].name)
-                  : slice_from(key, (size_t)at + 1);
+    return source.len ? source : slice_str(q->settings.config->sources[0].name);
 }
 
 static bool has_sources(const struct queue *q)
@@ -218,14 +210,14 @@ bool queue_join_lane(struct queue *q, uint32_t destination)
         return true;
     ASSERT(key.len <= sizeof(copy));
     memcpy(copy, key.ptr, key.len);
-    name = queue_name_of(slice_make(copy, key.len));
+    name = destination_of_key(slice_make(copy, key.len));
     if (!find_policy(q, name, &provider, &policy))
         return false;
     if (has_sources(q) && name.len == key.len) {
         move_entries(q, destination, name);
         return true;
     }
-    source = queue_source_of(q, slice_make(copy, key.len));
+    source = source_of(q, slice_make(copy, key.len));
     lane = lanes_find(q->lanes, provider, source, queue_now(q));
     retry = retry_of(q, &policy.retry);
     if (lane == LANE_NONE || note_lane(q, lanes_schedule_lane(q->lanes, lane), lane) < 0)
@@ -239,7 +231,7 @@ bool queue_join_lane(struct queue *q, uint32_t destination)
 void queue_describe_job(struct queue *q, struct job *job)
 {
     struct slice key = schedule_destination_name(q->schedule, job->destination);
-    struct slice name = queue_name_of(key), source = queue_source_of(q, key);
+    struct slice name = destination_of_key(key), source = source_of(q, key);
     const struct config_target *t = destination_target(q->settings.config, name);
     const struct known *k = find_known(q, name);
     struct slice provider = SLICE_LIT(PROVIDER_UNKNOWN);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "deliver/destination.h"
 #include "deliver/queue_int.h"
 #include "deliver/track.h"
 #include "event/event.h"
@@ -74,7 +75,7 @@ static bool entry_matches(const struct queue_filter *f, const struct schedule_en
 
     if (f->id && e->id != f->id)
         return false;
-    if (f->destination.len && !slice_eq_case(f->destination, e->destination))
+    if (f->destination.len && !slice_eq_case(f->destination, destination_of_key(e->destination)))
         return false;
     if (f->older_than_ms && age_ms < f->older_than_ms)
         return false;
@@ -87,7 +88,8 @@ static bool entry_matches(const struct queue_filter *f, const struct schedule_en
 
 bool queue_is_of_entry(const struct queue *q, const struct recipient *rcpt, struct slice dest)
 {
-    return rcpt->state == RECIPIENT_PENDING && slice_eq_case(queue_destination_of(q, rcpt), dest);
+    return rcpt->state == RECIPIENT_PENDING &&
+           slice_eq_case(queue_destination_of(q, rcpt), destination_of_key(dest));
 }
 
 static bool envelope_matches(const struct queue *q, const struct queue_filter *f,
@@ -206,7 +208,7 @@ static bool list_one(void *ctx, const struct schedule_entry *e, const struct que
 {
     const struct listing *l = ctx;
     struct queue_item item = {.id = e->id,
-                              .destination = e->destination,
+                              .destination = destination_of_key(e->destination),
                               .state = state_name(e),
                               .arrival_ms = e->arrival_ms,
                               .due_ms = e->due_ms,
@@ -334,12 +336,13 @@ static bool act_on_one(void *ctx, const struct schedule_entry *e, const struct q
 {
     struct acting *a = ctx;
     uint8_t copy[JOB_NAME_MAX];
-    struct slice destination = slice_make(copy, MIN_OF(e->destination.len, sizeof(copy)));
+    struct slice name = destination_of_key(e->destination);
+    struct slice destination = slice_make(copy, MIN_OF(name.len, sizeof(copy)));
     int r;
 
     (void)m;
     if (destination.len) /* the destination may go with its last entry */
-        memcpy(copy, e->destination.ptr, destination.len);
+        memcpy(copy, name.ptr, destination.len);
     r = act(a, e);
     a->result->matched++;
     a->result->done += r == 0;

@@ -17,6 +17,7 @@
 #include "deliver/deliver_kit.h"
 #include "event/event.h"
 #include "event/record.h"
+#include "schedule/lanes.h"
 
 #define JOBS_MAX 64
 #define MINUTE_MS 60000
@@ -900,6 +901,32 @@ static void test_an_end_is_tracked_once(void **state)
     remove_folder(folder);
 }
 
+/* What is due is tried before its age counts; where no attempt can come, age counts in the end. */
+static void test_mail_in_a_paused_lane_expires(void **state)
+{
+    struct world w;
+
+    (void)state;
+    setup(&w, usual);
+    (void)submit(&w, two, 1, small);
+    run(&w); /* the probe: it is in its lane now */
+    finish(&w, 0, RECIPIENT_PENDING, RECIPIENT_PENDING, "451 later");
+    assert_int_equal(lanes_pause(queue_lanes(w.k.q), SLICE_LIT("kit/default"), true, w.k.now_ms),
+                     0);
+    kit_serve(&w.k);
+    w.k.now_ms += 130 * MINUTE_MS; /* older than max_queue_time, and due */
+    for (int i = 0; i < 70; i++) {
+        run(&w);
+        kit_serve(&w.k);
+        w.k.now_ms += MINUTE_MS;
+        assert_true(i > 50 || totals(&w).entries == 1); /* an hour for the attempt to come */
+    }
+    assert_int_equal(w.reports, 1); /* it was returned to its sender */
+    assert_int_equal(lanes_pause(queue_lanes(w.k.q), SLICE_LIT("kit/default"), false, w.k.now_ms),
+                     0);
+    kit_done(&w.k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -922,6 +949,7 @@ int main(void)
         cmocka_unit_test(test_an_end_is_tracked_once),
         cmocka_unit_test(test_a_large_report_fails_half_way),
         cmocka_unit_test(test_unknown_gone_and_damaged),
+        cmocka_unit_test(test_mail_in_a_paused_lane_expires),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
