@@ -357,6 +357,7 @@ int replay(struct recovery *rec)
         if (s->seq == replay_seq)
             from = MIN_OF(MAX_OF(from, sp->checkpoint.replay_off), s->size);
         s->end = segment_end(rec, i, from, &known);
+        s->torn = !known;
         if (!known)
             r = make_durable(rec, s);
         if (r == 0 && s->end > from) {

@@ -554,7 +554,7 @@ static int head_open(struct spool *sp, uint64_t bytes)
         lock_take(&sp->lock);
         s->seq = sp->next_seq;
         s->live = s->pending = s->left = 0;
-        s->lost = false;
+        s->lost = s->torn = false;
         s->end = SEGMENT_HEADER_BYTES;
         r = order_insert(sp, n);
         if (r == 0)
@@ -571,22 +571,36 @@ static int head_open(struct spool *sp, uint64_t bytes)
     return r;
 }
 
-/* Zeros behind the end, so that nothing of a torn batch can follow what is written now. */
+/*
+ * Zeros behind the end, so that nothing of a torn batch can follow what is written now: a record
+ * header that was left there would be hopped over, into the middle of what came later.
+ *
+ * The end of a batch that was synced is followed by zeros up to its sector's end; only where a
+ * torn one was cut, the cut is within a sector, and what is before it there nobody was told of.
+ */
 static int tail_clear(struct slot *s)
 {
     static const uint8_t zeros[ZEROS_BYTES];
-    int r = 0;
+    uint8_t rest[SECTOR_BYTES];
+    uint64_t at = align_up(s->end, SECTOR_BYTES);
+    size_t size = (size_t)(at - s->end);
+    ptrdiff_t n = size > 0 ? fs_pread(s->file, rest, size, s->end, false) : 0;
+    int r = n < 0 ? (int)n : 0;
 
-    for (uint64_t at = align_up(s->end, SECTOR_BYTES); at < s->size && r == 0;
-         at += sizeof(zeros)) {
-        size_t size = (size_t)MIN_OF(sizeof(zeros), s->size - at);
-
+    if (r == 0 && memcmp(rest, zeros, (size_t)n) != 0)
+        r = fs_write(s->file, slice_make(zeros, (size_t)n), s->end);
+    for (; at < s->size && r == 0; at += sizeof(zeros)) {
+        size = (size_t)MIN_OF(sizeof(zeros), s->size - at);
         r = fs_write(s->file, slice_make(zeros, size), at);
     }
     return r < 0 ? r : fs_sync(s->file);
 }
 
-int segment_resume(struct spool *sp, uint64_t bytes, bool torn)
+/*
+ * Makes the last segment the head again, when there is no other and it has room for records that
+ * take `bytes`. What may be left of a batch behind its end is overwritten first. 0 or -ENOSPC.
+ */
+static int head_resume(struct spool *sp, uint64_t bytes)
 {
     uint32_t n = slot_of_seq(sp, sp->last_seq);
     struct slot *s = n == SLOT_NONE ? NULL : sp->slots[n];
@@ -597,8 +611,9 @@ int segment_resume(struct spool *sp, uint64_t bytes, bool torn)
         sp->checkpoint.replay_seq > s->seq ||
         align_up(s->end, SECTOR_BYTES) + RECORD_HEADER_BYTES + bytes > s->size)
         return -ENOSPC;
-    if ((torn || s->bad) && tail_clear(s) < 0)
+    if ((s->torn || s->bad) && tail_clear(s) < 0)
         return -ENOSPC;
+    s->torn = false;
     lock_take(&sp->lock);
     s->state = SLOT_HEAD;
     lock_release(&sp->lock);
@@ -614,7 +629,14 @@ static int head_open_or_resume(struct spool *sp, uint64_t bytes)
 {
     int r = head_open(sp, bytes);
 
-    return r == -ENOSPC ? segment_resume(sp, bytes, /* torn= */ false) : r;
+    return r == -ENOSPC ? head_resume(sp, bytes) : r;
+}
+
+int segment_begin(struct spool *sp, uint64_t resume_bytes)
+{
+    int r = head_open(sp, 2 * RECORD_HEADER_BYTES);
+
+    return r == -ENOSPC ? head_resume(sp, resume_bytes) : r;
 }
 
 void segment_seal(struct spool *sp, uint64_t end)

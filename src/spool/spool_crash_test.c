@@ -396,7 +396,8 @@ static void crash(struct history *h)
     h->crashes++;
     fs_sim_fail_at(h->fs, 0, 0, 0);
     h->faulty = false;
-    set_fillers(h, 0);
+    /* A disk that is full may be so at the next start too. */
+    set_fillers(h, !h->has_others && rand_below(&h->rand, 3) == 0 ? DISK_MAX : 0);
     /* A crash while recovering is no worse. */
     if (rand_below(&h->rand, 4) == 0) {
         struct spool_report report = {.ctx = h};

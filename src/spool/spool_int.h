@@ -68,6 +68,7 @@ struct slot {
     uint64_t left;    /* live bytes that compaction could not move: not worth another try */
     uint8_t state;    /* under the lock */
     bool bad;         /* a write or sync failed: not to be used again */
+    bool torn;        /* behind its end may be what an earlier process left of a batch */
     bool fresh;       /* its name is not yet synced */
     bool lost;        /* extents of messages under way were lost behind its end */
     bool headerless;  /* its header could not be read */
@@ -206,11 +207,10 @@ uint64_t segment_can_grow(struct spool *sp); /* bytes for records in segments th
 /* Makes sure that the head has room for records that take `bytes`. */
 MUST_CHECK int segment_ensure(struct spool *sp, uint64_t bytes);
 /*
- * Makes the last segment the head again, when there is no other and it has room for records that
- * take `bytes`. What may be left of a batch behind its end, where one is `torn` or failed, is
- * overwritten first. 0 or -ENOSPC.
+ * Opens the first head of a process: a free segment, or else the last one, where that has room for
+ * records that take `resume_bytes`. 0, -ENOSPC: there is none; -EIO, ...
  */
-MUST_CHECK int segment_resume(struct spool *sp, uint64_t bytes, bool torn);
+MUST_CHECK int segment_begin(struct spool *sp, uint64_t resume_bytes);
 /* A free segment that is not in a directory that is emptied, with room for `bytes`; SLOT_NONE. */
 uint32_t segment_pick(struct spool *sp, uint64_t bytes);
 /* Seals the synced head; there is none then. */

@@ -81,11 +81,10 @@ int spool_prepare(struct spool *sp)
     /*
      * The first head now: its header makes the end of the segment before it durable, and the ids
      * that are given out from here on. A disk so full that there is none goes on in the last
-     * segment, so that restarts cannot eat up what removals need.
+     * segment, but not at once with the end of it, so that restarts cannot eat up what removals
+     * need.
      */
-    r = segment_ensure(sp, RECORD_HEADER_BYTES);
-    if (r == -ENOSPC && sp->head == SLOT_NONE)
-        r = segment_resume(sp, RESUME_BYTES, /* torn= */ true);
+    r = segment_begin(sp, RESUME_BYTES);
     if (r == 0 && floor_raise(sp) == 0)
         r = segment_sync(sp);
     return r == -ENOSPC ? 0 : r;
