@@ -23,6 +23,8 @@ static const struct command {
     {"replies", cmd_replies, "explain what other servers' replies mean, check rules of your own"},
     {"sendmail", cmd_sendmail, "submit a message, as programs expect it of sendmail"},
     {"serve", cmd_serve, "run the mail server"},
+    {"simulate", cmd_simulate,
+     "try policies of sending against providers in trouble, in virtual time"},
     {"sink", cmd_sink, "receive test mail: count it, check it, refuse it as told"},
     {"spool", cmd_spool, "check, export and measure the queue on disk, the server stopped"},
     {"trace", cmd_trace, "show one message's whole life, with each reply"},

@@ -20,7 +20,7 @@ static int read_all(FILE *f, struct buf *to)
     return ferror(f) ? (errno ? -errno : -EIO) : 0;
 }
 
-static int read_file(const char *name, struct buf *to, struct buf *why)
+int tables_read(const char *name, struct buf *to, struct buf *why)
 {
     FILE *f;
     int r;
@@ -39,7 +39,7 @@ static int read_file(const char *name, struct buf *to, struct buf *why)
 int tables_replies(struct replies **ret, const char *file, struct buf *why)
 {
     struct buf own = BUF_INIT(YAML_BYTES_MAX);
-    int r = read_file(file, &own, why);
+    int r = tables_read(file, &own, why);
 
     if (r == 0)
         r = replies_new(ret, buf_slice(&own), file, why);
@@ -50,7 +50,7 @@ int tables_replies(struct replies **ret, const char *file, struct buf *why)
 int tables_providers(struct providers **ret, const char *file, struct buf *why)
 {
     struct buf own = BUF_INIT(YAML_BYTES_MAX);
-    int r = read_file(file, &own, why);
+    int r = tables_read(file, &own, why);
 
     if (r == 0)
         r = providers_new(ret, buf_slice(&own), file, why);

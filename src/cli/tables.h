@@ -16,3 +16,5 @@
  */
 MUST_CHECK int tables_replies(struct replies **ret, const char *file, struct buf *why);
 MUST_CHECK int tables_providers(struct providers **ret, const char *file, struct buf *why);
+/* The bytes of a file added to `to`, whose cap is YAML_BYTES_MAX; none where `file` is NULL or "". */
+MUST_CHECK int tables_read(const char *file, struct buf *to, struct buf *why);

@@ -1,0 +1,353 @@
+/*
+ * cli/simulate.c - `penstock simulate`: policies of sending, tried against providers in trouble.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "cli/cli.h"
+#include "cli/format.h"
+#include "cli/options.h"
+#include "cli/tables.h"
+#include "config/yaml.h"
+#include "simulate/simulate.h"
+
+struct options {
+    uint64_t seed;
+    bool policies[SIMULATE_POLICY_COUNT];
+    bool any_policy, json, list, help;
+};
+
+static int print_help(void)
+{
+    puts(
+        "Usage: penstock simulate SCENARIO [--seed N] [--policy NAME]... [--json]\n"
+        "       penstock simulate --list\n"
+        "\n"
+        "Sends the mail of a scenario in virtual time, once by each policy, to providers that are\n"
+        "modelled by what they can take. SCENARIO is a file, or the name of a shipped one.\n"
+        "\n"
+        "      --seed N         another course of chance; the same one gives the same output (1)\n"
+        "      --policy NAME    only this policy; may be given more than once:\n"
+        "                       playbook       Penstock's lanes with their default settings\n"
+        "                       fixed          fixed concurrency, doubling retry times\n"
+        "                       postfix-model  the documented behaviour of Postfix\n"
+        "                       kumomta-model  that of KumoMTA's shipped automation\n"
+        "                       oracle         knows what the provider takes at each moment\n"
+        "      --json           for programs\n"
+        "      --list           the shipped scenarios\n"
+        "  -h, --help           this text");
+    return EXIT_DONE;
+}
+
+static int read_seed(const char *value, void *to)
+{
+    if (slice_to_u64(slice_str(value), UINT64_MAX - 2, to) < 0)
+        return usage_error("simulate", "--seed takes a whole number");
+    return EXIT_DONE;
+}
+
+static int read_policy(const char *value, void *to)
+{
+    struct options *o = to;
+    enum simulate_policy p = simulate_policy_find(slice_str(value));
+
+    if (p == SIMULATE_POLICY_COUNT)
+        return usage_error("simulate", "no policy '%s'", value);
+    o->policies[p] = o->any_policy = true;
+    return EXIT_DONE;
+}
+
+/* Tells each line of `why`; or, where it is empty, what `r` means. */
+static int tell(struct buf *why, int r)
+{
+    if (buf_len(why) == 0)
+        return command_error("simulate", "%s", err_str(r));
+    fprintf(stderr, "%s", buf_cstr(why));
+    return EXIT_FAILED;
+}
+
+/* ---- the scenario ---- */
+
+static const struct scenario_shipped *find_shipped(const char *name)
+{
+    const struct scenario_shipped *s;
+
+    for (size_t i = 0; (s = scenario_shipped_at(i)); i++)
+        if (strcmp(s->name, name) == 0)
+            return s;
+    return NULL;
+}
+
+static int load(const char *name, struct scenario **ret)
+{
+    const struct scenario_shipped *shipped = find_shipped(name);
+    struct buf text = BUF_INIT(YAML_BYTES_MAX), why = BUF_INIT(TABLES_WHY_MAX);
+    int r;
+
+    if (shipped) {
+        r = scenario_read(ret, shipped->name, shipped->text, &why);
+    } else {
+        r = tables_read(name, &text, &why);
+        if (r == 0)
+            r = scenario_read(ret, name, buf_slice(&text), &why);
+    }
+    r = r < 0 ? tell(&why, r) : EXIT_DONE;
+    buf_done(&text);
+    buf_done(&why);
+    return r;
+}
+
+static int print_list(void)
+{
+    static const struct table_column columns[] = {{"SCENARIO", 0, false}, {"WHAT", 0, false}};
+    const struct scenario_shipped *shipped;
+    struct table t;
+    int r = EXIT_DONE;
+
+    table_init(&t, columns, ARRAY_SIZE(columns), 0, stdout);
+    for (size_t i = 0; r == EXIT_DONE && (shipped = scenario_shipped_at(i)); i++) {
+        struct scenario *s = NULL;
+
+        r = load(shipped->name, &s);
+        if (r != EXIT_DONE)
+            break;
+        ignore_result(table_add(&t, slice_str(shipped->name)));
+        ignore_result(table_add(&t, slice_str(s->title)));
+        scenario_free(&s);
+    }
+    table_flush(&t);
+    table_done(&t);
+    return r;
+}
+
+/* ---- figures ---- */
+
+static double share(uint64_t part, uint64_t of)
+{
+    return of ? (double)part / (double)of : 0;
+}
+
+/* With so many digits behind the point, and what follows. */
+static void add_cell(struct table *t, double value, int digits, const char *unit)
+{
+    char text[FORMAT_TEXT_MAX];
+
+    (void)snprintf(text, sizeof(text), "%.*f%s", digits, value, unit);
+    ignore_result(table_add(t, slice_str(text)));
+}
+
+static void add_count(struct table *t, uint64_t n)
+{
+    add_cell(t, (double)n, 0, "");
+}
+
+static void add_time(struct table *t, uint64_t ms)
+{
+    char text[FORMAT_TEXT_MAX];
+
+    if (ms < 10000) {
+        add_cell(t, (double)ms / 1000, 1, "s");
+        return;
+    }
+    format_age((int64_t)ms, text);
+    ignore_result(table_add(t, slice_str(text)));
+}
+
+static void add_row(struct table *t, const struct simulate_result *r)
+{
+    ignore_result(table_add(t, slice_str(simulate_policy_name(r->policy))));
+    add_count(t, r->attempts);
+    add_count(t, r->by_class[REPLY_CAPACITY]);
+    add_cell(t, share(r->by_class[REPLY_CAPACITY], r->attempts) * 10000, 1, "");
+    add_cell(t, share(r->delivered_first, r->messages) * 100, 3, "%");
+    add_cell(t, share(r->messages_delivered, r->messages) * 100, 3, "%");
+    add_time(t, times_percentile(&r->times, 0.5));
+    add_time(t, times_percentile(&r->times, 0.9));
+    add_time(t, times_percentile(&r->times, 0.99));
+    add_count(t, r->queue_peak);
+    if (r->drained)
+        add_time(t, r->drain_ms);
+    else
+        ignore_result(table_add(t, SLICE_LIT("never")));
+}
+
+static void print_table(const struct simulate_result *results, size_t count)
+{
+    static const struct table_column columns[] = {
+        {"POLICY", 0, false}, {"ATTEMPTS", 0, true}, {"CAPACITY", 0, true}, {"/10000", 0, true},
+        {"FIRST", 0, true},   {"FINAL", 0, true},    {"P50", 0, true},      {"P90", 0, true},
+        {"P99", 0, true},     {"PEAK", 0, true},     {"DRAINED", 0, true}};
+    struct table t;
+
+    table_init(&t, columns, ARRAY_SIZE(columns), 0, stdout);
+    for (size_t i = 0; i < count; i++)
+        add_row(&t, &results[i]);
+    table_flush(&t);
+    table_done(&t);
+}
+
+static const struct simulate_result *find_result(const struct simulate_result *results,
+                                                 size_t count, enum simulate_policy p)
+{
+    for (size_t i = 0; i < count; i++)
+        if (results[i].policy == p)
+            return &results[i];
+    return NULL;
+}
+
+/* What is claimed of the playbook, as it came out in this run. */
+static void print_claims(const struct simulate_result *p, const struct simulate_result *f)
+{
+    uint64_t ours = p->by_class[REPLY_CAPACITY], theirs = f->by_class[REPLY_CAPACITY];
+    double first = share(p->delivered_first, p->messages), other;
+    bool is_sooner = p->drained && (!f->drained || p->drain_ms <= f->drain_ms);
+
+    other = share(f->delivered_first, f->messages);
+    printf("\nThe playbook against fixed concurrency:\n"
+           "  capacity replies   %.1f %% of its (%s a third)\n"
+           "  drained            %s\n"
+           "  first attempt      %.3f %% against %.3f %% (%s)\n",
+           share(ours, theirs) * 100, ours * 3 <= theirs ? "at most" : "more than",
+           is_sooner ? "no later" : "later", first * 100, other * 100,
+           first > other   ? "higher"
+           : first < other ? "lower"
+                           : "the same");
+}
+
+static void print_incidents(const struct simulate_result *r)
+{
+    size_t kept = (size_t)MIN_OF(r->incident_count, (uint64_t)SIMULATE_INCIDENTS_MAX);
+
+    printf("\nIncidents of the playbook: %llu\n", (unsigned long long)r->incident_count);
+    for (size_t i = 0; i < kept; i++) {
+        const struct simulate_incident *n = &r->incidents[i];
+        char from[FORMAT_TEXT_MAX], to[FORMAT_TEXT_MAX] = "open at the end";
+
+        format_age(n->opened_ms, from);
+        if (n->closed_ms)
+            format_age(n->closed_ms, to);
+        printf("  %s: %s at %s, over at %s, %llu refusals, %s\n", n->lane, n->kind, from, to,
+               (unsigned long long)n->refusals, verdict_side_name(n->side));
+    }
+}
+
+static void print_text(const struct scenario *s, uint64_t seed,
+                       const struct simulate_result *results, size_t count)
+{
+    const struct simulate_result *playbook = find_result(results, count, SIMULATE_PLAYBOOK);
+    const struct simulate_result *fixed = find_result(results, count, SIMULATE_FIXED);
+
+    printf("%s\n%llu messages, seed %llu\n\n", s->title, (unsigned long long)results[0].messages,
+           (unsigned long long)seed);
+    print_table(results, count);
+    printf(
+        "\nCAPACITY: replies that the receiver is short of resources. FIRST, FINAL: delivered at\n"
+        "the first attempt, and in the end. P50 .. P99: time to delivery. PEAK: messages queued.\n"
+        "DRAINED: after the trouble, until all mail that came before its end was gone.\n");
+    if (playbook && fixed)
+        print_claims(playbook, fixed);
+    if (playbook)
+        print_incidents(playbook);
+}
+
+/* ---- JSON ---- */
+
+static json_t *json_of(const struct simulate_result *r)
+{
+    json_t *classes = json_object();
+
+    for (enum reply_class c = REPLY_CAPACITY; c < REPLY_CLASSES; c++)
+        if (r->by_class[c])
+            (void)json_object_set_new(classes, reply_class_name(c),
+                                      json_integer((json_int_t)r->by_class[c]));
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
+        "s:I, s:I, s:I}",
+        "policy", simulate_policy_name(r->policy), "attempts", (json_int_t)r->attempts, "delivered",
+        (json_int_t)r->delivered, "deferred", (json_int_t)r->deferred, "failed",
+        (json_int_t)r->failed, "replies", classes, "messages", (json_int_t)r->messages,
+        "messages_delivered", (json_int_t)r->messages_delivered, "messages_failed",
+        (json_int_t)r->messages_failed, "messages_expired", (json_int_t)r->messages_expired,
+        "messages_left", (json_int_t)r->messages_left, "delivered_at_first_attempt",
+        (json_int_t)r->delivered_first, "p50_ms", (json_int_t)times_percentile(&r->times, 0.5),
+        "p90_ms", (json_int_t)times_percentile(&r->times, 0.9), "p99_ms",
+        (json_int_t)times_percentile(&r->times, 0.99), "queue_peak", (json_int_t)r->queue_peak,
+        "drain_ms", r->drained ? json_integer((json_int_t)r->drain_ms) : json_null(), "ended_ms",
+        (json_int_t)r->ended_ms, "decisions", (json_int_t)r->decisions, "incidents",
+        (json_int_t)r->incident_count);
+}
+
+static int print_json(const struct scenario *s, uint64_t seed,
+                      const struct simulate_result *results, size_t count)
+{
+    json_t *list = json_array(), *top;
+    int r;
+
+    for (size_t i = 0; i < count; i++)
+        (void)json_array_append_new(list, json_of(&results[i]));
+    top =
+        json_pack("{s:s, s:I, s:o}", "title", s->title, "seed", (json_int_t)seed, "policies", list);
+    r = top ? json_dumpf(top, stdout, JSON_INDENT(2)) : -1;
+    json_decref(top);
+    if (r < 0)
+        return command_error("simulate", "%s", err_str(-ENOMEM));
+    putchar('\n');
+    return EXIT_DONE;
+}
+
+/* ---- the command ---- */
+
+static int run(const struct options *o, const struct scenario *s)
+{
+    static struct simulate_result results[SIMULATE_POLICY_COUNT];
+    struct buf why = BUF_INIT(TABLES_WHY_MAX);
+    size_t count = 0;
+    int r = 0;
+
+    for (enum simulate_policy p = 0; r == 0 && p < SIMULATE_POLICY_COUNT; p++) {
+        if (o->any_policy && !o->policies[p])
+            continue;
+        r = simulate_run(s, p, o->seed, &results[count], &why);
+        count += r == 0;
+    }
+    if (r < 0)
+        r = tell(&why, r);
+    else if (o->json)
+        r = print_json(s, o->seed, results, count);
+    else
+        print_text(s, o->seed, results, count);
+    for (size_t i = 0; i < count; i++)
+        simulate_result_done(&results[i]);
+    buf_done(&why);
+    return r;
+}
+
+int cmd_simulate(int argc, char **argv)
+{
+    struct options o = {.seed = 1};
+    const struct option_spec specs[] = {
+        OPTION_READ("seed", 0, read_seed, &o.seed), OPTION_READ("policy", 0, read_policy, &o),
+        OPTION_FLAG("json", 0, &o.json), OPTION_FLAG("list", 0, &o.list),
+        OPTION_FLAG("help", 'h', &o.help)};
+    int r = options_read("simulate", argc, argv, specs, ARRAY_SIZE(specs));
+    struct scenario *s = NULL;
+
+    if (r != EXIT_DONE)
+        return r;
+    if (o.help)
+        return print_help();
+    if (o.list && optind == argc)
+        return print_list();
+    if (o.list || argc - optind != 1)
+        return usage_error("simulate", "say one scenario: a file, or a name of --list");
+    r = load(argv[optind], &s);
+    if (r != EXIT_DONE)
+        return r;
+    r = run(&o, s);
+    scenario_free(&s);
+    return r;
+}

@@ -1,0 +1,524 @@
+/*
+ * simulate/run.c - one run: mail comes, is sent by the schedule, and is answered by the world.
+ *
+ * What is due next is the least of a few times: the next answer (the wheel), the next message, the
+ * next whole second (the world's load), the next turn of the controllers, and what the schedule
+ * says. Between them nothing happens, so time jumps.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "simulate/policy.h"
+#include "simulate/wheel.h"
+
+#define START_MS INT64_C(1767225600000) /* 2026-01-01 00:00 UTC */
+#define SECOND_MS 1000
+#define MINUTE_MS 60000
+#define DAY_MS 86400000.0
+#define PI 3.14159265358979323846
+#define NAME_MAX_BYTES 200
+#define PER_CONNECTION 100 /* messages, then it is closed */
+
+struct destination { /* what the schedule's handle stands for */
+    uint32_t provider, domain, source;
+    lane_ref lane;
+};
+
+struct sender { /* a connection slot */
+    struct list node;
+    uint32_t destination, sent;
+    struct destination to;
+    entry_ref entry;
+    uint64_t id;
+    int64_t arrival_ms;
+    uint32_t attempts;
+    bool is_connected;
+    struct outcome outcome;
+};
+
+struct run {
+    const struct scenario *scenario;
+    struct simulate_result *result;
+    struct config *config;
+    struct replies *replies;
+    struct schedule *schedule;
+    struct world world;
+    struct policy policy;
+    struct wheel *wheel;
+    struct rand schedule_rand, mail_rand;
+    int64_t now_ms, second_ms, tick_ms, minute_ms, stop_ms;
+    double *next_ms; /* of each entry of traffic, since the start; HUGE_VAL: none */
+    struct destination *destinations;
+    size_t destination_room;
+    int64_t *first_ms; /* of each entry's first attempt; 0: none yet */
+    size_t entry_room;
+    struct list free_senders;
+    uint64_t next_id;
+    uint64_t old_left; /* messages that came before the trouble ended */
+    bool no_memory;
+};
+
+static uint64_t since_start(const struct run *r)
+{
+    return (uint64_t)(r->now_ms - START_MS);
+}
+
+/* ---- room ---- */
+
+/* Makes `*list` hold element `index`; what is new is zero. */
+static int make_room(void **list, size_t *room, size_t index, size_t size)
+{
+    size_t more = MAX_OF(index + 1, 2 * *room);
+    char *bigger;
+
+    if (index < *room)
+        return 0;
+    bigger = realloc(*list, more * size);
+    if (!bigger)
+        return -ENOMEM;
+    memset(bigger + *room * size, 0, (more - *room) * size);
+    *list = bigger;
+    *room = more;
+    return 0;
+}
+
+/* ---- mail comes ---- */
+
+static struct simulate_minute *minute_of(struct run *r)
+{
+    return &r->result->minutes[r->result->minute_count - 1];
+}
+
+static int file_message(struct run *r, uint32_t provider, uint32_t domain)
+{
+    const struct scenario *s = r->scenario;
+    uint64_t id = r->next_id++;
+    uint32_t source = (uint32_t)(id % s->source_count);
+    char name[NAME_MAX_BYTES];
+    struct schedule_entry e;
+    struct destination *d;
+    struct slice key;
+    entry_ref ref;
+    int n = snprintf(name, sizeof(name), "d%u.%s%c%s", domain, s->providers[provider].name, '\0',
+                     s->source_count > 1 ? s->sources[source].name : "");
+    int result;
+
+    ASSERT(n > 0 && (size_t)n < sizeof(name));
+    key = slice_make(name, s->source_count > 1 ? (size_t)n : (size_t)n - 1);
+    result = schedule_add(r->schedule, id, key, 0, r->now_ms, 0, r->now_ms, false, &ref);
+    if (result < 0)
+        return result;
+    if (!schedule_get(r->schedule, ref, &e) ||
+        make_room((void **)&r->destinations, &r->destination_room, e.destination_index,
+                  sizeof(*r->destinations)) < 0 ||
+        make_room((void **)&r->first_ms, &r->entry_room, ref, sizeof(*r->first_ms)) < 0)
+        return -ENOMEM;
+    r->first_ms[ref] = 0;
+    r->result->messages++;
+    minute_of(r)->arrived++;
+    r->old_left += since_start(r) <= s->trouble_end_ms;
+    d = &r->destinations[e.destination_index];
+    if (e.lane != SCHEDULE_LANE_NEW)
+        return 0; /* a destination that is known */
+    *d = (struct destination){.provider = provider, .domain = domain, .source = source};
+    return policy_join(&r->policy, e.destination_index, provider, slice_sub(key, 0, strlen(name)),
+                       source, r->now_ms, &d->lane);
+}
+
+static bool is_over(const struct scenario *s, const struct scenario_traffic *t, double at_ms)
+{
+    return at_ms >= (double)s->duration_ms ||
+           (t->for_ms && at_ms >= (double)(t->from_ms + t->for_ms));
+}
+
+static double next_after(struct run *r, const struct scenario_traffic *t, double at_ms)
+{
+    double rate = config_rate_per_second(t->rate);
+
+    rate *= 1 + t->wave * sin(2 * PI * at_ms / DAY_MS);
+    if (rate <= 0)
+        rate = config_rate_per_second(t->rate) / 1000; /* the bottom of a full wave */
+    if (rate <= 0)
+        return HUGE_VAL;
+    at_ms -= log(1 - world_chance(&r->mail_rand)) * SECOND_MS / rate;
+    return is_over(r->scenario, t, at_ms) ? HUGE_VAL : at_ms;
+}
+
+static int receive(struct run *r)
+{
+    const struct scenario *s = r->scenario;
+    double now = (double)since_start(r);
+    int result = 0;
+
+    for (size_t i = 0; i < s->traffic_count && result == 0; i++) {
+        const struct scenario_traffic *t = &s->traffic[i];
+        uint32_t domains = s->providers[t->index].domains;
+        bool is_burst = r->next_ms[i] < 0;
+
+        if (is_burst && now >= (double)t->from_ms) {
+            for (uint32_t k = 0; k < t->burst && result == 0; k++)
+                result = file_message(r, t->index, (uint32_t)rand_below(&r->mail_rand, domains));
+            r->next_ms[i] = next_after(r, t, (double)t->from_ms);
+        }
+        while (result == 0 && r->next_ms[i] >= 0 && r->next_ms[i] <= now) {
+            result = file_message(r, t->index, (uint32_t)rand_below(&r->mail_rand, domains));
+            r->next_ms[i] = next_after(r, t, r->next_ms[i]);
+        }
+    }
+    return result;
+}
+
+/* The next message; SCHEDULE_NEVER: no more come. */
+static int64_t next_mail(const struct run *r)
+{
+    double next = HUGE_VAL;
+
+    for (size_t i = 0; i < r->scenario->traffic_count; i++) {
+        double at = r->next_ms[i];
+
+        if (at < 0) /* its beginning */
+            at = (double)r->scenario->traffic[i].from_ms;
+        next = MIN_OF(next, at);
+    }
+    return isinf(next) ? SCHEDULE_NEVER : START_MS + (int64_t)ceil(next);
+}
+
+/* ---- a connection ---- */
+
+static void message_gone(struct run *r, const struct sender *s)
+{
+    schedule_done(r->schedule, s->entry);
+    if (s->arrival_ms - START_MS > (int64_t)r->scenario->trouble_end_ms)
+        return;
+    if (--r->old_left == 0 && since_start(r) >= r->scenario->trouble_end_ms) {
+        r->result->drained = true;
+        r->result->drain_ms = since_start(r) - r->scenario->trouble_end_ms;
+    }
+}
+
+static void hang_up(struct run *r, struct sender *s)
+{
+    if (s->is_connected)
+        world_closed(&r->world, s->to.provider);
+    s->is_connected = false;
+    s->sent = 0;
+}
+
+/* Takes the next message and tries it; or gives the slot back. */
+static void send_next(struct run *r, struct sender *s)
+{
+    struct schedule_entry e;
+
+    while (schedule_take(r->schedule, s->destination, &s->entry, 1) == 1) {
+        bool found = schedule_get(r->schedule, s->entry, &e);
+        struct world_try t = {.provider = s->to.provider,
+                              .domain = s->to.domain,
+                              .source = s->to.source,
+                              .at_ms = since_start(r)};
+
+        ASSERT(found);
+        s->id = e.id;
+        s->arrival_ms = e.arrival_ms;
+        s->attempts = e.attempts;
+        if (schedule_is_expired(r->schedule, s->entry, r->now_ms)) {
+            r->result->messages_expired++;
+            message_gone(r, s);
+            continue;
+        }
+        if (s->sent++ == PER_CONNECTION)
+            hang_up(r, s);
+        if (r->first_ms[s->entry] == 0)
+            r->first_ms[s->entry] = r->now_ms;
+        t.first_ago_ms = (uint64_t)(r->now_ms - r->first_ms[s->entry]);
+        t.is_connected = s->is_connected;
+        world_attempt(&r->world, &t, &s->outcome);
+        s->is_connected = !s->outcome.no_session;
+        wheel_add(r->wheel, &s->node, r->now_ms + s->outcome.latency_ms);
+        return;
+    }
+    hang_up(r, s);
+    schedule_release(r->schedule, s->destination);
+    list_add_head(&r->free_senders, &s->node);
+}
+
+static void grant(struct run *r)
+{
+    uint32_t destination;
+
+    while (schedule_grant(r->schedule, &destination)) {
+        struct list *node = list_pop(&r->free_senders);
+        struct sender *s = node ? LIST_ENTRY(node, struct sender, node) : malloc(sizeof(*s));
+
+        if (!s) {
+            r->no_memory = true;
+            schedule_release(r->schedule, destination);
+            return;
+        }
+        *s = (struct sender){.destination = destination, .to = r->destinations[destination]};
+        list_init(&s->node);
+        send_next(r, s);
+    }
+}
+
+/* ---- an answer ---- */
+
+static struct attempt attempt_of(const struct run *r, const struct sender *s)
+{
+    const struct scenario_provider *p = &r->scenario->providers[s->to.provider];
+    const struct answer *answer = s->outcome.answer;
+    struct slice name = schedule_destination_name(r->schedule, s->destination);
+    ptrdiff_t end = slice_find(name, '\0');
+    struct attempt a = {.queue_id = s->id,
+                        .arrival_ms = s->arrival_ms,
+                        .at_ms = r->now_ms,
+                        .latency_ms = s->outcome.latency_ms,
+                        .number = s->attempts + 1,
+                        .recipients = 1,
+                        .phase = answer->phase,
+                        .code = answer->code,
+                        .enhanced = answer->enhanced,
+                        .text = answer->text,
+                        .klass = answer->klass,
+                        .domain = end < 0 ? name : slice_sub(name, 0, (size_t)end),
+                        .source = slice_str(r->scenario->sources[s->to.source].name),
+                        .is_ours = p->is_ours};
+
+    a.local = a.source;
+    a.provider = p->is_separate ? a.domain : slice_str(p->name);
+    if (s->outcome.kind != ANSWER_SILENCE)
+        a.host = a.peer = a.provider;
+    if (s->outcome.kind == ANSWER_TAKEN) {
+        a.result = ATTEMPT_RESULT_DELIVERED;
+        a.delivered = 1;
+    } else if (s->outcome.kind == ANSWER_UNKNOWN) {
+        a.result = ATTEMPT_RESULT_FAILED;
+        a.failed = 1;
+    } else {
+        a.result = ATTEMPT_RESULT_DEFERRED;
+        a.deferred = 1;
+    }
+    return a;
+}
+
+static void count(struct run *r, const struct attempt *a)
+{
+    struct simulate_result *to = r->result;
+    struct simulate_minute *minute = minute_of(r);
+
+    to->attempts++;
+    minute->attempts++;
+    to->by_class[a->klass]++;
+    minute->capacity += a->klass == REPLY_CAPACITY;
+    switch (a->result) {
+    case ATTEMPT_RESULT_DELIVERED:
+        to->delivered++;
+        minute->delivered++;
+        to->messages_delivered++;
+        to->delivered_first += a->number == 1;
+        times_add(&to->times, (uint64_t)(a->at_ms - a->arrival_ms));
+        break;
+    case ATTEMPT_RESULT_FAILED:
+        to->failed++;
+        to->messages_failed++;
+        break;
+    case ATTEMPT_RESULT_DEFERRED:
+        to->deferred++;
+        break;
+    }
+}
+
+static void answered(struct run *r, struct sender *s)
+{
+    struct attempt a = attempt_of(r, s);
+    bool is_dead;
+
+    count(r, &a);
+    is_dead = policy_attempt(&r->policy, s->to.lane, s->to.provider, s->to.source, &a, &s->outcome);
+    if (a.result != ATTEMPT_RESULT_DEFERRED) {
+        message_gone(r, s);
+    } else if (schedule_is_expired(r->schedule, s->entry, r->now_ms)) {
+        r->result->messages_expired++;
+        message_gone(r, s);
+    } else {
+        (void)schedule_retry(r->schedule, s->entry, r->now_ms);
+    }
+    if (is_dead)
+        schedule_destination_failed(r->schedule, s->destination, r->now_ms);
+    send_next(r, s);
+}
+
+/* ---- time ---- */
+
+static int next_minute(struct run *r)
+{
+    struct simulate_result *to = r->result;
+    struct schedule_totals t;
+    void *more;
+
+    if (to->minute_count > 0) {
+        schedule_get_totals(r->schedule, &t);
+        minute_of(r)->queue = t.entries;
+        minute_of(r)->connections = t.slots;
+    }
+    if ((to->minute_count & (to->minute_count - 1)) == 0) { /* full at every power of two */
+        more = realloc(to->minutes, MAX_OF((size_t)1, to->minute_count * 2) * sizeof(*to->minutes));
+        if (!more)
+            return -ENOMEM;
+        to->minutes = more;
+    }
+    to->minutes[to->minute_count++] = (struct simulate_minute){.attempts = 0};
+    r->minute_ms += MINUTE_MS;
+    return 0;
+}
+
+static int step(struct run *r)
+{
+    struct schedule_totals t;
+    struct list *node;
+    int result = 0;
+
+    if (r->now_ms >= r->minute_ms)
+        result = next_minute(r);
+    if (r->now_ms >= r->second_ms) {
+        world_second(&r->world, since_start(r));
+        policy_second(&r->policy, &r->world, r->now_ms);
+        r->second_ms += SECOND_MS;
+    }
+    while ((node = wheel_take(r->wheel, r->now_ms)))
+        answered(r, LIST_ENTRY(node, struct sender, node));
+    if (result == 0)
+        result = receive(r);
+    if (r->now_ms >= r->tick_ms)
+        r->tick_ms = policy_tick(&r->policy, r->now_ms);
+    (void)schedule_advance(r->schedule, r->now_ms, SIZE_MAX);
+    grant(r);
+    schedule_get_totals(r->schedule, &t);
+    r->result->queue_peak = MAX_OF(r->result->queue_peak, t.entries);
+    return r->no_memory ? -ENOMEM : result;
+}
+
+static bool is_finished(const struct run *r)
+{
+    struct schedule_totals t;
+
+    schedule_get_totals(r->schedule, &t);
+    return r->now_ms >= r->stop_ms || (t.entries == 0 && next_mail(r) == SCHEDULE_NEVER);
+}
+
+static int run_all(struct run *r)
+{
+    int result;
+
+    do {
+        int64_t next = MIN_OF(r->second_ms, r->tick_ms);
+
+        result = step(r);
+        next = MIN_OF(r->second_ms, r->tick_ms);
+        next = MIN_OF(next, wheel_next(r->wheel));
+        next = MIN_OF(next, next_mail(r));
+        next = MIN_OF(next, schedule_next_due_ms(r->schedule));
+        next = MIN_OF(next, r->minute_ms);
+        if (is_finished(r))
+            break;
+        r->now_ms = MAX_OF(next, r->now_ms + 1);
+    } while (result == 0);
+    return result;
+}
+
+/* ---- the object ---- */
+
+static int open_run(struct run *r, enum simulate_policy policy, uint64_t seed, struct buf *why)
+{
+    const struct scenario *s = r->scenario;
+    struct schedule_config config;
+    char connections[64];
+    const char *const overrides[] = {connections};
+    int result;
+
+    (void)snprintf(connections, sizeof(connections), "lanes.connections_max=%u", s->connections);
+    result = config_load_text("defaults", SLICE_LIT(""), overrides, 1, &r->config, why);
+    if (result == 0)
+        result = replies_new(&r->replies, SLICE_LIT(""), "", why);
+    if (result == 0)
+        result = world_init(&r->world, s, r->replies, seed);
+    if (result < 0)
+        return result;
+    rand_init(&r->mail_rand, seed + 1);
+    rand_init(&r->schedule_rand, seed + 2);
+    policy_schedule(policy, s, r->config, &config);
+    r->stop_ms =
+        START_MS + (int64_t)s->duration_ms + 2 * SECOND_MS * (int64_t)config.retry.max_queue_time_s;
+    result = schedule_new(&r->schedule, &config, &r->schedule_rand);
+    if (result == 0)
+        result = policy_init(&r->policy, policy, s, r->config, r->schedule, START_MS, r->result);
+    r->wheel = malloc(sizeof(*r->wheel));
+    r->next_ms = calloc(s->traffic_count, sizeof(*r->next_ms));
+    if (result < 0 || !r->wheel || !r->next_ms)
+        return result < 0 ? result : -ENOMEM;
+    wheel_init(r->wheel, START_MS);
+    for (size_t i = 0; i < s->traffic_count; i++)
+        r->next_ms[i] = -1;
+    return 0;
+}
+
+static void close_run(struct run *r)
+{
+    const struct config *config = r->config;
+    struct list *node;
+    int64_t at;
+
+    while (r->wheel && (at = wheel_next(r->wheel)) != INT64_MAX)
+        while ((node = wheel_take(r->wheel, at)))
+            list_add_head(&r->free_senders, node);
+    while ((node = list_pop(&r->free_senders)))
+        free(LIST_ENTRY(node, struct sender, node));
+    free(r->wheel);
+    free(r->next_ms);
+    free(r->destinations);
+    free(r->first_ms);
+    policy_done(&r->policy);
+    schedule_free(&r->schedule);
+    world_done(&r->world);
+    replies_free(&r->replies);
+    config_unref(&config);
+}
+
+int simulate_run(const struct scenario *s, enum simulate_policy policy, uint64_t seed,
+                 struct simulate_result *ret, struct buf *why)
+{
+    struct run r = {.scenario = s,
+                    .result = ret,
+                    .now_ms = START_MS,
+                    .second_ms = START_MS,
+                    .tick_ms = START_MS,
+                    .minute_ms = START_MS};
+    struct schedule_totals t;
+    int result;
+
+    *ret = (struct simulate_result){.policy = policy};
+    list_init(&r.free_senders);
+    result = open_run(&r, policy, seed, why);
+    if (result == 0)
+        result = run_all(&r);
+    if (result == 0) {
+        schedule_get_totals(r.schedule, &t);
+        minute_of(&r)->queue = t.entries;
+        ret->messages_left = t.entries;
+        ret->ended_ms = since_start(&r);
+    }
+    close_run(&r);
+    if (result < 0)
+        simulate_result_done(ret);
+    return result;
+}
+
+void simulate_result_done(struct simulate_result *r)
+{
+    free(r->minutes);
+    r->minutes = NULL;
+    r->minute_count = 0;
+}
