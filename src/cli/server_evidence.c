@@ -5,12 +5,11 @@
  * without it.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "cli/server_int.h"
+#include "cli/tables.h"
 #include "config/config.h"
 #include "deliver/lane_rules.h"
 #include "event/event.h"
@@ -18,57 +17,23 @@
 #include "ledger/ledger.h"
 #include "schedule/lanes.h"
 
-#define TABLE_BYTES_MAX MIB(1) /* of a file of the operator's rules */
-
-/* ---- tables ---- */
-
-static int read_table(const char *setting, const char *path, struct buf *to, struct buf *why)
-{
-    char piece[KIB(16)];
-    FILE *file = path ? fopen(path, "re") : NULL;
-    int r = 0;
-    size_t n;
-
-    if (!path)
-        return 0;
-    if (!file)
-        r = -errno;
-    while (r == 0 && (n = fread(piece, 1, sizeof(piece), file)) > 0)
-        r = buf_add(to, slice_make(piece, n));
-    if (r == 0 && ferror(file))
-        r = -EIO;
-    if (file)
-        (void)fclose(file);
-    if (r == -E2BIG)
-        (void)buf_addf(why, "%s '%s' has more than %llu bytes, which is the most it may have",
-                       setting, path, (unsigned long long)TABLE_BYTES_MAX);
-    else if (r < 0)
-        (void)buf_addf(why, "%s '%s' cannot be read: %s", setting, path, err_str(r));
-    return r;
-}
-
 int server_knowledge_make(const struct config *c, const struct knowledge **ret, struct buf *why)
 {
-    struct buf replies = BUF_INIT(TABLE_BYTES_MAX), providers = BUF_INIT(TABLE_BYTES_MAX);
-    int r;
+    struct replies *replies = NULL;
+    struct providers *providers = NULL;
+    int r = tables_replies(&replies, c->replies.file, why);
 
     *ret = NULL;
-    r = read_table("replies.file", c->replies.file, &replies, why);
-
     if (r == 0)
-        r = read_table("providers.file", c->providers.file, &providers, why);
-    if (r == 0) {
-        const struct knowledge_source rs = {buf_slice(&replies), c->replies.file};
-        const struct knowledge_source ps = {buf_slice(&providers), c->providers.file};
-
-        r = knowledge_new(ret, &rs, &ps, why);
-    }
+        r = tables_providers(&providers, c->providers.file, why);
+    if (r == 0)
+        r = knowledge_new(ret, &replies, &providers, why);
     if (r == 0)
         r = lane_rules_check(c, (*ret)->providers, why);
-    if (r < 0 && *ret)
+    if (r < 0)
         knowledge_unref(ret);
-    buf_done(&replies);
-    buf_done(&providers);
+    replies_free(&replies);
+    providers_free(&providers);
     return r;
 }
 

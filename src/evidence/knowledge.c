@@ -7,38 +7,47 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-static void knowledge_free(struct knowledge *k)
+static void forget(struct knowledge *k)
 {
     replies_free(&k->replies);
     providers_free(&k->providers);
     free(k->references);
-    free(k);
 }
 
-int knowledge_new(const struct knowledge **ret, const struct knowledge_source *replies,
-                  const struct knowledge_source *providers, struct buf *why)
+static void take_over(struct knowledge *k, struct replies **replies, struct providers **providers)
 {
-    const struct knowledge_source none = {.name = ""};
-    struct knowledge *k = calloc(1, sizeof(*k));
-    int r;
-
-    replies = replies ? replies : &none;
-    providers = providers ? providers : &none;
-
-    if (k)
-        k->references = malloc(sizeof(*k->references));
-    if (!k || !k->references) {
-        free(k);
-        return -ENOMEM;
+    if (replies) {
+        k->replies = *replies;
+        *replies = NULL;
     }
-    atomic_init(k->references, 1);
-    r = replies_new(&k->replies, replies->text, replies->name, why);
-    if (r == 0)
-        r = providers_new(&k->providers, providers->text, providers->name, why);
+    if (providers) {
+        k->providers = *providers;
+        *providers = NULL;
+    }
+}
+
+int knowledge_new(const struct knowledge **ret, struct replies **replies,
+                  struct providers **providers, struct buf *why)
+{
+    struct knowledge tables = {.replies = NULL};
+    struct knowledge *k = calloc(1, sizeof(*k));
+    int r = 0;
+
+    take_over(&tables, replies, providers);
+    if (!tables.replies)
+        r = replies_new(&tables.replies, (struct slice){0}, "", why);
+    if (r == 0 && !tables.providers)
+        r = providers_new(&tables.providers, (struct slice){0}, "", why);
+    tables.references = malloc(sizeof(*tables.references));
+    if (r == 0 && (!k || !tables.references))
+        r = -ENOMEM;
     if (r < 0) {
-        knowledge_free(k);
+        forget(&tables);
+        free(k);
         return r;
     }
+    atomic_init(tables.references, 1);
+    *k = tables;
     *ret = k;
     return 0;
 }
@@ -55,6 +64,8 @@ void knowledge_unref(const struct knowledge **kp)
     const struct knowledge *k = *kp;
 
     *kp = NULL;
-    if (k && atomic_fetch_sub_explicit(k->references, 1, memory_order_acq_rel) == 1)
-        knowledge_free((struct knowledge *)(uintptr_t)k);
+    if (!k || atomic_fetch_sub_explicit(k->references, 1, memory_order_acq_rel) > 1)
+        return;
+    forget((struct knowledge *)(uintptr_t)k);
+    free((void *)(uintptr_t)k);
 }

@@ -18,13 +18,10 @@ struct knowledge { /* read the two tables, nothing else */
     _Atomic unsigned *references; /* private */
 };
 
-struct knowledge_source { /* the operator's own rules; empty: only the embedded ones */
-    struct slice text;
-    const char *name; /* what errors call it */
-};
-
-/* NULL: only the embedded rules. One reference is the caller's. 0; -EINVAL with lines in `why`; -ENOMEM. */
-MUST_CHECK int knowledge_new(const struct knowledge **ret, const struct knowledge_source *replies,
-                             const struct knowledge_source *providers, struct buf *why);
+/* Takes both tables over, also when it fails, and sets them to NULL; NULL: the embedded ones alone.
+ * One reference is the caller's. 0; -EINVAL with lines in `why` (an embedded one is wrong);
+ * -ENOMEM. */
+MUST_CHECK int knowledge_new(const struct knowledge **ret, struct replies **replies,
+                             struct providers **providers, struct buf *why);
 const struct knowledge *knowledge_ref(const struct knowledge *k); /* NULL is fine */
 void knowledge_unref(const struct knowledge **k); /* sets *k to NULL; NULL is fine */
