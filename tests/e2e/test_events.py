@@ -123,7 +123,7 @@ def test_a_reload_with_a_folder_that_cannot_be_made_changes_nothing(server):
 
 
 def test_removed_and_renamed_files_are_begun_anew(server):
-    path, = files(server, "events")
+    path, = wait_until(lambda: files(server, "events"), "the event log")
     path.rename(path.with_suffix(".old"))
     server.signal(signal.SIGHUP)
     wait_until(path.exists, "a new file")
