@@ -13,10 +13,12 @@
 #include "cli/options.h"
 #include "cli/tables.h"
 #include "config/yaml.h"
+#include "simulate/html.h"
 #include "simulate/simulate.h"
 
 struct options {
     uint64_t seed;
+    const char *html;
     bool policies[SIMULATE_POLICY_COUNT];
     bool any_policy, json, list, help;
 };
@@ -24,7 +26,7 @@ struct options {
 static int print_help(void)
 {
     puts(
-        "Usage: penstock simulate SCENARIO [--seed N] [--policy NAME]... [--json]\n"
+        "Usage: penstock simulate SCENARIO [--seed N] [--policy NAME]... [--html FILE] [--json]\n"
         "       penstock simulate --list\n"
         "\n"
         "Sends the mail of a scenario in virtual time, once by each policy, to providers that are\n"
@@ -299,6 +301,33 @@ static int print_json(const struct scenario *s, uint64_t seed,
     return EXIT_DONE;
 }
 
+/* ---- HTML ---- */
+
+static int write_file(const char *name, struct slice bytes)
+{
+    FILE *f = fopen(name, "we");
+    size_t written;
+
+    if (!f)
+        return -errno;
+    written = fwrite(bytes.ptr, 1, bytes.len, f);
+    if (fclose(f) != 0 || written != bytes.len)
+        return errno ? -errno : -EIO;
+    return 0;
+}
+
+static int draw(const struct options *o, const struct scenario *s,
+                const struct simulate_result *results, size_t count)
+{
+    struct buf page = BUF_INIT(SIMULATE_HTML_MAX);
+    int r = simulate_html(s, o->seed, results, count, &page);
+
+    if (r == 0)
+        r = write_file(o->html, buf_slice(&page));
+    buf_done(&page);
+    return r < 0 ? command_error("simulate", "%s: %s", o->html, err_str(r)) : EXIT_DONE;
+}
+
 /* ---- the command ---- */
 
 static int run(const struct options *o, const struct scenario *s)
@@ -320,6 +349,8 @@ static int run(const struct options *o, const struct scenario *s)
         r = print_json(s, o->seed, results, count);
     else
         print_text(s, o->seed, results, count);
+    if (r == EXIT_DONE && o->html)
+        r = draw(o, s, results, count);
     for (size_t i = 0; i < count; i++)
         simulate_result_done(&results[i]);
     buf_done(&why);
@@ -329,10 +360,12 @@ static int run(const struct options *o, const struct scenario *s)
 int cmd_simulate(int argc, char **argv)
 {
     struct options o = {.seed = 1};
-    const struct option_spec specs[] = {
-        OPTION_READ("seed", 0, read_seed, &o.seed), OPTION_READ("policy", 0, read_policy, &o),
-        OPTION_FLAG("json", 0, &o.json), OPTION_FLAG("list", 0, &o.list),
-        OPTION_FLAG("help", 'h', &o.help)};
+    const struct option_spec specs[] = {OPTION_READ("seed", 0, read_seed, &o.seed),
+                                        OPTION_READ("policy", 0, read_policy, &o),
+                                        OPTION_TEXT("html", 0, &o.html),
+                                        OPTION_FLAG("json", 0, &o.json),
+                                        OPTION_FLAG("list", 0, &o.list),
+                                        OPTION_FLAG("help", 'h', &o.help)};
     int r = options_read("simulate", argc, argv, specs, ARRAY_SIZE(specs));
     struct scenario *s = NULL;
 

@@ -93,6 +93,38 @@ static struct simulate_minute *minute_of(struct run *r)
     return &r->result->minutes[r->result->minute_count - 1];
 }
 
+/* "d17.NAME", and behind a NUL the source's name where there are several: as the server's queue
+ * names its destinations. By hand, since it is done for each message. Returns the name's length. */
+static size_t write_name(const struct run *r, uint32_t provider, uint32_t domain, uint32_t source,
+                         char ret[static NAME_MAX_BYTES], size_t *ret_name)
+{
+    const struct scenario *s = r->scenario;
+    const char *parts[] = {s->providers[provider].name,
+                           s->source_count > 1 ? s->sources[source].name : NULL};
+    char digits[10];
+    size_t len = 0, n = 0;
+
+    do
+        digits[n++] = (char)('0' + domain % 10);
+    while ((domain /= 10) > 0);
+    ret[len++] = 'd';
+    while (n > 0)
+        ret[len++] = digits[--n];
+    ret[len++] = '.';
+    for (size_t i = 0; i < ARRAY_SIZE(parts) && parts[i]; i++) {
+        size_t part = strlen(parts[i]);
+
+        ASSERT(len + part + 1 < NAME_MAX_BYTES);
+        if (i > 0)
+            ret[len++] = '\0';
+        memcpy(ret + len, parts[i], part);
+        len += part;
+        if (i == 0)
+            *ret_name = len;
+    }
+    return len;
+}
+
 static int file_message(struct run *r, uint32_t provider, uint32_t domain)
 {
     const struct scenario *s = r->scenario;
@@ -103,12 +135,10 @@ static int file_message(struct run *r, uint32_t provider, uint32_t domain)
     struct destination *d;
     struct slice key;
     entry_ref ref;
-    int n = snprintf(name, sizeof(name), "d%u.%s%c%s", domain, s->providers[provider].name, '\0',
-                     s->source_count > 1 ? s->sources[source].name : "");
+    size_t name_len;
     int result;
 
-    ASSERT(n > 0 && (size_t)n < sizeof(name));
-    key = slice_make(name, s->source_count > 1 ? (size_t)n : (size_t)n - 1);
+    key = slice_make(name, write_name(r, provider, domain, source, name, &name_len));
     result = schedule_add(r->schedule, id, key, 0, r->now_ms, 0, r->now_ms, false, &ref);
     if (result < 0)
         return result;
@@ -125,7 +155,7 @@ static int file_message(struct run *r, uint32_t provider, uint32_t domain)
     if (e.lane != SCHEDULE_LANE_NEW)
         return 0; /* a destination that is known */
     *d = (struct destination){.provider = provider, .domain = domain, .source = source};
-    return policy_join(&r->policy, e.destination_index, provider, slice_sub(key, 0, strlen(name)),
+    return policy_join(&r->policy, e.destination_index, provider, slice_sub(key, 0, name_len),
                        source, r->now_ms, &d->lane);
 }
 
@@ -139,7 +169,8 @@ static double next_after(struct run *r, const struct scenario_traffic *t, double
 {
     double rate = config_rate_per_second(t->rate);
 
-    rate *= 1 + t->wave * sin(2 * PI * at_ms / DAY_MS);
+    if (t->wave > 0)
+        rate *= 1 + t->wave * sin(2 * PI * at_ms / DAY_MS);
     if (rate <= 0)
         rate = config_rate_per_second(t->rate) / 1000; /* the bottom of a full wave */
     if (rate <= 0)

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "simulate/html.h"
 #include "simulate/simulate.h"
 #include "simulate/wheel.h"
 #include "simulate/world.h"
@@ -118,6 +119,41 @@ static void nothing_is_lost(void **state)
             assert_true(r.drained);
             simulate_result_done(&r);
         }
+    scenario_free(&s);
+}
+
+/* The page stands alone and shows the text as it is; what comes of no room is told. */
+static void pages_are_whole(void **state)
+{
+    struct scenario *s = read_ok("title: a <b> & \"c\"\nduration: 10m\n" ONE MAIL
+                                 "events:\n  - provider: a.example\n    at: 2m\n    for: 3m\n"
+                                 "    capacity: 10%\n");
+    static struct simulate_result r[2];
+    struct buf page = BUF_INIT(SIMULATE_HTML_MAX), again = BUF_INIT(SIMULATE_HTML_MAX),
+               small = BUF_INIT(KIB(2));
+    const char *text;
+    size_t lines = 0;
+
+    (void)state;
+    run_ok(s, SIMULATE_PLAYBOOK, 1, &r[0]);
+    run_ok(s, SIMULATE_FIXED, 1, &r[1]);
+    assert_int_equal(simulate_html(s, 1, r, 2, &page), 0);
+    assert_int_equal(simulate_html(s, 1, r, 2, &again), 0);
+    assert_true(slice_eq(buf_slice(&page), buf_slice(&again)));
+    assert_true(simulate_html(s, 1, r, 2, &small) < 0);
+    text = buf_cstr(&page);
+    assert_non_null(strstr(text, "<h1>a &lt;b&gt; &amp; &quot;c&quot;</h1>"));
+    assert_null(strstr(text, "http")); /* it loads nothing */
+    assert_null(strstr(text, "nan"));
+    for (const char *at = text; (at = strstr(at, "stroke-width")); at++)
+        lines++;
+    assert_int_equal(lines, 3 * 2);
+    assert_string_equal(text + strlen(text) - 8, "</html>\n");
+    for (int i = 0; i < 2; i++)
+        simulate_result_done(&r[i]);
+    buf_done(&page);
+    buf_done(&again);
+    buf_done(&small);
     scenario_free(&s);
 }
 
@@ -250,7 +286,7 @@ static void shipped_scenarios_are_right(void **state)
         scenario_free(&s);
         buf_done(&why);
     }
-    assert_true(i >= 3);
+    assert_int_equal(i, 8);
 }
 
 static void events_take_capacity(void **state)
@@ -333,6 +369,7 @@ int main(void)
         cmocka_unit_test(shipped_scenarios_are_right),
         cmocka_unit_test(the_healthy_world_takes_all),
         cmocka_unit_test(the_oracle_is_refused_least),
+        cmocka_unit_test(pages_are_whole),
         cmocka_unit_test(dead_ones_fail_at_last),
         cmocka_unit_test(same_seed_same_run),
         cmocka_unit_test(nothing_is_lost),

@@ -4,12 +4,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define LOAD_GROWS_S 10.0 /* time constants of the load */
-#define LOAD_FALLS_S 120.0
-#define LOAD_REFUSES 3.0  /* from here on it refuses connections too, at twice that all */
-#define REFUSED_COSTS 0.5 /* of what a message taken costs */
-#define HOSTS 3           /* that a connection is tried at */
-#define CONNECT_TIMES 1.5 /* latencies that a connection takes */
+#define LOAD_AVERAGE_S 15.0 /* time constants: of what is offered, without its chance; and of */
+#define LOAD_FALLS_S 120.0  /* the load, which follows that up at once and down slowly */
+#define LOAD_REFUSES 3.0    /* from here on it refuses connections too, at twice that all */
+#define REFUSED_COSTS 0.5   /* of what a message taken costs */
+#define HOSTS 3             /* that a connection is tried at */
+#define CONNECT_TIMES 1.5   /* latencies that a connection takes */
 #define SILENCE_MS 30000
 #define LATENCY_MAX_MS 30000
 #define MINUTE_MS 60000
@@ -85,8 +85,8 @@ double world_rate(const struct world *w, uint32_t provider)
 
 uint32_t world_connections(const struct world *w, uint32_t provider)
 {
-    return (uint32_t)(w->scenario->providers[provider].connections *
-                      w->providers[provider].capacity);
+    return (uint32_t)lround(w->scenario->providers[provider].connections *
+                            w->providers[provider].capacity);
 }
 
 void world_second(struct world *w, uint64_t at_ms)
@@ -98,7 +98,9 @@ void world_second(struct world *w, uint64_t at_ms)
         p->capacity = scenario_capacity(w->scenario, i, at_ms);
         rate = world_rate(w, i);
         now = rate > 0 ? p->offered / rate : 0;
-        p->load += (now - p->load) * (1 - exp(-1 / (now > p->load ? LOAD_GROWS_S : LOAD_FALLS_S)));
+        p->average += (now - p->average) * (1 - exp(-1 / LOAD_AVERAGE_S));
+        p->load += (p->average - p->load) * (1 - exp(-1 / LOAD_FALLS_S));
+        p->load = MAX_OF(p->load, p->average);
         p->offered = 0;
     }
 }

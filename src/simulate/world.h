@@ -40,8 +40,9 @@ struct answer {
 
 struct world_provider { /* fields are private */
     struct answer answers[ANSWERS];
-    double load, capacity; /* capacity: share that is left */
-    double offered;        /* messages in the present second; a refused one counts half */
+    double load, average; /* average: offered of what it takes, lately */
+    double capacity;      /* share that is left */
+    double offered;       /* messages in the present second; a refused one counts half */
     uint32_t connections;
     int64_t minute; /* of the sources' counts */
     uint32_t sent[SCENARIO_SOURCES_MAX];
