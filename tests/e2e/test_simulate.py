@@ -1,0 +1,62 @@
+"""`penstock simulate`: scenarios by name and from files, tables, JSON, a page; errors with their place."""
+import json
+
+from harness import run_tool
+
+SCENARIO = """title: a short one
+duration: 20m
+connections: 8
+providers:
+  - name: a.example
+    rate: 20/s
+traffic:
+  - provider: a.example
+    rate: 5/s
+events:
+  - provider: a.example
+    at: 5m
+    for: 5m
+    capacity: 10%
+"""
+
+
+def test_the_shipped_scenarios_are_listed():
+    lines = run_tool("simulate", "--list", check=0).stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [
+        "spike", "dip", "brown-out", "outage", "flapping", "our-side", "warm-up", "small"]
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    file, page = tmp_path / "s.yaml", tmp_path / "s.html"
+    file.write_text(SCENARIO, encoding="utf-8")
+    runs = []
+    for seed in (7, 7, 8):
+        text = run_tool("simulate", file, "--seed", str(seed), "--html", page, check=0).stdout
+        runs.append((text, page.read_bytes()))
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+    assert "The playbook against fixed concurrency" in runs[0][0]
+    assert b"<svg" in runs[0][1]
+
+
+def test_json_adds_up(tmp_path):
+    file = tmp_path / "s.yaml"
+    file.write_text(SCENARIO, encoding="utf-8")
+    told = json.loads(run_tool("simulate", file, "--json", "--policy", "playbook", "--policy", "fixed",
+                               check=0).stdout)
+    assert [p["policy"] for p in told["policies"]] == ["playbook", "fixed"]
+    for p in told["policies"]:
+        assert p["attempts"] == p["delivered"] + p["deferred"] + p["failed"]
+        assert p["messages"] == p["messages_delivered"] > 0
+        assert p["replies"]["capacity"] > 0
+
+
+def test_errors_have_their_place(tmp_path):
+    file = tmp_path / "s.yaml"
+    file.write_text(SCENARIO.replace("    at: 5m", "    when: 5m"), encoding="utf-8")
+    result = run_tool("simulate", file)
+    assert result.returncode == 1
+    assert f"{file}:12:5: key 'when' is not known in an event" in result.stderr
+    assert run_tool("simulate", tmp_path / "none.yaml").returncode == 1
+    assert run_tool("simulate", "spike", "--policy", "best").returncode == 2
+    assert run_tool("simulate").returncode == 2
