@@ -43,22 +43,19 @@ static const char *temporary_text(enum reply_class klass)
 static const char *permanent_text(enum reply_class klass)
 {
     switch (klass) {
-    case REPLY_MAILBOX_FULL:
-    case REPLY_MAILBOX_UNKNOWN:
-    case REPLY_MAILBOX_DISABLED:
-        return "Reports the failure to the sender. With suppression.automatic it puts the "
-               "recipient on the suppression list, with this reply as evidence.";
     case REPLY_POLICY:
     case REPLY_AUTHENTICATION:
         return "Reports the failure to the sender, raises an event, and holds a planned increase "
-               "of the lane's warm-up. The recipient is not put on the suppression list.";
+               "of the lane's warm-up.";
     case REPLY_BATCH:
         return "Sends the recipients that were not taken at once in another, smaller transaction.";
     case REPLY_CAPACITY:
     case REPLY_RATE:
-        return "Reports the failure to the sender and counts it for the lane, as a temporary one. "
-               "The recipient is not put on the suppression list.";
+        return "Reports the failure to the sender and counts it for the lane, as a temporary one.";
     case REPLY_NONE:
+    case REPLY_MAILBOX_FULL:
+    case REPLY_MAILBOX_UNKNOWN:
+    case REPLY_MAILBOX_DISABLED:
     case REPLY_CONTENT:
     case REPLY_GREYLIST:
     case REPLY_PROTOCOL:
@@ -69,7 +66,7 @@ static const char *permanent_text(enum reply_class klass)
     case REPLY_CLASSES:
         break;
     }
-    return "Reports the failure to the sender. The recipient is not put on the suppression list.";
+    return "Reports the failure to the sender.";
 }
 
 const char *reply_action_text(enum reply_class klass, unsigned code)

@@ -350,10 +350,6 @@ struct config_evidence {
     const char *directory;
     uint64_t age_max_s, size_max_bytes, commit_ms;
 };
-struct config_suppression {
-    bool automatic;
-    uint64_t age_max_s; /* of automatic entries; 0: for ever */
-};
 
 struct config_private;
 struct config {
@@ -375,7 +371,6 @@ struct config {
     const struct config_pool *pool; /* delivery.pool, or that of all sources */
     struct config_lanes lanes;
     struct config_evidence evidence;
-    struct config_suppression suppression;
     struct {
         const char *file; /* NULL: the shipped table alone */
     } providers, replies;

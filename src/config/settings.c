@@ -520,13 +520,6 @@ static const struct setting main_list[] = {
      RANGE(10, 60000), .reload = true,
      .what = "It is written so often; a crash forgets what came since."},
 
-    {"suppression.automatic", VALUE_BOOL, AT(suppression.automatic), .def = "no", .reload = true,
-     .what = "Put recipients on the suppression list whose mailbox was refused for good; `no`: the "
-             "list has the operator's entries alone. A temporary failure never gets there."},
-    {"suppression.age_max", VALUE_DURATION, UNIT_S, AT(suppression.age_max_s), .def = "0",
-     RANGE(0, 3650 * (uint64_t)S_DAY), .def_note = "0: for ever", .reload = true,
-     .what = "Automatic entries older than that are no longer obeyed."},
-
     {"providers.file", VALUE_PATH, AT(providers.file), .optional = true, .reload = true,
      .what = "Providers of your own, in the form of share/providers.yaml; they come before the "
              "shipped ones."},
@@ -702,7 +695,6 @@ const struct settings_section settings_sections[] = {
     {"lanes", "A lane is all mail to one provider from one source. The share of its attempts that "
               "meet a receiver short of capacity decides how many connections it may have."},
     {"evidence", "What is remembered of attempts, lanes and incidents."},
-    {"suppression", "Recipients that no mail is sent to."},
     {"providers", "Who operates a destination's MX hosts."},
     {"replies", "What replies mean."},
     {"bounce", "Notices to senders (RFC 3464)."},

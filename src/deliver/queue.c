@@ -86,6 +86,7 @@ void queue_free(struct queue **qp)
     queue_forget(&q->shared);
     queue_forget(&q->waiting);
     queue_lanes_free(q);
+    queue_age_done(q);
     schedule_free(&q->schedule);
     free(q->recipients);
     free(q);

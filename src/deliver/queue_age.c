@@ -6,11 +6,15 @@
  * A round over all entries begins every AGE_ROUND_MS and is done in small steps. An entry that is
  * due is left alone for a while: its attempt comes first, however old it grew while the server was
  * down. In a lane that is paused or slow the attempt may never come: then its age counts.
+ *
+ * The same look gathers how old the mail of each lane is, for the ledger.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "deliver/queue_int.h"
+#include "ledger/ledger.h"
+#include "schedule/lanes.h"
 
 #define AGE_ROUND_MS 60000
 #define AGE_LOOKS 2000 /* entries looked at in one step */
@@ -81,6 +85,69 @@ static bool is_aged(const struct queue *q, const struct schedule_entry *e, int64
            !schedule_is_delay_due(q->schedule, e->ref, q->age.before_ms[AGE_ROUNDS_KEPT - 1]);
 }
 
+/* ---- how old the mail of each lane is ---- */
+
+/* Without memory a lane has no ages this round. */
+static struct times *ages_of(struct queue *q, uint32_t lane)
+{
+    struct times **more;
+
+    if (lane >= q->age.lane_room) {
+        uint32_t room = MAX_OF(lane + 1, 2 * q->age.lane_room);
+
+        more = realloc(q->age.lanes, room * sizeof(struct times *));
+        if (!more)
+            return NULL;
+        for (uint32_t i = q->age.lane_room; i < room; i++)
+            more[i] = NULL;
+        q->age.lanes = more;
+        q->age.lane_room = room;
+    }
+    if (!q->age.lanes[lane])
+        q->age.lanes[lane] = calloc(1, sizeof(struct times));
+    return q->age.lanes[lane];
+}
+
+static void note_age(struct queue *q, const struct schedule_entry *e)
+{
+    struct times *ages = q->seams.ledger ? ages_of(q, e->lane) : NULL;
+
+    if (ages)
+        times_add(ages, (uint64_t)MAX_OF(q->age.began_ms - e->arrival_ms, 0));
+}
+
+static void forget_ages(struct queue *q)
+{
+    for (uint32_t i = 0; i < q->age.lane_room; i++) {
+        free(q->age.lanes[i]);
+        q->age.lanes[i] = NULL;
+    }
+}
+
+static void tell_ages(struct queue *q)
+{
+    struct lane_view v;
+    uint32_t it = 0;
+
+    while (q->seams.ledger && lanes_next(q->lanes, &it, &v)) {
+        uint32_t lane = lanes_schedule_lane(q->lanes, v.ref);
+        const struct times *ages = lane < q->age.lane_room ? q->age.lanes[lane] : NULL;
+
+        if (ages && ages->count > 0)
+            ledger_post_queue(q->seams.ledger,
+                              &(struct ledger_queue){.provider = v.provider,
+                                                     .source = v.source,
+                                                     .at_ms = q->age.began_ms,
+                                                     .length = ages->count,
+                                                     .age_oldest_ms = ages->max_ms,
+                                                     .age_median_ms = times_percentile(ages, 0.5),
+                                                     .age_p90_ms = times_percentile(ages, 0.9)});
+    }
+    forget_ages(q);
+}
+
+/* ---- rounds ---- */
+
 static void begin_round(struct queue *q, int64_t now_ms)
 {
     /* What came to be late in a pause still did so after the oldest of them, when it ends. */
@@ -92,6 +159,7 @@ static void begin_round(struct queue *q, int64_t now_ms)
     q->age.began_ms = now_ms;
     q->age.cursor = 0;
     q->age.is_in_round = true;
+    forget_ages(q); /* of a round that was broken off */
 }
 
 void queue_age_init(struct queue *q)
@@ -101,6 +169,12 @@ void queue_age_init(struct queue *q)
         q->age.rounds_ms[i] = INT64_MIN;
     for (size_t i = 0; i < AGE_ROUNDS_KEPT; i++)
         q->age.before_ms[i] = q->age.began_ms;
+}
+
+void queue_age_done(struct queue *q)
+{
+    forget_ages(q);
+    free(q->age.lanes);
 }
 
 int64_t queue_age_step(struct queue *q)
@@ -121,8 +195,10 @@ int64_t queue_age_step(struct queue *q)
     for (size_t looks = 0; looks < AGE_LOOKS && reads < AGE_READS; looks++) {
         if (!schedule_next_entry(q->schedule, &q->age.cursor, &e)) {
             q->age.is_in_round = false;
+            tell_ages(q);
             return q->age.began_ms + AGE_ROUND_MS;
         }
+        note_age(q, &e);
         if (is_aged(q, &e, q->age.began_ms)) {
             reads++;
             settle_by_age(q, &e);

@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "deliver/queue.h"
 #include "event/exchange_log.h"
+#include "evidence/window.h"
 
 /* A message filed under several destinations: the last entry to end removes it. */
 struct shared_message {
@@ -74,6 +75,8 @@ struct queue {
         uint32_t round;
         int64_t began_ms, before_ms[AGE_ROUNDS_KEPT]; /* of the present round, of those before */
         uint32_t cursor;
+        struct times **lanes; /* of the present round, by the schedule's number; NULL: none yet */
+        uint32_t lane_room;
         bool is_in_round, warnings_paused;
     } age;
 
@@ -261,6 +264,7 @@ MUST_CHECK int queue_lanes_renew(struct queue *q, struct schedule *fresh);
 /* ---- queue_age.c ---- */
 
 void queue_age_init(struct queue *q);
+void queue_age_done(struct queue *q);
 /* Its sender is to be told now that it is late. */
 bool queue_is_late(const struct queue *q, entry_ref ref, int64_t now_ms);
 /* A step of the look at all entries' ages. Returns when the next one is due, or SCHEDULE_NEVER. */

@@ -1,7 +1,7 @@
 /*
  * ledger/ledger.h - the evidence that is kept: attempts, figures by minute, hour and day, lanes,
- * incidents and the suppression list, in one SQLite file (`ledger.sqlite` in the evidence
- * directory), bounded by age and size.
+ * and incidents, in one SQLite file (`ledger.sqlite` in the evidence directory), bounded by age and
+ * size.
  *
  * A thread of its own writes: whoever has something for it posts a parcel (io/mailbox.h), many go
  * into one transaction, and when it falls behind LEDGER_WAITING_MAX attempts further ones are
