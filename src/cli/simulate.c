@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/format.h"
@@ -97,7 +98,11 @@ static int load(const char *name, struct scenario **ret)
         if (r == 0)
             r = scenario_read(ret, name, buf_slice(&text), &why);
     }
-    r = r < 0 ? tell(&why, r) : EXIT_DONE;
+    if (r < 0) {
+        (void)tell(&why, r);
+        r = EXIT_FAILED;
+    }
+    ASSERT(r == EXIT_FAILED || *ret);
     buf_done(&text);
     buf_done(&why);
     return r;

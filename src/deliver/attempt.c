@@ -198,7 +198,8 @@ void attempt_no_session(struct run *run, const struct smtp_result *f, int err, c
     a.enhanced = facts.enhanced;
     a.text = slice_make(text, reply_text(facts.code, facts.text, text));
     a.klass = classify(job, &facts);
-    a.domain = a.is_ours ? (struct slice){0} : slice_str(job->name);
+    if (!a.is_ours)
+        a.domain = slice_str(job->name);
     a.host = slice_str(run->step.name);
     a.peer = ip_text(&run->step.addr, peer);
     post(run->worker, job, &a);

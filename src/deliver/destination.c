@@ -42,5 +42,5 @@ struct slice destination_source_of_key(struct slice key)
 {
     ptrdiff_t at = slice_find(key, '\0');
 
-    return at < 0 ? (struct slice){0} : slice_from(key, (size_t)at + 1);
+    return at < 0 ? slice_make(NULL, 0) : slice_from(key, (size_t)at + 1);
 }

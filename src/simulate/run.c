@@ -445,7 +445,7 @@ static int run_all(struct run *r)
     int result;
 
     do {
-        int64_t next = MIN_OF(r->second_ms, r->tick_ms);
+        int64_t next;
 
         result = step(r);
         next = MIN_OF(r->second_ms, r->tick_ms);

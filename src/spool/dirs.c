@@ -166,7 +166,7 @@ static enum copy read_copy(struct fs_file *f, uint64_t at, uint8_t *bytes, struc
  */
 static int list_load(struct spool *sp, struct dir_list *ret, bool *ret_equal)
 {
-    struct dir_list *other = malloc(sizeof(*other));
+    struct dir_list *other = calloc(1, sizeof(*other));
     uint8_t *bytes = malloc(DIR_LIST_BYTES);
     struct fs_file *f = NULL;
     enum copy first, second;
@@ -206,7 +206,7 @@ static int list_load(struct spool *sp, struct dir_list *ret, bool *ret_equal)
 
 uint64_t dirs_spool_id(struct spool *sp)
 {
-    struct dir_list *l = malloc(sizeof(*l));
+    struct dir_list *l = calloc(1, sizeof(*l));
     bool equal;
     uint64_t id = l && list_load(sp, l, &equal) == 1 ? l->spool_id : 0;
 
@@ -357,10 +357,11 @@ static bool is_open(const struct dir *dirs, uint32_t id)
 static int enter(struct spool *sp, struct dir *d, struct buf *why)
 {
     struct dir *place = free_place(sp->dirs);
-    int r =
-        place ? dir_lock(d, why)
-              : refuse(why, -EINVAL, "A spool has at most %d directories.", SPOOL_DIRECTORIES_MAX);
+    int r;
 
+    if (!place)
+        return refuse(why, -EINVAL, "A spool has at most %d directories.", SPOOL_DIRECTORIES_MAX);
+    r = dir_lock(d, why);
     if (r < 0)
         return r;
     *place = *d;
@@ -578,7 +579,7 @@ bool dirs_have_others(const struct spool *sp)
 
 uint64_t dirs_free_bytes(struct spool *sp)
 {
-    uint64_t bytes = 0, seen[SPOOL_DIRECTORIES_MAX];
+    uint64_t bytes = 0, seen[SPOOL_DIRECTORIES_MAX] = {0};
     size_t count = 0;
 
     for (uint32_t i = 0; i < SPOOL_DIRECTORIES_MAX; i++) {
@@ -740,6 +741,7 @@ static int change_open(struct spool *sp, struct dir *next, const char *path, str
         dir_close(&d);
         return r;
     }
+    ASSERT(place);
     d.is_new = true;
     d.was_ours = found.owner == OWNER_US;
     d.id = d.was_ours ? found.id : 0;
