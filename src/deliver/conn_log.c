@@ -35,7 +35,7 @@ void run_log_begin(struct run *run)
     char text[128], uuid[EXCHANGE_UUID_LEN];
     int n;
 
-    if (run->session)
+    if (run->session || run->job->is_probe) /* a probe only asks DNS: the session is the mail's */
         return;
     run->session = exchange_session_id();
     if (!record_is_on(RECORD_CONNECTIVITY))
@@ -61,7 +61,7 @@ void run_log_dns(struct run *run, uint16_t type, const struct dns_answer *answer
     char text[768];
     int n;
 
-    if (!record_is_on(RECORD_CONNECTIVITY))
+    if (!record_is_on(RECORD_CONNECTIVITY) || run->job->is_probe)
         return;
     if (!run->conn) /* of hosts that are tried one after another, each is a session */
         run_log_begin(run);

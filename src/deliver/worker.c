@@ -365,6 +365,10 @@ static void no_host_left(struct run *run)
 {
     const struct mx_verdict *v = mx_verdict(run->mx);
 
+    if (run->job->is_probe) { /* there is no provider to wait for: this is the mail's attempt */
+        run->job->is_probe = false;
+        run_log_begin(run);
+    }
     switch (v->result) {
     case MX_FAIL:
         run_fail_all(run, v);

@@ -86,7 +86,7 @@ def test_the_event_log_has_notices_whatever_the_log_s_level_is(make_server):
 def test_log_files_can_be_off(make_server):
     server = make_server(log={"files": {"directory": "none"}}).start()
     server.stop()
-    assert not (server.folder / "var").exists()
+    assert not (server.folder / "var" / "log").exists()
     result = run_tool("events", "-c", server.file, cwd=server.folder, check=1)
     assert "log.files.directory is none" in result.stderr
 

@@ -42,6 +42,8 @@ def read(server, kind):
         assert re.fullmatch(prefix + r"\d{8}-\d+\.log", file.name)
         text = file.read_bytes().decode("utf-8")
         lines = text.split("\r\n")
+        if server.process and len(lines) < 6:  # its head is being written
+            continue
         assert (lines.pop() == "" or server.process) and "\n" not in "".join(lines) and "\r" not in "".join(lines)
         assert lines[0] == "#Software: Penstock" and re.fullmatch(r"#Version: [0-9.]+", lines[1])
         assert lines[2] == "#Log-type: " + log_type
@@ -351,4 +353,4 @@ def test_nothing_is_written_where_all_is_off(make_server, remote):
     with Raw(server) as client:
         assert client.transaction(message()) == 250
     wait_until(lambda: len(remote.mails) == 1, "the delivery")
-    assert not (server.folder / "var").exists()
+    assert not (server.folder / "var" / "log").exists()
