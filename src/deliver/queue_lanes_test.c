@@ -1,0 +1,101 @@
+/* deliver/queue_lanes_test.c - the queue manager and its lanes, case by case. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "deliver/queue_kit.h"
+#include "ledger/ledger.h"
+#include "ledger/query.h"
+#include "schedule/lanes.h"
+
+/* What is due is tried before its age counts; where no attempt can come, age counts in the end. */
+static void test_mail_in_a_paused_lane_expires(void **state)
+{
+    struct world w;
+
+    (void)state;
+    setup(&w, usual);
+    (void)submit(&w, two, 1, small);
+    run(&w); /* the probe: it is in its lane now */
+    finish(&w, 0, RECIPIENT_PENDING, RECIPIENT_PENDING, "451 later");
+    assert_int_equal(lanes_pause(queue_lanes(w.k.q), SLICE_LIT("kit/default"), true, w.k.now_ms),
+                     0);
+    kit_serve(&w.k);
+    w.k.now_ms += 130 * MINUTE_MS; /* older than max_queue_time, and due */
+    for (int i = 0; i < 70; i++) {
+        run(&w);
+        kit_serve(&w.k);
+        w.k.now_ms += MINUTE_MS;
+        assert_true(i > 50 || totals(&w).entries == 1); /* an hour for the attempt to come */
+    }
+    assert_int_equal(w.reports, 1); /* it was returned to its sender */
+    assert_int_equal(lanes_pause(queue_lanes(w.k.q), SLICE_LIT("kit/default"), false, w.k.now_ms),
+                     0);
+    kit_done(&w.k);
+}
+
+static int take_row(void *ctx, const struct ledger_row *row)
+{
+    struct ledger_row *to = ctx;
+
+    if (row->has_queue)
+        *to = *row;
+    return 0;
+}
+
+static void test_the_ledger_knows_how_old_a_lane_is(void **state)
+{
+    char folder[] = "/tmp/penstock-ages-XXXXXX", command[100];
+    const struct ledger_settings ls = {.directory = mkdtemp(folder),
+                                       .age_max_s = 20 * 365 * 86400,
+                                       .size_max_bytes = MIB(16),
+                                       .commit_ms = 1};
+    struct buf why = BUF_INIT(KIB(1));
+    struct ledger_row row = {.at_ms = 0};
+    struct ledger_reader *reader;
+    struct world w;
+
+    (void)state;
+    setup(&w, usual);
+    assert_int_equal(ledger_open(&w.k.q->seams.ledger, &ls, &why), 0);
+    (void)submit(&w, two, 1, small);
+    run(&w);
+    finish(&w, 0, RECIPIENT_PENDING, RECIPIENT_PENDING, "451 later");
+    w.k.now_ms += MINUTE_MS;
+    (void)submit(&w, two, 1, small);
+    assert_int_equal(lanes_pause(queue_lanes(w.k.q), SLICE_LIT("kit/default"), true, w.k.now_ms),
+                     0);
+    for (int i = 0; i < 3; i++) {
+        run(&w);
+        kit_serve(&w.k);
+        w.k.now_ms += MINUTE_MS;
+    }
+    ledger_close(&w.k.q->seams.ledger);
+    assert_int_equal(ledger_reader_open(&reader, folder, &why), 0);
+    assert_int_equal(
+        ledger_rows(reader, 60, SLICE_LIT("kit/default"), (struct slice){0}, 0, take_row, &row), 0);
+    assert_int_equal(row.queue_length, 2);
+    assert_true(row.age_oldest_ms >= row.age_median_ms + MINUTE_MS * 9 / 10);
+    assert_true(row.age_oldest_ms >= 2 * MINUTE_MS && row.age_p90_ms > row.age_median_ms);
+    ledger_reader_close(&reader);
+    buf_done(&why);
+    (void)snprintf(command, sizeof(command), "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(lanes_pause(queue_lanes(w.k.q), SLICE_LIT("kit/default"), false, w.k.now_ms),
+                     0);
+    drain(&w);
+    teardown(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mail_in_a_paused_lane_expires),
+        cmocka_unit_test(test_the_ledger_knows_how_old_a_lane_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
