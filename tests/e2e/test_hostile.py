@@ -1,6 +1,7 @@
 """What is hostile besides clients and hosts, while mail flows: floods of the control socket, kills at the
 worst level, logs that vanish or hang, settings that flap, memory that comes and goes, clients with a network each."""
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -201,15 +202,20 @@ def mount(*arguments):
         pytest.skip(f"nothing can be mounted here: {result.stderr.strip()}")
 
 
+def exchange(one, other):
+    """renameat2(2) with RENAME_EXCHANGE, from the folder of the process (AT_FDCWD)."""
+    assert ctypes.CDLL(None).renameat2(-100, bytes(one), -100, bytes(other), 2) == 0
+
+
 @contextlib.contextmanager
 def gone(folder):
-    """Moved away, and a file is in its place."""
+    """A file is in its place: at one stroke, or the server would make it again in between."""
     away = folder.with_name("away")
-    folder.rename(away)
-    folder.write_text("no folder")
+    away.write_text("no folder")
+    exchange(folder, away)
     yield
-    folder.unlink()
-    away.rename(folder)
+    exchange(folder, away)
+    away.unlink()
 
 
 @contextlib.contextmanager
