@@ -1,6 +1,5 @@
 /* cli/config.c - penstock config: check, show and describe the configuration, have it read
  * again. */
-#include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/options.h"
 #include "cli/pressure_int.h"
 #include "cli/tables.h"
 #include "config/config.h"
@@ -19,9 +19,8 @@
 
 struct options {
     const char *file, *socket;
-    const char **overrides;
-    size_t override_count;
-    bool json, pressure;
+    struct option_list overrides;
+    bool json, pressure, help;
 };
 
 static int print_help(void)
@@ -143,7 +142,7 @@ static int run(const char *verb, const struct options *o)
     const struct config *c;
     int r, code = EXIT_DONE;
 
-    r = config_load(o->file, o->overrides, o->override_count, &loaded, &why);
+    r = config_load(o->file, o->overrides.items, o->overrides.count, &loaded, &why);
     c = loaded;
     if (r == 0)
         r = check_names(c, &why);
@@ -178,63 +177,25 @@ static int reload(const struct options *o)
     return r;
 }
 
-/* 0; 1: help was asked for; negative: wrong usage. */
-static int read_options(int argc, char **argv, struct options *o)
-{
-    static const struct option long_options[] = {{"config", required_argument, NULL, 'c'},
-                                                 {"set", required_argument, NULL, 's'},
-                                                 {"socket", required_argument, NULL, 'S'},
-                                                 {"pressure", no_argument, NULL, 'p'},
-                                                 {"json", no_argument, NULL, 'j'},
-                                                 {"help", no_argument, NULL, 'h'},
-                                                 {0}};
-    int c;
-
-    while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1)
-        switch (c) {
-        case 'c':
-            o->file = optarg;
-            break;
-        case 's':
-            o->overrides[o->override_count++] = optarg;
-            break;
-        case 'S':
-            o->socket = optarg;
-            break;
-        case 'p':
-            o->pressure = true;
-            break;
-        case 'j':
-            o->json = true;
-            break;
-        case 'h':
-            return 1;
-        default:
-            return -EINVAL;
-        }
-    return 0;
-}
-
 int cmd_config(int argc, char **argv)
 {
-    struct options o = {.overrides = calloc((size_t)argc, sizeof(*o.overrides))};
-    const char *verb;
-    int r, code;
+    struct options o = {0};
+    const struct option_spec specs[] = {
+        OPTION_TEXT("config", 'c', &o.file),     OPTION_LIST("set", 0, &o.overrides),
+        OPTION_TEXT("socket", 0, &o.socket),     OPTION_FLAG("json", 0, &o.json),
+        OPTION_FLAG("pressure", 0, &o.pressure), OPTION_FLAG("help", 'h', &o.help)};
+    int r = options_read("config", argc, argv, specs, ARRAY_SIZE(specs));
+    const char *verb = optind + 1 == argc ? argv[optind] : "";
 
-    if (!o.overrides)
-        return command_error("config", "%s", err_str(-ENOMEM));
-    r = read_options(argc, argv, &o);
-    verb = r == 0 && optind + 1 == argc ? argv[optind] : "";
-    if (r == 1)
-        code = print_help();
-    else if (strcmp(verb, "doc") == 0)
-        code = print_doc(&o);
-    else if (strcmp(verb, "reload") == 0)
-        code = reload(&o);
-    else if (strcmp(verb, "check") == 0 || strcmp(verb, "show") == 0)
-        code = run(verb, &o);
-    else
-        code = usage_error("config", "say what to do: check, show, doc or reload");
-    free(o.overrides);
-    return code;
+    if (r != EXIT_DONE)
+        return r;
+    if (o.help)
+        return print_help();
+    if (strcmp(verb, "doc") == 0)
+        return print_doc(&o);
+    if (strcmp(verb, "reload") == 0)
+        return reload(&o);
+    if (strcmp(verb, "check") == 0 || strcmp(verb, "show") == 0)
+        return run(verb, &o);
+    return usage_error("config", "say what to do: check, show, doc or reload");
 }

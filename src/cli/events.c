@@ -18,6 +18,7 @@
 #include "cli/event_files.h"
 #include "cli/event_text.h"
 #include "cli/format.h"
+#include "cli/options.h"
 #include "cli/when.h"
 #include "config/config.h"
 
@@ -32,12 +33,12 @@ static const char *const level_names[] = {"notice", "warning", "error", NULL};
 
 struct options {
     const char *config, *directory;
-    const char **overrides;
-    size_t override_count;
+    const char *since, *until;
+    struct option_list overrides;
     uint64_t id, count; /* 0: any */
     int64_t since_ms, until_ms;
     int level; /* the lowest, of level_names */
-    bool has_since, follow, json, exchange_text, help;
+    bool follow, json, exchange_text, help;
 };
 
 struct run {
@@ -329,7 +330,7 @@ static int run_configured(const struct options *o)
     struct config *config;
     int code;
 
-    if (config_load(o->config, o->overrides, o->override_count, &config, &why) < 0) {
+    if (config_load(o->config, o->overrides.items, o->overrides.count, &config, &why) < 0) {
         code = command_error("events", "%s", buf_cstr(&why));
     } else {
         held = config;
@@ -344,131 +345,62 @@ static int run_configured(const struct options *o)
     return code;
 }
 
-static int parse_when(const char *option, const char *text, int64_t *ret_ms)
+static int read_level(const char *text, void *to)
 {
-    return when_parse("events", option, text, clock_wall_ms(), ret_ms) == EXIT_DONE ? 0 : -EINVAL;
-}
+    int *level = to;
 
-static int parse_number(const char *option, const char *text, uint64_t max, uint64_t *ret)
-{
-    uint64_t n;
-
-    if (slice_to_u64(slice_str(text), max, &n) < 0 || n == 0) {
-        (void)usage_error("events", "%s '%s': allowed: a number from 1 to %" PRIu64, option, text,
-                          max);
-        return -EINVAL;
-    }
-    *ret = n;
-    return 0;
-}
-
-static int parse_level(const char *text, int *ret)
-{
     for (int i = 0; level_names[i]; i++)
         if (strcmp(text, level_names[i]) == 0) {
-            *ret = i;
-            return 0;
+            *level = i;
+            return EXIT_DONE;
         }
-    (void)usage_error("events", "--level '%s': allowed: notice, warning or error", text);
-    return -EINVAL;
+    return usage_error("events", "--level '%s': allowed: notice, warning or error", text);
 }
 
-static int take_option(int c, struct options *o)
+static int read_times(struct options *o)
 {
-    switch (c) {
-    case 'i':
-        return parse_number("--id", optarg, ID_MAX, &o->id);
-    case 'n':
-        return parse_number("-n", optarg, COUNT_MAX, &o->count);
-    case 'S':
-        o->has_since = true;
-        return parse_when("--since", optarg, &o->since_ms);
-    case 'U':
-        return parse_when("--until", optarg, &o->until_ms);
-    case 'l':
-        return parse_level(optarg, &o->level);
-    case 'f':
-        o->follow = true;
-        return 0;
-    case 'j':
-        o->json = true;
-        return 0;
-    case 'x':
-        o->exchange_text = true;
-        return 0;
-    case 'c':
-        o->config = optarg;
-        return 0;
-    case 's':
-        o->overrides[o->override_count++] = optarg;
-        return 0;
-    case 'd':
-        o->directory = optarg;
-        return 0;
-    case 'h':
-        o->help = true;
-        return 0;
-    default: /* getopt has told what is wrong */
-        (void)fputs("Try 'penstock events --help'.\n", stderr);
-        return -EINVAL;
-    }
-}
+    int64_t now_ms = clock_wall_ms();
+    int r = EXIT_DONE;
 
-static int check_options(const struct options *o, int argc, char **argv)
-{
-    if (optind < argc)
-        (void)usage_error("events", "'%s' is one word too many", argv[optind]);
-    else if (o->json && o->exchange_text)
-        (void)usage_error("events", "--json and --exchange-text do not go together");
-    else if (o->config && o->directory)
-        (void)usage_error("events", "-c and --directory do not go together");
-    else if (o->since_ms > o->until_ms)
-        (void)usage_error("events", "--since is later than --until");
-    else
-        return 0;
-    return -EINVAL;
-}
-
-static int read_options(int argc, char **argv, struct options *o)
-{
-    static const struct option long_options[] = {{"id", required_argument, NULL, 'i'},
-                                                 {"since", required_argument, NULL, 'S'},
-                                                 {"until", required_argument, NULL, 'U'},
-                                                 {"level", required_argument, NULL, 'l'},
-                                                 {"lines", required_argument, NULL, 'n'},
-                                                 {"follow", no_argument, NULL, 'f'},
-                                                 {"json", no_argument, NULL, 'j'},
-                                                 {"exchange-text", no_argument, NULL, 'x'},
-                                                 {"config", required_argument, NULL, 'c'},
-                                                 {"set", required_argument, NULL, 's'},
-                                                 {"directory", required_argument, NULL, 'd'},
-                                                 {"help", no_argument, NULL, 'h'},
-                                                 {0}};
-    int c, r = 0;
-
-    while (r == 0 && (c = getopt_long(argc, argv, "n:fc:h", long_options, NULL)) != -1)
-        r = take_option(c, o);
-    if (r == 0 && !o->help)
-        r = check_options(o, argc, argv);
-    if (o->follow && !o->has_since && o->count == 0)
-        o->count = FOLLOW_COUNT;
+    if (o->since)
+        r = when_parse("events", "--since", o->since, now_ms, &o->since_ms);
+    if (r == EXIT_DONE && o->until)
+        r = when_parse("events", "--until", o->until, now_ms, &o->until_ms);
+    if (r == EXIT_DONE && o->since_ms > o->until_ms)
+        r = usage_error("events", "--since is later than --until");
     return r;
 }
 
 int cmd_events(int argc, char **argv)
 {
-    struct options o = {.overrides = calloc((size_t)argc, sizeof(*o.overrides)),
-                        .until_ms = INT64_MAX};
-    int code;
+    struct options o = {.until_ms = INT64_MAX};
+    const struct option_spec specs[] = {OPTION_NUMBER("id", 0, 1, ID_MAX, &o.id),
+                                        OPTION_TEXT("since", 0, &o.since),
+                                        OPTION_TEXT("until", 0, &o.until),
+                                        OPTION_READ("level", 0, read_level, &o.level),
+                                        OPTION_NUMBER("lines", 'n', 1, COUNT_MAX, &o.count),
+                                        OPTION_FLAG("follow", 'f', &o.follow),
+                                        OPTION_FLAG("json", 0, &o.json),
+                                        OPTION_FLAG("exchange-text", 0, &o.exchange_text),
+                                        OPTION_TEXT("config", 'c', &o.config),
+                                        OPTION_LIST("set", 0, &o.overrides),
+                                        OPTION_TEXT("directory", 0, &o.directory),
+                                        OPTION_FLAG("help", 'h', &o.help)};
+    int r = options_read("events", argc, argv, specs, ARRAY_SIZE(specs));
 
-    if (!o.overrides)
-        return command_error("events", "%s", err_str(-ENOMEM));
-    if (read_options(argc, argv, &o) < 0)
-        code = EXIT_USAGE;
-    else if (o.help)
-        code = print_help();
-    else
-        code = o.directory ? run_in(&o, o.directory) : run_configured(&o);
-    free(o.overrides);
-    return code;
+    if (r == EXIT_DONE && o.help)
+        return print_help();
+    if (r == EXIT_DONE)
+        r = read_times(&o);
+    if (r != EXIT_DONE)
+        return r;
+    if (optind < argc)
+        return usage_error("events", "'%s' is one word too many", argv[optind]);
+    if (o.json && o.exchange_text)
+        return usage_error("events", "--json and --exchange-text do not go together");
+    if (o.config && o.directory)
+        return usage_error("events", "-c and --directory do not go together");
+    if (o.follow && !o.since && o.count == 0)
+        o.count = FOLLOW_COUNT;
+    return o.directory ? run_in(&o, o.directory) : run_configured(&o);
 }

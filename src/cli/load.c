@@ -18,9 +18,12 @@
 #include "base/rand.h"
 #include "cli/cli.h"
 #include "cli/load_int.h"
+#include "cli/options.h"
 #include "io/rlimit.h"
 
 #define DEFAULT_PORT 25
+#define SESSIONS_MAX 100000
+#define RATE_MAX 10000000
 #define PROGRESS_MS 250
 #define BAR 30
 #define WHY_MAX 4096
@@ -33,7 +36,7 @@ struct run {
     struct buf why;
     uint64_t size, start_ns;
     const char *file, *seq_log, *to_text;
-    bool json, starttls, has_progress;
+    bool json, starttls, pipelining, chunking, has_progress, help;
 };
 
 static void print_help(void)
@@ -341,163 +344,62 @@ static int run_load(struct run *r)
 
 /* ---- options ---- */
 
-enum {
-    OPT_FILE = 256,
-    OPT_FROM,
-    OPT_RCPT,
-    OPT_DOMAINS,
-    OPT_RECIPIENTS,
-    OPT_PIPELINING,
-    OPT_CHUNKING,
-    OPT_LMTP,
-    OPT_STARTTLS,
-    OPT_RECONNECT,
-    OPT_SEQ_LOG,
-    OPT_THREADS,
-    OPT_JSON,
-};
-
-static const struct option long_options[] = {
-    {"to", required_argument, NULL, 't'},
-    {"sessions", required_argument, NULL, 's'},
-    {"messages", required_argument, NULL, 'm'},
-    {"per-connection", required_argument, NULL, 'n'},
-    {"size", required_argument, NULL, 'S'},
-    {"file", required_argument, NULL, OPT_FILE},
-    {"rate", required_argument, NULL, 'r'},
-    {"from", required_argument, NULL, OPT_FROM},
-    {"rcpt", required_argument, NULL, OPT_RCPT},
-    {"domains", required_argument, NULL, OPT_DOMAINS},
-    {"recipients", required_argument, NULL, OPT_RECIPIENTS},
-    {"pipelining", no_argument, NULL, OPT_PIPELINING},
-    {"chunking", no_argument, NULL, OPT_CHUNKING},
-    {"lmtp", no_argument, NULL, OPT_LMTP},
-    {"starttls", no_argument, NULL, OPT_STARTTLS},
-    {"reconnect", no_argument, NULL, OPT_RECONNECT},
-    {"seq-log", required_argument, NULL, OPT_SEQ_LOG},
-    {"ack-file", required_argument, NULL, OPT_SEQ_LOG},
-    {"threads", required_argument, NULL, OPT_THREADS},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
-static int take_number(struct run *r, const char *text, uint64_t min, uint64_t max, uint64_t *ret)
+static int read_to(const char *text, void *to)
 {
-    uint64_t n;
+    struct run *r = to;
 
-    if (slice_to_u64(slice_str(text), max, &n) == 0 && n >= min) {
-        *ret = n;
-        return 0;
-    }
-    (void)buf_addf(&r->why, "'%s' is no number from %llu to %llu", text, (unsigned long long)min,
-                   (unsigned long long)max);
-    return -EINVAL;
+    r->to_text = text;
+    return addr_parse(slice_str(text), DEFAULT_PORT, &r->load.to, &r->why) == 0
+               ? EXIT_DONE
+               : usage_error("load", "%s", buf_cstr(&r->why));
 }
 
-static int take_u32(struct run *r, const char *text, uint32_t max, uint32_t *ret)
+static int check_pattern(const char *text, struct buf *why)
 {
-    uint64_t n = 0;
-    int err = take_number(r, text, 1, max, &n);
-
-    if (err == 0)
-        *ret = (uint32_t)n;
-    return err;
+    return load_pattern_check(text, why) == 0 ? EXIT_DONE
+                                              : usage_error("load", "%s", buf_cstr(why));
 }
 
-static int take_pattern(struct run *r, const char *text, const char **ret)
-{
-    *ret = text;
-    return load_pattern_check(text, &r->why);
-}
-
-static int take_option(struct run *r, int opt, const char *arg)
+static int parse_options(struct run *r, int argc, char **argv)
 {
     struct load *l = &r->load;
+    const struct option_spec specs[] = {
+        OPTION_READ("to", 't', read_to, r),
+        OPTION_NUMBER_32("sessions", 's', 1, SESSIONS_MAX, &l->sessions),
+        OPTION_NUMBER("messages", 'm', 1, SEQ_NUMBER_MAX, &l->messages),
+        OPTION_NUMBER("per-connection", 'n', 0, UINT32_MAX, &l->per_connection),
+        OPTION_NUMBER("size", 'S', 1, MIB(200), &r->size),
+        OPTION_TEXT("file", 0, &r->file),
+        OPTION_NUMBER_32("rate", 'r', 1, RATE_MAX, &l->rate),
+        OPTION_TEXT("from", 0, &l->from),
+        OPTION_TEXT("rcpt", 0, &l->rcpt),
+        OPTION_NUMBER("domains", 0, 1, UINT32_MAX, &l->domains),
+        OPTION_NUMBER_32("recipients", 0, 1, LOAD_RECIPIENTS_MAX, &l->recipients),
+        OPTION_FLAG("pipelining", 0, &r->pipelining),
+        OPTION_FLAG("chunking", 0, &r->chunking),
+        OPTION_FLAG("lmtp", 0, &l->client_config.lmtp),
+        OPTION_FLAG("starttls", 0, &r->starttls),
+        OPTION_FLAG("reconnect", 0, &l->reconnect),
+        OPTION_TEXT("seq-log", 0, &r->seq_log),
+        OPTION_TEXT("ack-file", 0, &r->seq_log),
+        OPTION_NUMBER_32("threads", 0, 1, LOAD_THREADS_MAX, &l->threads),
+        OPTION_FLAG("json", 0, &r->json),
+        OPTION_FLAG("help", 'h', &r->help)};
+    int code = options_read("load", argc, argv, specs, ARRAY_SIZE(specs));
 
-    switch (opt) {
-    case 't':
-        r->to_text = arg;
-        return addr_parse(slice_str(arg), DEFAULT_PORT, &l->to, &r->why);
-    case 's':
-        return take_u32(r, arg, 100000, &l->sessions);
-    case 'm':
-        return take_number(r, arg, 1, SEQ_NUMBER_MAX, &l->messages);
-    case 'n':
-        return take_number(r, arg, 0, UINT32_MAX, &l->per_connection);
-    case 'S':
-        return take_number(r, arg, 1, MIB(200), &r->size);
-    case 'r':
-        return take_u32(r, arg, 10000000, &l->rate);
-    case OPT_FROM:
-        return take_pattern(r, arg, &l->from);
-    case OPT_RCPT:
-        return take_pattern(r, arg, &l->rcpt);
-    case OPT_DOMAINS:
-        return take_number(r, arg, 1, UINT32_MAX, &l->domains);
-    case OPT_RECIPIENTS:
-        return take_u32(r, arg, LOAD_RECIPIENTS_MAX, &l->recipients);
-    case OPT_THREADS:
-        return take_u32(r, arg, LOAD_THREADS_MAX, &l->threads);
-    default:
-        return 0;
-    }
-}
-
-static void take_flag(struct run *r, int opt, const char *arg)
-{
-    struct load *l = &r->load;
-
-    switch (opt) {
-    case OPT_FILE:
-        r->file = arg;
-        break;
-    case OPT_SEQ_LOG:
-        r->seq_log = arg;
-        break;
-    case OPT_PIPELINING:
-        l->client_config.extensions_ignored &= ~(unsigned)SMTP_EXT_PIPELINING;
-        break;
-    case OPT_CHUNKING:
-        l->client_config.extensions_ignored &= ~(unsigned)SMTP_EXT_CHUNKING;
-        break;
-    case OPT_LMTP:
-        l->client_config.lmtp = true;
-        break;
-    case OPT_STARTTLS:
-        r->starttls = true;
-        break;
-    case OPT_RECONNECT:
-        l->reconnect = true;
-        break;
-    case OPT_JSON:
-        r->json = true;
-        break;
-    default:
-        break;
-    }
-}
-
-static int parse_options(struct run *r, int argc, char **argv, bool *ret_help)
-{
-    int opt;
-
-    while ((opt = getopt_long(argc, argv, "t:s:m:n:S:r:h", long_options, NULL)) != -1) {
-        if (opt == 'h') {
-            *ret_help = true;
-            return EXIT_DONE;
-        }
-        if (opt == '?')
-            return usage_error("load", "bad option");
-        if (take_option(r, opt, optarg) < 0)
-            return usage_error("load", "%s", buf_cstr(&r->why));
-        take_flag(r, opt, optarg);
-    }
+    if (code == EXIT_DONE)
+        code = check_pattern(l->from, &r->why);
+    if (code == EXIT_DONE)
+        code = check_pattern(l->rcpt, &r->why);
+    if (code != EXIT_DONE || r->help)
+        return code;
     if (optind < argc)
         return usage_error("load", "unexpected argument '%s'", argv[optind]);
     if (!r->to_text)
         return usage_error("load", "--to is missing");
-    r->load.threads = MIN_OF(r->load.threads, r->load.sessions);
+    l->client_config.extensions_ignored = (r->pipelining ? 0 : (unsigned)SMTP_EXT_PIPELINING) |
+                                          (r->chunking ? 0 : (unsigned)SMTP_EXT_CHUNKING);
+    l->threads = MIN_OF(l->threads, l->sessions);
     return EXIT_DONE;
 }
 
@@ -505,7 +407,6 @@ int cmd_load(int argc, char **argv)
 {
     struct run *r = calloc(1, sizeof(*r));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    bool help = false;
     int code;
 
     if (!r)
@@ -515,7 +416,6 @@ int cmd_load(int argc, char **argv)
     r->load.client_config = SMTP_CLIENT_CONFIG_INIT;
     r->load.client_config.hello_name = SLICE_LIT("load.test");
     r->load.client_config.tls = SMTP_TLS_NEVER;
-    r->load.client_config.extensions_ignored = SMTP_EXT_PIPELINING | SMTP_EXT_CHUNKING;
     r->load.from = "load@sender.test";
     r->load.rcpt = "user%d@dest%d.example";
     r->load.domains = r->load.recipients = 1;
@@ -523,8 +423,8 @@ int cmd_load(int argc, char **argv)
     r->load.sessions = 10;
     r->load.per_connection = 10;
     r->load.threads = (uint32_t)(cores < 1 ? 1 : MIN_OF(cores, LOAD_THREADS_MAX));
-    code = parse_options(r, argc, argv, &help);
-    if (code == EXIT_DONE && help) {
+    code = parse_options(r, argc, argv);
+    if (code == EXIT_DONE && r->help) {
         print_help();
     } else if (code == EXIT_DONE) {
         r->workers = calloc(r->load.threads, sizeof(*r->workers));

@@ -7,11 +7,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/base.h"
 #include "cli/cli.h"
 
 #define OPTIONS_MAX 32
+#define OPTION_LIST_MAX 256
+
+/* The values of an option that may be given often, in the order in which they were typed. */
+struct option_list {
+    const char *items[OPTION_LIST_MAX];
+    size_t count;
+};
 
 struct option_spec {  /* made by the OPTION_ macros */
     const char *name; /* without "--" */
@@ -19,6 +27,10 @@ struct option_spec {  /* made by the OPTION_ macros */
     enum { OPTION_IS_FLAG, OPTION_HAS_VALUE, OPTION_MAY_HAVE_VALUE } kind;
     bool *flag;
     const char **text;
+    struct option_list *list;
+    uint64_t *number;
+    uint32_t *number_32;
+    uint64_t min, max; /* of number or number_32 */
     /* EXIT_DONE, or EXIT_USAGE and it was told. `value` NULL: it was left out. */
     int (*read)(const char *value, void *to);
     void *to;
@@ -32,6 +44,20 @@ struct option_spec {  /* made by the OPTION_ macros */
     {                                                                                              \
         .name = (n), .letter = (l), .kind = OPTION_HAS_VALUE, .text = (t)                          \
     }
+#define OPTION_LIST(n, l, t)                                                                       \
+    {                                                                                              \
+        .name = (n), .letter = (l), .kind = OPTION_HAS_VALUE, .list = (t)                          \
+    }
+#define OPTION_NUMBER(n, l, lowest, highest, t)                                                    \
+    {                                                                                              \
+        .name = (n), .letter = (l), .kind = OPTION_HAS_VALUE, .number = (t), .min = (lowest),      \
+        .max = (highest)                                                                           \
+    }
+#define OPTION_NUMBER_32(n, l, lowest, highest, t)                                                 \
+    {                                                                                              \
+        .name = (n), .letter = (l), .kind = OPTION_HAS_VALUE, .number_32 = (t), .min = (lowest),   \
+        .max = (highest)                                                                           \
+    }
 #define OPTION_READ(n, l, r, t)                                                                    \
     {                                                                                              \
         .name = (n), .letter = (l), .kind = OPTION_HAS_VALUE, .read = (r), .to = (t)               \
@@ -44,8 +70,8 @@ struct option_spec {  /* made by the OPTION_ macros */
 
 /*
  * Reads the options, in any place, and leaves optind at the first argument that is none. `command`
- * is for messages. EXIT_DONE, or EXIT_USAGE: there is no such option, it lacks its value, or
- * read() said so.
+ * is for messages. EXIT_DONE, or EXIT_USAGE: there is no such option, it lacks its value, was given
+ * more than OPTION_LIST_MAX times, is no number from its least to its greatest, or read() said so.
  */
 MUST_CHECK int options_read(const char *command, int argc, char **argv,
                             const struct option_spec *specs, size_t count);

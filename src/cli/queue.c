@@ -17,6 +17,7 @@
 #include "cli/client.h"
 #include "cli/format.h"
 #include "cli/json_get.h"
+#include "cli/options.h"
 
 #define PATH_MAX_BYTES KIB(16)
 #define PAGE "1000"
@@ -25,7 +26,7 @@ struct options {
     const char *socket, *config;
     const char *destination, *sender, *recipient, *state;
     uint64_t older_than_s, younger_than_s, limit;
-    bool all, json, body, brief;
+    bool all, json, body, brief, help;
     char **ids;
     size_t id_count;
 };
@@ -690,99 +691,12 @@ static int print_verb_help(const struct verb *v)
     return EXIT_DONE;
 }
 
-enum long_option {
-    OPT_SOCKET = 256,
-    OPT_DESTINATION,
-    OPT_SENDER,
-    OPT_RECIPIENT,
-    OPT_OLDER,
-    OPT_YOUNGER,
-    OPT_HELD,
-    OPT_DEFERRED,
-    OPT_ALL,
-    OPT_JSON,
-    OPT_BODY,
-    OPT_BRIEF,
-    OPT_LIMIT,
-};
-
-static const struct option long_options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"help", no_argument, NULL, 'h'},
-    {"socket", required_argument, NULL, OPT_SOCKET},
-    {"destination", required_argument, NULL, OPT_DESTINATION},
-    {"sender", required_argument, NULL, OPT_SENDER},
-    {"recipient", required_argument, NULL, OPT_RECIPIENT},
-    {"older-than", required_argument, NULL, OPT_OLDER},
-    {"younger-than", required_argument, NULL, OPT_YOUNGER},
-    {"held", no_argument, NULL, OPT_HELD},
-    {"deferred", no_argument, NULL, OPT_DEFERRED},
-    {"all", no_argument, NULL, OPT_ALL},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"body", no_argument, NULL, OPT_BODY},
-    {"brief", no_argument, NULL, OPT_BRIEF},
-    {"limit", required_argument, NULL, OPT_LIMIT},
-    {NULL, 0, NULL, 0},
-};
-
-static int set_age(const char *name, const char *value, uint64_t *ret)
+/* `value` NULL: it was not given. */
+static int read_age(const char *name, const char *value, uint64_t *ret)
 {
-    if (format_parse_age(slice_str(value), ret) < 0 || *ret == 0)
+    if (value && (format_parse_age(slice_str(value), ret) < 0 || *ret == 0))
         return usage_error("queue", "--%s %s: say an age such as 90s, 30m, 2h or 1d", name, value);
     return EXIT_DONE;
-}
-
-static int set_limit(const char *value, uint64_t *ret)
-{
-    if (slice_to_u64(slice_str(value), UINT64_MAX, ret) < 0 || *ret == 0)
-        return usage_error("queue", "--limit %s: say a number from 1", value);
-    return EXIT_DONE;
-}
-
-static int set_option(struct options *o, int opt)
-{
-    switch (opt) {
-    case 'c':
-        o->config = optarg;
-        return EXIT_DONE;
-    case OPT_SOCKET:
-        o->socket = optarg;
-        return EXIT_DONE;
-    case OPT_DESTINATION:
-        o->destination = optarg;
-        return EXIT_DONE;
-    case OPT_SENDER:
-        o->sender = optarg;
-        return EXIT_DONE;
-    case OPT_RECIPIENT:
-        o->recipient = optarg;
-        return EXIT_DONE;
-    case OPT_OLDER:
-        return set_age("older-than", optarg, &o->older_than_s);
-    case OPT_YOUNGER:
-        return set_age("younger-than", optarg, &o->younger_than_s);
-    case OPT_LIMIT:
-        return set_limit(optarg, &o->limit);
-    case OPT_HELD:
-        o->state = "held";
-        return EXIT_DONE;
-    case OPT_DEFERRED:
-        o->state = "deferred";
-        return EXIT_DONE;
-    case OPT_ALL:
-        o->all = true;
-        return EXIT_DONE;
-    case OPT_JSON:
-        o->json = true;
-        return EXIT_DONE;
-    case OPT_BODY:
-        o->body = true;
-        return EXIT_DONE;
-    case OPT_BRIEF:
-    default:
-        o->brief = true;
-        return EXIT_DONE;
-    }
 }
 
 static bool has_filter(const struct options *o)
@@ -795,6 +709,8 @@ static int check_options(const struct verb *v, const struct options *o)
 {
     if (!v->takes_filters && has_filter(o))
         return usage_error("queue", "%s takes no filter", v->name);
+    if (v->run == run_show && o->id_count == 0)
+        return usage_error("queue", "show which message? Give its queue id");
     if (v->run == run_summary && o->id_count > 0)
         return usage_error("queue", "summary takes no queue id");
     if (v->is_action && o->all && o->id_count > 0)
@@ -805,29 +721,51 @@ static int check_options(const struct verb *v, const struct options *o)
     return EXIT_DONE;
 }
 
+static int read_options(int argc, char **argv, struct options *o)
+{
+    const char *older = NULL, *younger = NULL;
+    bool held = false, deferred = false;
+    const struct option_spec specs[] = {OPTION_TEXT("config", 'c', &o->config),
+                                        OPTION_FLAG("help", 'h', &o->help),
+                                        OPTION_TEXT("socket", 0, &o->socket),
+                                        OPTION_TEXT("destination", 0, &o->destination),
+                                        OPTION_TEXT("sender", 0, &o->sender),
+                                        OPTION_TEXT("recipient", 0, &o->recipient),
+                                        OPTION_TEXT("older-than", 0, &older),
+                                        OPTION_TEXT("younger-than", 0, &younger),
+                                        OPTION_FLAG("held", 0, &held),
+                                        OPTION_FLAG("deferred", 0, &deferred),
+                                        OPTION_FLAG("all", 0, &o->all),
+                                        OPTION_FLAG("json", 0, &o->json),
+                                        OPTION_FLAG("body", 0, &o->body),
+                                        OPTION_FLAG("brief", 0, &o->brief),
+                                        OPTION_NUMBER("limit", 0, 1, UINT64_MAX, &o->limit)};
+    int r = options_read("queue", argc, argv, specs, ARRAY_SIZE(specs));
+
+    if (r == EXIT_DONE)
+        r = read_age("older-than", older, &o->older_than_s);
+    if (r == EXIT_DONE)
+        r = read_age("younger-than", younger, &o->younger_than_s);
+    if (r == EXIT_DONE && held && deferred)
+        r = usage_error("queue", "--held and --deferred do not go together");
+    o->state = held ? "held" : deferred ? "deferred" : NULL;
+    o->ids = argv + optind;
+    o->id_count = (size_t)(argc - optind);
+    return r;
+}
+
 static int run_verb(const struct verb *v, int argc, char **argv)
 {
     struct options o = {0};
     struct client *c = NULL;
-    int opt, r = EXIT_DONE;
+    int r;
 
-    opterr = 0;
     optind = 1;
-    while (r == EXIT_DONE && (opt = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
-        if (opt == 'h')
-            return print_verb_help(v);
-        r = opt == '?'
-                ? usage_error("queue", "'%s': there is no such option, or it lacks its value",
-                              argv[optind - 1])
-                : set_option(&o, opt);
-    }
-    if (r != EXIT_DONE)
-        return r;
-    o.ids = argv + optind;
-    o.id_count = (size_t)(argc - optind);
-    if (v->run == run_show && o.id_count == 0)
-        return usage_error("queue", "show which message? Give its queue id");
-    r = check_options(v, &o);
+    r = read_options(argc, argv, &o);
+    if (r == EXIT_DONE && o.help)
+        return print_verb_help(v);
+    if (r == EXIT_DONE)
+        r = check_options(v, &o);
     if (r == EXIT_DONE)
         r = client_new(&c, "queue", o.socket, o.config);
     if (r == EXIT_DONE)

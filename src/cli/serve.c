@@ -3,12 +3,11 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "cli/server.h"
 #include "config/config.h"
 
-#define OVERRIDES_MAX 256
-
-static void print_help(void)
+static int print_help(void)
 {
     printf("Usage: penstock serve [-c FILE] [--set KEY=VALUE]... [--status]\n"
            "\n"
@@ -23,6 +22,7 @@ static void print_help(void)
            "SIGHUP: read the configuration again; a bad one changes nothing and the log says why.\n"
            "\n"
            "'penstock config show' prints every setting with its value and where it is from.\n");
+    return EXIT_DONE;
 }
 
 static int serve(const struct server_options *options)
@@ -43,37 +43,20 @@ static int serve(const struct server_options *options)
 
 int cmd_serve(int argc, char **argv)
 {
-    enum { OPT_SET = 256, OPT_STATUS };
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"set", required_argument, NULL, OPT_SET},
-                                            {"status", no_argument, NULL, OPT_STATUS},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    const char *overrides[OVERRIDES_MAX];
-    struct server_options so = {.overrides = overrides};
-    int opt;
+    struct option_list overrides = {.count = 0};
+    struct server_options so = {.overrides = overrides.items};
+    bool help = false;
+    const struct option_spec specs[] = {
+        OPTION_TEXT("config", 'c', &so.config_file), OPTION_LIST("set", 0, &overrides),
+        OPTION_FLAG("status", 0, &so.status_line), OPTION_FLAG("help", 'h', &help)};
+    int r = options_read("serve", argc, argv, specs, ARRAY_SIZE(specs));
 
-    while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (opt) {
-        case 'c':
-            so.config_file = optarg;
-            break;
-        case OPT_SET:
-            if (so.override_count == OVERRIDES_MAX)
-                return usage_error("serve", "more than %d --set", OVERRIDES_MAX);
-            overrides[so.override_count++] = optarg;
-            break;
-        case OPT_STATUS:
-            so.status_line = true;
-            break;
-        case 'h':
-            print_help();
-            return EXIT_DONE;
-        default:
-            return usage_error("serve", "bad option");
-        }
-    }
+    if (r != EXIT_DONE)
+        return r;
+    if (help)
+        return print_help();
     if (optind < argc)
         return usage_error("serve", "unexpected argument '%s'", argv[optind]);
+    so.override_count = overrides.count;
     return serve(&so);
 }

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "cli/sink_int.h"
 #include "io/addr.h"
 #include "io/rlimit.h"
@@ -34,7 +35,7 @@ struct options {
     size_t address_count;
     uint32_t threads;
     const char *seq_log, *port_file;
-    bool json, status, starttls;
+    bool json, status, starttls, no_pipelining, no_chunking, help;
 };
 
 struct run {
@@ -409,80 +410,37 @@ static int run_sink(struct run *r)
 
 /* ---- options ---- */
 
-enum {
-    OPT_PORT_FILE = 256,
-    OPT_MAILDIR,
-    OPT_MBOX,
-    OPT_STORE,
-    OPT_REPLY,
-    OPT_DELAY,
-    OPT_DROP,
-    OPT_SCHEDULE,
-    OPT_LMTP,
-    OPT_STARTTLS,
-    OPT_NO_PIPELINING,
-    OPT_NO_CHUNKING,
-    OPT_SIZE_MAX,
-    OPT_STOP_AFTER,
-    OPT_SEQ_LOG,
-    OPT_STATUS,
-    OPT_JSON,
-};
-
-static const struct option long_options[] = {
-    {"listen", required_argument, NULL, 'l'},
-    {"threads", required_argument, NULL, 't'},
-    {"port-file", required_argument, NULL, OPT_PORT_FILE},
-    {"maildir", required_argument, NULL, OPT_MAILDIR},
-    {"mbox", required_argument, NULL, OPT_MBOX},
-    {"store", required_argument, NULL, OPT_STORE},
-    {"reply", required_argument, NULL, OPT_REPLY},
-    {"delay", required_argument, NULL, OPT_DELAY},
-    {"drop", required_argument, NULL, OPT_DROP},
-    {"schedule", required_argument, NULL, OPT_SCHEDULE},
-    {"lmtp", no_argument, NULL, OPT_LMTP},
-    {"starttls", no_argument, NULL, OPT_STARTTLS},
-    {"no-pipelining", no_argument, NULL, OPT_NO_PIPELINING},
-    {"no-chunking", no_argument, NULL, OPT_NO_CHUNKING},
-    {"size-max", required_argument, NULL, OPT_SIZE_MAX},
-    {"stop-after", required_argument, NULL, OPT_STOP_AFTER},
-    {"seq-log", required_argument, NULL, OPT_SEQ_LOG},
-    {"status", no_argument, NULL, OPT_STATUS},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
-static int take_listen(struct run *r, const char *text)
+/* The exit code of an option whose reader returned `err`, and left its sentence in r->why. */
+static int told(struct run *r, int err)
 {
-    if (r->options.address_count == SINK_LISTENERS_MAX) {
-        (void)buf_addf(&r->why, "more than %d --listen", SINK_LISTENERS_MAX);
-        return -EINVAL;
-    }
-    return addr_parse(slice_str(text), LISTEN_PORT,
-                      &r->options.addresses[r->options.address_count++], &r->why);
+    return err < 0 ? usage_error("sink", "%s", buf_cstr(&r->why)) : EXIT_DONE;
 }
 
-static int take_number(struct run *r, const char *text, uint64_t max, uint64_t *ret)
+static int read_listen(const char *text, void *to)
 {
-    if (slice_to_u64(slice_str(text), max, ret) == 0 && *ret > 0)
-        return 0;
-    (void)buf_addf(&r->why, "'%s' is no number from 1 to %llu", text, (unsigned long long)max);
-    return -EINVAL;
+    struct run *r = to;
+    struct options *o = &r->options;
+
+    if (o->address_count == SINK_LISTENERS_MAX)
+        return usage_error("sink", "more than %d --listen", SINK_LISTENERS_MAX);
+    return told(
+        r, addr_parse(slice_str(text), LISTEN_PORT, &o->addresses[o->address_count++], &r->why));
 }
 
-static int take_store(struct run *r, const char *text)
+static int read_store(const char *text, void *to)
 {
+    struct sink_store *store = to;
+
     if (strncmp(text, "maildir:", 8) == 0)
-        r->sink.store.maildir = text + 8;
+        store->maildir = text + 8;
     else if (strncmp(text, "mbox:", 5) == 0)
-        r->sink.store.mbox = text + 5;
+        store->mbox = text + 5;
     else
-        (void)buf_addf(&r->why, "--store is maildir:DIR or mbox:FILE; got '%s'", text);
-    return buf_len(&r->why) ? -EINVAL : 0;
+        return usage_error("sink", "--store is maildir:DIR or mbox:FILE; got '%s'", text);
+    return EXIT_DONE;
 }
 
-static int take_rule(struct run *r, const char *kind, const char *text)
+static int add_rule(struct run *r, const char *kind, const char *text)
 {
     struct buf rule = BUF_INIT(WHY_MAX);
     int err = buf_addf(&rule, "%s %s", kind, text);
@@ -490,107 +448,73 @@ static int take_rule(struct run *r, const char *kind, const char *text)
     if (err == 0)
         err = sink_schedule_add(&r->sink.schedule, 0, buf_slice(&rule), &r->why);
     buf_done(&rule);
-    return err;
+    return told(r, err);
 }
 
-/* Options with an argument; those that need no thought are in take_flag(). */
-static int take_option(struct run *r, int opt, const char *arg)
+static int read_reply(const char *text, void *to)
 {
-    uint64_t n = 0;
-    int err = 0;
-
-    switch (opt) {
-    case 'l':
-        return take_listen(r, arg);
-    case 't':
-        err = take_number(r, arg, SINK_THREADS_MAX, &n);
-        r->options.threads = (uint32_t)n;
-        return err;
-    case OPT_STORE:
-        return take_store(r, arg);
-    case OPT_REPLY:
-        return take_rule(r, "reply", arg);
-    case OPT_DELAY:
-        return take_rule(r, "delay", arg);
-    case OPT_DROP:
-        return take_rule(r, "drop", arg);
-    case OPT_SCHEDULE:
-        return 0; /* after all others: see cmd_sink() */
-    case OPT_SIZE_MAX:
-        return take_number(r, arg, UINT64_MAX / 2, &r->sink.server_config.size_max);
-    case OPT_STOP_AFTER:
-        return take_number(r, arg, UINT64_MAX / 2, &r->sink.stop_after);
-    default:
-        return -ENOENT;
-    }
+    return add_rule(to, "reply", text);
 }
 
-static bool take_flag(struct run *r, int opt, const char *arg)
+static int read_delay(const char *text, void *to)
 {
-    switch (opt) {
-    case OPT_PORT_FILE:
-        r->options.port_file = arg;
-        return true;
-    case OPT_MAILDIR:
-        r->sink.store.maildir = arg;
-        return true;
-    case OPT_MBOX:
-        r->sink.store.mbox = arg;
-        return true;
-    case OPT_SEQ_LOG:
-        r->options.seq_log = arg;
-        return true;
-    case OPT_LMTP:
-        r->sink.server_config.lmtp = true;
-        return true;
-    case OPT_STARTTLS:
-        r->options.starttls = true;
-        return true;
-    case OPT_NO_PIPELINING:
-        r->sink.server_config.extensions &= ~(unsigned)SMTP_EXT_PIPELINING;
-        return true;
-    case OPT_NO_CHUNKING:
-        r->sink.server_config.extensions &= ~(unsigned)SMTP_EXT_CHUNKING;
-        return true;
-    case OPT_STATUS:
-        r->options.status = true;
-        return true;
-    case OPT_JSON:
-        r->options.json = true;
-        return true;
-    default:
-        return false;
-    }
+    return add_rule(to, "delay", text);
 }
 
-/* EXIT_DONE: go on; else the exit code. `*ret_help`: the help was asked for. */
-static int parse_options(struct run *r, int argc, char **argv, bool *ret_help)
+static int read_drop(const char *text, void *to)
 {
-    const char *schedule[SINK_STEPS_MAX];
-    size_t schedules = 0;
-    int opt;
+    return add_rule(to, "drop", text);
+}
 
-    while ((opt = getopt_long(argc, argv, "l:t:h", long_options, NULL)) != -1) {
-        if (opt == 'h') {
-            *ret_help = true;
-            return EXIT_DONE;
-        }
-        if (opt == '?')
-            return usage_error("sink", "bad option");
-        if (opt == OPT_SCHEDULE && schedules == SINK_STEPS_MAX)
-            return usage_error("sink", "more than %d --schedule", SINK_STEPS_MAX);
-        if (opt == OPT_SCHEDULE)
-            schedule[schedules++] = optarg;
-        else if (!take_flag(r, opt, optarg) && take_option(r, opt, optarg) < 0)
-            return usage_error("sink", "%s", buf_cstr(&r->why));
-    }
-    for (size_t i = 0; i < schedules; i++)
-        if (sink_schedule_parse(&r->sink.schedule, slice_str(schedule[i]), &r->why) < 0)
-            return usage_error("sink", "%s", buf_cstr(&r->why));
+static int read_options(struct run *r, struct option_list *schedule, int argc, char **argv)
+{
+    struct options *o = &r->options;
+    struct sink *s = &r->sink;
+    const struct option_spec specs[] = {
+        OPTION_READ("listen", 'l', read_listen, r),
+        OPTION_NUMBER_32("threads", 't', 1, SINK_THREADS_MAX, &o->threads),
+        OPTION_TEXT("port-file", 0, &o->port_file),
+        OPTION_TEXT("maildir", 0, &s->store.maildir),
+        OPTION_TEXT("mbox", 0, &s->store.mbox),
+        OPTION_READ("store", 0, read_store, &s->store),
+        OPTION_READ("reply", 0, read_reply, r),
+        OPTION_READ("delay", 0, read_delay, r),
+        OPTION_READ("drop", 0, read_drop, r),
+        OPTION_LIST("schedule", 0, schedule),
+        OPTION_FLAG("lmtp", 0, &s->server_config.lmtp),
+        OPTION_FLAG("starttls", 0, &o->starttls),
+        OPTION_FLAG("no-pipelining", 0, &o->no_pipelining),
+        OPTION_FLAG("no-chunking", 0, &o->no_chunking),
+        OPTION_NUMBER("size-max", 0, 1, UINT64_MAX / 2, &s->server_config.size_max),
+        OPTION_NUMBER("stop-after", 0, 1, UINT64_MAX / 2, &s->stop_after),
+        OPTION_TEXT("seq-log", 0, &o->seq_log),
+        OPTION_FLAG("status", 0, &o->status),
+        OPTION_FLAG("json", 0, &o->json),
+        OPTION_FLAG("help", 'h', &o->help)};
+
+    return options_read("sink", argc, argv, specs, ARRAY_SIZE(specs));
+}
+
+/* EXIT_DONE: go on; else the exit code. */
+static int parse_options(struct run *r, int argc, char **argv)
+{
+    struct option_list schedule = {.count = 0};
+    int code = read_options(r, &schedule, argc, argv);
+
+    /* After the rules that hold from the beginning: steps come in the order of their times. */
+    for (size_t i = 0; code == EXIT_DONE && i < schedule.count; i++)
+        code =
+            told(r, sink_schedule_parse(&r->sink.schedule, slice_str(schedule.items[i]), &r->why));
+    if (code != EXIT_DONE || r->options.help)
+        return code;
     if (optind < argc)
         return usage_error("sink", "unexpected argument '%s'", argv[optind]);
     if (r->options.address_count == 0)
         return usage_error("sink", "--listen is missing");
+    if (r->options.no_pipelining)
+        r->sink.server_config.extensions &= ~(unsigned)SMTP_EXT_PIPELINING;
+    if (r->options.no_chunking)
+        r->sink.server_config.extensions &= ~(unsigned)SMTP_EXT_CHUNKING;
     return EXIT_DONE;
 }
 
@@ -598,7 +522,6 @@ int cmd_sink(int argc, char **argv)
 {
     struct run *r = calloc(1, sizeof(*r));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    bool help = false;
     int code;
 
     if (!r)
@@ -614,8 +537,8 @@ int cmd_sink(int argc, char **argv)
     r->sink.server_config.errors_max = 0;
     r->sink.server_config.refuse_early_talker = false;
     sink_schedule_init(&r->sink.schedule);
-    code = parse_options(r, argc, argv, &help);
-    if (code == EXIT_DONE && help)
+    code = parse_options(r, argc, argv);
+    if (code == EXIT_DONE && r->options.help)
         print_help();
     else if (code == EXIT_DONE) {
         r->workers = calloc(r->options.threads, sizeof(*r->workers));

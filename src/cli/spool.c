@@ -15,6 +15,7 @@
 #include "base/size.h"
 #include "cli/cli.h"
 #include "cli/format.h"
+#include "cli/options.h"
 #include "cli/spool_dirs.h"
 #include "config/config.h"
 #include "io/fs.h"
@@ -23,9 +24,8 @@
 
 struct options {
     const char *file, *directory, *to;
-    const char **overrides;
-    size_t override_count;
-    bool json;
+    struct option_list overrides;
+    bool json, help;
 };
 
 struct run {
@@ -381,7 +381,7 @@ static int run_verb(const struct options *o, const char *verb)
 
     buf_init(&run.envelope, SPOOL_ENVELOPE_MAX);
     buf_init(&run.marks, 2 * SPOOL_ENVELOPE_MAX);
-    r = config_load(o->file, o->overrides, o->override_count, &loaded, &why);
+    r = config_load(o->file, o->overrides.items, o->overrides.count, &loaded, &why);
     c = loaded;
     if (r < 0)
         fprintf(stderr, "%s", buf_len(&why) ? buf_cstr(&why) : err_str(r));
@@ -400,62 +400,23 @@ static int run_verb(const struct options *o, const char *verb)
     return code;
 }
 
-/* 0; 1: help was asked for; negative: wrong usage. */
-static int read_options(int argc, char **argv, struct options *o)
-{
-    static const struct option long_options[] = {{"config", required_argument, NULL, 'c'},
-                                                 {"set", required_argument, NULL, 's'},
-                                                 {"spool", required_argument, NULL, 'd'},
-                                                 {"to", required_argument, NULL, 't'},
-                                                 {"json", no_argument, NULL, 'j'},
-                                                 {"help", no_argument, NULL, 'h'},
-                                                 {0}};
-    int c;
-
-    while ((c = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1)
-        switch (c) {
-        case 'c':
-            o->file = optarg;
-            break;
-        case 's':
-            o->overrides[o->override_count++] = optarg;
-            break;
-        case 'd':
-            o->directory = optarg;
-            break;
-        case 't':
-            o->to = optarg;
-            break;
-        case 'j':
-            o->json = true;
-            break;
-        case 'h':
-            return 1;
-        default:
-            return -EINVAL;
-        }
-    return 0;
-}
-
 int cmd_spool(int argc, char **argv)
 {
-    struct options o = {.overrides = calloc((size_t)argc, sizeof(*o.overrides))};
-    const char *verb;
-    int r, code;
+    struct options o = {0};
+    const struct option_spec specs[] = {
+        OPTION_TEXT("config", 'c', &o.file),   OPTION_LIST("set", 0, &o.overrides),
+        OPTION_TEXT("spool", 0, &o.directory), OPTION_TEXT("to", 0, &o.to),
+        OPTION_FLAG("json", 0, &o.json),       OPTION_FLAG("help", 'h', &o.help)};
+    int r = options_read("spool", argc, argv, specs, ARRAY_SIZE(specs));
+    const char *verb = optind + 1 == argc ? argv[optind] : "";
 
-    if (!o.overrides)
-        return command_error("spool", "%s", err_str(-ENOMEM));
-    r = read_options(argc, argv, &o);
-    verb = r == 0 && optind + 1 == argc ? argv[optind] : "";
-    if (r == 1)
-        code = print_help();
-    else if (strcmp(verb, "export") == 0 && !o.to)
-        code = usage_error("spool", "say with --to DIR where to export to");
-    else if (strcmp(verb, "verify") == 0 || strcmp(verb, "export") == 0 ||
-             strcmp(verb, "stat") == 0)
-        code = run_verb(&o, verb);
-    else
-        code = usage_error("spool", "say what to do: verify, export or stat");
-    free(o.overrides);
-    return code;
+    if (r != EXIT_DONE)
+        return r;
+    if (o.help)
+        return print_help();
+    if (strcmp(verb, "export") == 0 && !o.to)
+        return usage_error("spool", "say with --to DIR where to export to");
+    if (strcmp(verb, "verify") == 0 || strcmp(verb, "export") == 0 || strcmp(verb, "stat") == 0)
+        return run_verb(&o, verb);
+    return usage_error("spool", "say what to do: verify, export or stat");
 }

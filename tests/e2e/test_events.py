@@ -381,7 +381,7 @@ def test_an_empty_log_says_so(tmp_path):
     (("-n", "-1"), 2, "-n '-1': allowed: a number from 1 to 1000000"),
     (("--level", "info"), 2, "--level 'info': allowed: notice, warning or error"),
     (("--json", "--exchange-text"), 2, "do not go together"),
-    (("--nonsense",), 2, "unrecognized option '--nonsense'"),
+    (("--nonsense",), 2, "'--nonsense': there is no such option"),
     (("word",), 2, "'word' is one word too many"),
     (("--directory", "/nonexistent"), 1, "there is no event log in /nonexistent/events: "),
     (("-c", "/nonexistent.yaml"), 1, "/nonexistent.yaml"),
