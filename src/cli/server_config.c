@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "cli/server_int.h"
+#include "cli/tables.h"
 #include "cli/server_log.h"
 #include "cli/spool_dirs.h"
 #include "config/config.h"
@@ -185,7 +186,7 @@ static int load_next(struct server *s, struct config **ret, struct tls_set *ret_
         r = -EINVAL;
     }
     if (r == 0)
-        r = server_knowledge_make(*ret, ret_knowledge, why);
+        r = tables_knowledge(*ret, ret_knowledge, why);
     if (r == 0)
         r = set_directories(s, *ret, why);
     if (r < 0) {

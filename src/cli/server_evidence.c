@@ -1,5 +1,5 @@
 /*
- * cli/server_evidence.c - the tables that attempts are judged by, and the ledger they are kept in.
+ * cli/server_evidence.c - the ledger that attempts are kept in.
  *
  * Mail never depends on evidence: where the ledger cannot be opened the server says so, and runs
  * without it.
@@ -9,33 +9,11 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "cli/server_int.h"
-#include "cli/tables.h"
 #include "config/config.h"
-#include "deliver/lane_rules.h"
 #include "event/event.h"
 #include "evidence/knowledge.h"
 #include "ledger/ledger.h"
 #include "schedule/lanes.h"
-
-int server_knowledge_make(const struct config *c, const struct knowledge **ret, struct buf *why)
-{
-    struct replies *replies = NULL;
-    struct providers *providers = NULL;
-    int r = tables_replies(&replies, c->replies.file, why);
-
-    *ret = NULL;
-    if (r == 0)
-        r = tables_providers(&providers, c->providers.file, why);
-    if (r == 0)
-        r = knowledge_new(ret, &replies, &providers, why);
-    if (r == 0)
-        r = lane_rules_check(c, (*ret)->providers, why);
-    if (r < 0)
-        knowledge_unref(ret);
-    replies_free(&replies);
-    providers_free(&providers);
-    return r;
-}
 
 /* ---- the ledger ---- */
 

@@ -125,9 +125,6 @@ void server_reload_answered(struct server *s);
 
 /* ---- server_evidence.c ---- */
 
-/* From the files that `c` names. 0, or an error with lines in `why`. */
-MUST_CHECK int server_knowledge_make(const struct config *c, const struct knowledge **ret,
-                                     struct buf *why);
 /* What goes wrong is told in an event. */
 void server_open_ledger(struct server *s);
 void server_set_ledger(struct server *s, const struct config *c);

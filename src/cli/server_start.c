@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "cli/server_int.h"
+#include "cli/tables.h"
 #include "cli/server_log.h"
 #include "cli/spool_dirs.h"
 #include "config/config.h"
@@ -327,7 +328,7 @@ int server_start(struct server *s, struct buf *why)
     if (r == 0)
         r = server_set_log_files(s->config, why);
     if (r == 0)
-        r = server_knowledge_make(s->config, &s->knowledge, why);
+        r = tables_knowledge(s->config, &s->knowledge, why);
     if (r == 0)
         server_open_ledger(s);
     if (r == 0)

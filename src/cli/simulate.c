@@ -19,7 +19,9 @@
 
 struct options {
     uint64_t seed;
-    const char *html;
+    const char *html, *config;
+    const char *sets[SIMULATE_SETS_MAX];
+    size_t set_count;
     bool policies[SIMULATE_POLICY_COUNT];
     bool any_policy, json, list, help;
 };
@@ -27,7 +29,8 @@ struct options {
 static int print_help(void)
 {
     puts(
-        "Usage: penstock simulate SCENARIO [--seed N] [--policy NAME]... [--html FILE] [--json]\n"
+        "Usage: penstock simulate SCENARIO [--seed N] [--policy NAME]... [-c FILE]\n"
+        "                         [--set KEY=VALUE]... [--html FILE] [--json]\n"
         "       penstock simulate --list\n"
         "\n"
         "Sends the mail of a scenario in virtual time, once by each policy, to providers that are\n"
@@ -35,12 +38,16 @@ static int print_help(void)
         "\n"
         "      --seed N         another course of chance; the same one gives the same output (1)\n"
         "      --policy NAME    only this policy; may be given more than once:\n"
-        "                       playbook       Penstock's lanes with their default settings\n"
+        "                       playbook       Penstock's lanes\n"
         "                       fixed          fixed concurrency, doubling retry times\n"
         "                       postfix-model  the documented behaviour of Postfix\n"
         "                       kumomta-model  that of KumoMTA's shipped automation\n"
         "                       oracle         knows what the provider takes at each moment\n"
-        "      --json           for programs\n"
+        "  -c, --config FILE    the playbook has the settings of this file; without it, the "
+        "defaults\n"
+        "      --set KEY=VALUE  a setting of the playbook that wins; may be given often\n"
+        "      --html FILE      draws it\n"
+        "      --json           for programs, with each minute\n"
         "      --list           the shipped scenarios\n"
         "  -h, --help           this text");
     return EXIT_DONE;
@@ -61,6 +68,16 @@ static int read_policy(const char *value, void *to)
     if (p == SIMULATE_POLICY_COUNT)
         return usage_error("simulate", "no policy '%s'", value);
     o->policies[p] = o->any_policy = true;
+    return EXIT_DONE;
+}
+
+static int read_set(const char *value, void *to)
+{
+    struct options *o = to;
+
+    if (o->set_count == SIMULATE_SETS_MAX)
+        return usage_error("simulate", "more than %d --set", SIMULATE_SETS_MAX);
+    o->sets[o->set_count++] = value;
     return EXIT_DONE;
 }
 
@@ -263,6 +280,28 @@ static void print_text(const struct scenario *s, uint64_t seed,
 
 /* ---- JSON ---- */
 
+/* Lists of the same length, of the figures of each minute. */
+static json_t *json_minutes(const struct simulate_result *r)
+{
+    static const char *const names[] = {"arrived",   "attempts", "capacity",
+                                        "delivered", "queue",    "connections"};
+    json_t *all = json_object(), *lists[ARRAY_SIZE(names)];
+
+    for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+        lists[k] = json_array();
+        (void)json_object_set_new(all, names[k], lists[k]);
+    }
+    for (size_t i = 0; i < r->minute_count; i++) {
+        const struct simulate_minute *m = &r->minutes[i];
+        const uint64_t values[ARRAY_SIZE(names)] = {m->arrived,   m->attempts, m->capacity,
+                                                    m->delivered, m->queue,    m->connections};
+
+        for (size_t k = 0; k < ARRAY_SIZE(names); k++)
+            (void)json_array_append_new(lists[k], json_integer((json_int_t)values[k]));
+    }
+    return all;
+}
+
 static json_t *json_of(const struct simulate_result *r)
 {
     json_t *classes = json_object();
@@ -273,7 +312,7 @@ static json_t *json_of(const struct simulate_result *r)
                                       json_integer((json_int_t)r->by_class[c]));
     return json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
-        "s:I, s:I, s:I}",
+        "s:I, s:I, s:I, s:o}",
         "policy", simulate_policy_name(r->policy), "attempts", (json_int_t)r->attempts, "delivered",
         (json_int_t)r->delivered, "deferred", (json_int_t)r->deferred, "failed",
         (json_int_t)r->failed, "replies", classes, "messages", (json_int_t)r->messages,
@@ -285,7 +324,7 @@ static json_t *json_of(const struct simulate_result *r)
         (json_int_t)times_percentile(&r->times, 0.99), "queue_peak", (json_int_t)r->queue_peak,
         "drain_ms", r->drained ? json_integer((json_int_t)r->drain_ms) : json_null(), "ended_ms",
         (json_int_t)r->ended_ms, "decisions", (json_int_t)r->decisions, "incidents",
-        (json_int_t)r->incident_count);
+        (json_int_t)r->incident_count, "minutes", json_minutes(r));
 }
 
 static int print_json(const struct scenario *s, uint64_t seed,
@@ -298,7 +337,7 @@ static int print_json(const struct scenario *s, uint64_t seed,
         (void)json_array_append_new(list, json_of(&results[i]));
     top =
         json_pack("{s:s, s:I, s:o}", "title", s->title, "seed", (json_int_t)seed, "policies", list);
-    r = top ? json_dumpf(top, stdout, JSON_INDENT(2)) : -1;
+    r = top ? json_dumpf(top, stdout, JSON_COMPACT) : -1;
     json_decref(top);
     if (r < 0)
         return command_error("simulate", "%s", err_str(-ENOMEM));
@@ -335,21 +374,36 @@ static int draw(const struct options *o, const struct scenario *s,
 
 /* ---- the command ---- */
 
-static int run(const struct options *o, const struct scenario *s)
+static int set_up(const struct options *o, const struct scenario *s, struct simulate_setup *ret)
+{
+    struct buf why = BUF_INIT(TABLES_WHY_MAX);
+    struct config *config = NULL;
+    int r = simulate_config(s, o->config, o->sets, o->set_count, &config, &why);
+
+    ret->config = config;
+    if (r == 0)
+        r = tables_knowledge(config, &ret->knowledge, &why);
+    if (r < 0)
+        r = tell(&why, r);
+    buf_done(&why);
+    return r;
+}
+
+static int run(const struct options *o, const struct scenario *s,
+               const struct simulate_setup *setup)
 {
     static struct simulate_result results[SIMULATE_POLICY_COUNT];
-    struct buf why = BUF_INIT(TABLES_WHY_MAX);
     size_t count = 0;
     int r = 0;
 
     for (enum simulate_policy p = 0; r == 0 && p < SIMULATE_POLICY_COUNT; p++) {
         if (o->any_policy && !o->policies[p])
             continue;
-        r = simulate_run(s, p, o->seed, &results[count], &why);
+        r = simulate_run(s, setup, p, o->seed, &results[count]);
         count += r == 0;
     }
     if (r < 0)
-        r = tell(&why, r);
+        r = command_error("simulate", "%s", err_str(r));
     else if (o->json)
         r = print_json(s, o->seed, results, count);
     else
@@ -358,7 +412,6 @@ static int run(const struct options *o, const struct scenario *s)
         r = draw(o, s, results, count);
     for (size_t i = 0; i < count; i++)
         simulate_result_done(&results[i]);
-    buf_done(&why);
     return r;
 }
 
@@ -368,10 +421,13 @@ int cmd_simulate(int argc, char **argv)
     const struct option_spec specs[] = {OPTION_READ("seed", 0, read_seed, &o.seed),
                                         OPTION_READ("policy", 0, read_policy, &o),
                                         OPTION_TEXT("html", 0, &o.html),
+                                        OPTION_TEXT("config", 'c', &o.config),
+                                        OPTION_READ("set", 0, read_set, &o),
                                         OPTION_FLAG("json", 0, &o.json),
                                         OPTION_FLAG("list", 0, &o.list),
                                         OPTION_FLAG("help", 'h', &o.help)};
     int r = options_read("simulate", argc, argv, specs, ARRAY_SIZE(specs));
+    struct simulate_setup setup = {0};
     struct scenario *s = NULL;
 
     if (r != EXIT_DONE)
@@ -385,7 +441,11 @@ int cmd_simulate(int argc, char **argv)
     r = load(argv[optind], &s);
     if (r != EXIT_DONE)
         return r;
-    r = run(&o, s);
+    r = set_up(&o, s, &setup);
+    if (r == EXIT_DONE)
+        r = run(&o, s, &setup);
+    knowledge_unref(&setup.knowledge);
+    config_unref(&setup.config);
     scenario_free(&s);
     return r;
 }

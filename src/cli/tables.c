@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "config/yaml.h"
+#include "deliver/lane_rules.h"
 
 static int read_all(FILE *f, struct buf *to)
 {
@@ -55,5 +56,25 @@ int tables_providers(struct providers **ret, const char *file, struct buf *why)
     if (r == 0)
         r = providers_new(ret, buf_slice(&own), file, why);
     buf_done(&own);
+    return r;
+}
+
+int tables_knowledge(const struct config *c, const struct knowledge **ret, struct buf *why)
+{
+    struct replies *replies = NULL;
+    struct providers *providers = NULL;
+    int r = tables_replies(&replies, c->replies.file, why);
+
+    *ret = NULL;
+    if (r == 0)
+        r = tables_providers(&providers, c->providers.file, why);
+    if (r == 0)
+        r = knowledge_new(ret, &replies, &providers, why);
+    if (r == 0)
+        r = lane_rules_check(c, (*ret)->providers, why);
+    if (r < 0)
+        knowledge_unref(ret);
+    replies_free(&replies);
+    providers_free(&providers);
     return r;
 }

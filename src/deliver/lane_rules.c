@@ -89,6 +89,17 @@ void lane_rules_of(const struct config *c, const struct providers *providers, st
     add_warm_up(c, source, &p.limits, ret);
 }
 
+struct retry_policy lane_retry_of(const struct config_retry *r, uint32_t delay_dsn_s)
+{
+    struct retry_policy to = {.delay_count = (uint32_t)r->delay_count,
+                              .jitter = r->jitter,
+                              .max_queue_time_s = (uint32_t)r->max_queue_time_s,
+                              .delay_dsn_s = delay_dsn_s};
+
+    memcpy(to.delays_s, r->delays_s, sizeof(to.delays_s));
+    return to;
+}
+
 /* ---- words that nobody knows ---- */
 
 #define LIKE_MAX 3

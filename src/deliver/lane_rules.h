@@ -23,6 +23,8 @@ struct slice lane_group_of(const struct providers *p, struct slice provider);
  */
 void lane_rules_of(const struct config *c, const struct providers *providers, struct slice provider,
                    struct slice source, struct lane_rules *ret);
+/* How deferred mail waits; `delay_dsn_s` is not the block's to say. */
+struct retry_policy lane_retry_of(const struct config_retry *r, uint32_t delay_dsn_s);
 /*
  * Are the words of all blocks known as providers or groups? 0; or -EINVAL, and `why` has one line
  * for each that is not: "file:line:column: key 'destinations[2].destination': ..." with the names

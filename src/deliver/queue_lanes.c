@@ -121,17 +121,6 @@ static bool find_policy(const struct queue *q, struct slice name, struct slice *
     return true;
 }
 
-static struct retry_policy retry_of(const struct queue *q, const struct config_retry *r)
-{
-    struct retry_policy to = {.delay_count = (uint32_t)r->delay_count,
-                              .jitter = r->jitter,
-                              .max_queue_time_s = (uint32_t)r->max_queue_time_s,
-                              .delay_dsn_s = q->settings.schedule.retry.delay_dsn_s};
-
-    memcpy(to.delays_s, r->delays_s, sizeof(to.delays_s));
-    return to;
-}
-
 /* Remembers which lane_ref the schedule's lane stands for. */
 static int note_lane(struct queue *q, uint32_t schedule_lane, lane_ref lane)
 {
@@ -219,7 +208,7 @@ bool queue_join_lane(struct queue *q, uint32_t destination)
     }
     source = source_of(q, slice_make(copy, key.len));
     lane = lanes_find(q->lanes, provider, source, queue_now(q));
-    retry = retry_of(q, &policy.retry);
+    retry = lane_retry_of(&policy.retry, q->settings.schedule.retry.delay_dsn_s);
     if (lane == LANE_NONE || note_lane(q, lanes_schedule_lane(q->lanes, lane), lane) < 0)
         return false;
     return schedule_set_lane(q->schedule, destination, lanes_schedule_lane(q->lanes, lane), &retry,

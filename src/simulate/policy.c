@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "config/policy.h"
 #include "deliver/lane_rules.h"
 
 #define MINUTE_MS 60000
@@ -49,15 +50,11 @@ static struct retry_policy retry_of(enum simulate_policy id, const struct config
         [SIMULATE_KUMOMTA] = {8, {1200, 2400, 4800, 9600, 19200, 38400, 76800, 153600}},
         [SIMULATE_ORACLE] = {1, {ORACLE_RETRY_S}},
     };
-    const struct config_retry *r = &c->retry.policy;
-    struct retry_policy p = {.max_queue_time_s = (uint32_t)r->max_queue_time_s};
+    struct retry_policy p = lane_retry_of(&c->retry.policy, 0);
 
-    if (id == SIMULATE_PLAYBOOK) {
-        p.delay_count = (uint32_t)r->delay_count;
-        p.jitter = r->jitter;
-        memcpy(p.delays_s, r->delays_s, sizeof(p.delays_s));
+    if (id == SIMULATE_PLAYBOOK)
         return p;
-    }
+    p.jitter = 0;
     p.delay_count = models[id].count;
     memcpy(p.delays_s, models[id].delays_s, models[id].count * sizeof(p.delays_s[0]));
     return p;
@@ -83,7 +80,7 @@ static void on_rules(void *ctx, struct slice provider, struct slice source, stru
     const struct policy *p = ctx;
     const struct scenario *s = p->scenario;
 
-    lane_rules_of(p->config, NULL, provider, source, ret);
+    lane_rules_of(p->setup->config, p->setup->knowledge->providers, provider, source, ret);
     for (size_t i = 0; i < s->source_count; i++) {
         const struct config_counts *days = &s->sources[i].warm_up;
 
@@ -137,7 +134,7 @@ static void on_incident(void *ctx, const struct incident *i)
 
 static int playbook_init(struct policy *p)
 {
-    const struct config_lanes *c = &p->config->lanes;
+    const struct config_lanes *c = &p->setup->config->lanes;
     const struct lanes_settings settings = {.tick_ms = c->tick_ms,
                                             .sample_min = c->sample_min,
                                             .release_per_second =
@@ -177,14 +174,14 @@ static int models_init(struct policy *p)
 }
 
 int policy_init(struct policy *p, enum simulate_policy id, const struct scenario *s,
-                const struct config *c, struct schedule *schedule, int64_t now_ms,
+                const struct simulate_setup *setup, struct schedule *schedule, int64_t now_ms,
                 struct simulate_result *result)
 {
     int r;
 
     *p = (struct policy){.id = id,
                          .scenario = s,
-                         .config = c,
+                         .setup = setup,
                          .schedule = schedule,
                          .result = result,
                          .start_ms = now_ms};
@@ -206,6 +203,28 @@ static struct policy_lane *model_of(const struct policy *p, uint32_t provider, u
     return &p->models[provider * p->scenario->source_count + source];
 }
 
+/* As the server's queue does it; each provider's MX host is called as it is. */
+static int join_lane(struct policy *p, uint32_t destination, struct slice domain,
+                     struct slice provider, struct slice source, int64_t now_ms, lane_ref *ret)
+{
+    const struct config_query query = {.domain = domain,
+                                       .mx_hosts = &provider,
+                                       .mx_count = 1,
+                                       .provider = provider,
+                                       .group =
+                                           lane_group_of(p->setup->knowledge->providers, provider)};
+    struct config_policy policy;
+    struct retry_policy retry;
+
+    config_find_policy(p->setup->config, &query, &policy);
+    retry = lane_retry_of(&policy.retry, 0);
+    *ret = lanes_find(p->lanes, policy.lane ? slice_str(policy.lane) : provider, source, now_ms);
+    if (*ret == LANE_NONE)
+        return -ENOMEM;
+    return schedule_set_lane(p->schedule, destination, lanes_schedule_lane(p->lanes, *ret), &retry,
+                             policy.connections_max);
+}
+
 int policy_join(struct policy *p, uint32_t destination, uint32_t provider, struct slice domain,
                 uint32_t source, int64_t now_ms, lane_ref *ret)
 {
@@ -214,16 +233,10 @@ int policy_join(struct policy *p, uint32_t destination, uint32_t provider, struc
     uint32_t lane;
 
     *ret = LANE_NONE;
-    if (p->lanes) {
-        *ret = lanes_find(p->lanes, name, slice_str(p->scenario->sources[source].name), now_ms);
-        if (*ret == LANE_NONE)
-            return -ENOMEM;
-        lane = lanes_schedule_lane(p->lanes, *ret);
-    } else {
-        lane = model_of(p, provider, source)->schedule_lane;
-    }
-    if (schedule_lane_of(p->schedule, destination) == lane)
-        return 0;
+    if (p->lanes)
+        return join_lane(p, destination, domain, name, slice_str(p->scenario->sources[source].name),
+                         now_ms, ret);
+    lane = model_of(p, provider, source)->schedule_lane;
     return schedule_set_lane(p->schedule, destination, lane, NULL, 0);
 }
 

@@ -2,7 +2,7 @@
  * simulate/policy.h - private: what a sender does about what it is answered.
  *
  * All policies send through the same schedule (schedule/schedule.h). `playbook` is Penstock's
- * discipline itself, schedule/lanes.h with the settings' defaults. The others are models: of what
+ * discipline itself, schedule/lanes.h as the setup's configuration has it. The others are models: of what
  * is documented of other servers, never of their code.
  *
  *     fixed          so many connections, whatever comes; a message waits 5, 10, 20, 40, 80, 160
@@ -43,7 +43,7 @@ struct policy_lane { /* of the models: one of each provider and source */
 struct policy { /* fields are private */
     enum simulate_policy id;
     const struct scenario *scenario;
-    const struct config *config;
+    const struct simulate_setup *setup;
     struct schedule *schedule;
     struct lanes *lanes;        /* playbook; else NULL */
     struct policy_lane *models; /* provider * sources + source */
@@ -56,8 +56,8 @@ void policy_schedule(enum simulate_policy id, const struct scenario *s, const st
                      struct schedule_config *ret);
 /* All arguments are borrowed. Incidents are told to `result`. 0, -ENOMEM. */
 MUST_CHECK int policy_init(struct policy *p, enum simulate_policy id, const struct scenario *s,
-                           const struct config *c, struct schedule *schedule, int64_t now_ms,
-                           struct simulate_result *result);
+                           const struct simulate_setup *setup, struct schedule *schedule,
+                           int64_t now_ms, struct simulate_result *result);
 void policy_done(struct policy *p);
 
 /* Puts a new destination into its lane. 0, -ENOMEM. */

@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,8 +42,7 @@ struct sender { /* a connection slot */
 struct run {
     const struct scenario *scenario;
     struct simulate_result *result;
-    struct config *config;
-    struct replies *replies;
+    const struct simulate_setup *setup;
     struct schedule *schedule;
     struct world world;
     struct policy policy;
@@ -462,30 +460,22 @@ static int run_all(struct run *r)
 
 /* ---- the object ---- */
 
-static int open_run(struct run *r, enum simulate_policy policy, uint64_t seed, struct buf *why)
+static int open_run(struct run *r, enum simulate_policy policy, uint64_t seed)
 {
     const struct scenario *s = r->scenario;
     struct schedule_config config;
-    char connections[64];
-    const char *const overrides[] = {connections};
-    int result;
+    int result = world_init(&r->world, s, r->setup->knowledge->replies, seed);
 
-    (void)snprintf(connections, sizeof(connections), "lanes.connections_max=%u", s->connections);
-    result = config_load_text("defaults", SLICE_LIT(""), overrides, 1, &r->config, why);
-    if (result == 0)
-        result = replies_new(&r->replies, SLICE_LIT(""), "", why);
-    if (result == 0)
-        result = world_init(&r->world, s, r->replies, seed);
     if (result < 0)
         return result;
     rand_init(&r->mail_rand, seed + 1);
     rand_init(&r->schedule_rand, seed + 2);
-    policy_schedule(policy, s, r->config, &config);
+    policy_schedule(policy, s, r->setup->config, &config);
     r->stop_ms =
         START_MS + (int64_t)s->duration_ms + 2 * SECOND_MS * (int64_t)config.retry.max_queue_time_s;
     result = schedule_new(&r->schedule, &config, &r->schedule_rand);
     if (result == 0)
-        result = policy_init(&r->policy, policy, s, r->config, r->schedule, START_MS, r->result);
+        result = policy_init(&r->policy, policy, s, r->setup, r->schedule, START_MS, r->result);
     r->wheel = malloc(sizeof(*r->wheel));
     r->next_ms = calloc(s->traffic_count, sizeof(*r->next_ms));
     if (result < 0 || !r->wheel || !r->next_ms)
@@ -498,7 +488,6 @@ static int open_run(struct run *r, enum simulate_policy policy, uint64_t seed, s
 
 static void close_run(struct run *r)
 {
-    const struct config *config = r->config;
     struct list *node;
     int64_t at;
 
@@ -514,14 +503,13 @@ static void close_run(struct run *r)
     policy_done(&r->policy);
     schedule_free(&r->schedule);
     world_done(&r->world);
-    replies_free(&r->replies);
-    config_unref(&config);
 }
 
-int simulate_run(const struct scenario *s, enum simulate_policy policy, uint64_t seed,
-                 struct simulate_result *ret, struct buf *why)
+int simulate_run(const struct scenario *s, const struct simulate_setup *setup,
+                 enum simulate_policy policy, uint64_t seed, struct simulate_result *ret)
 {
     struct run r = {.scenario = s,
+                    .setup = setup,
                     .result = ret,
                     .now_ms = START_MS,
                     .second_ms = START_MS,
@@ -532,7 +520,7 @@ int simulate_run(const struct scenario *s, enum simulate_policy policy, uint64_t
 
     *ret = (struct simulate_result){.policy = policy};
     list_init(&r.free_senders);
-    result = open_run(&r, policy, seed, why);
+    result = open_run(&r, policy, seed);
     if (result == 0)
         result = run_all(&r);
     if (result == 0) {

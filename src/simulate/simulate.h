@@ -2,8 +2,8 @@
  * simulate/simulate.h - a scenario in virtual time: the real schedule and lanes against providers
  * that are modelled, for one policy at a time. See docs/simulate.md for the model.
  *
- * The same scenario, seed and policy give the same result to the last bit. No I/O, no clock, no
- * threads of its own.
+ * The same scenario, setup, seed and policy give the same result to the last bit. No clock, no
+ * threads of its own, no I/O in a run.
  */
 #pragma once
 
@@ -14,7 +14,9 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/slice.h"
+#include "config/config.h"
 #include "evidence/incident.h"
+#include "evidence/knowledge.h"
 #include "evidence/replies.h"
 #include "evidence/window.h"
 #include "simulate/scenario.h"
@@ -39,6 +41,7 @@ struct simulate_minute {
     uint32_t connections; /* in use at its end */
 };
 
+#define SIMULATE_SETS_MAX 256
 #define SIMULATE_INCIDENTS_MAX 64 /* kept; all are counted */
 struct simulate_incident {
     char lane[INCIDENT_ITEM_MAX], kind[16];
@@ -67,7 +70,21 @@ struct simulate_result {
     size_t minute_count;
 };
 
-/* 0, -ENOMEM; -EINVAL: the engine's own data is wrong, `why` says where. */
-MUST_CHECK int simulate_run(const struct scenario *s, enum simulate_policy policy, uint64_t seed,
-                            struct simulate_result *ret, struct buf *why);
+/* What the playbook runs with; borrowed. The other policies take `retry.max_queue_time` of it. */
+struct simulate_setup {
+    const struct config *config;
+    const struct knowledge *knowledge;
+};
+
+/*
+ * A configuration for a scenario: that of `file` (NULL: the defaults), then `sets` as
+ * config_load() has overrides. Where neither says so, the limits of a lane and of a destination are
+ * the scenario's `connections`. Reads files. Returns and `why` as config_load().
+ */
+MUST_CHECK int simulate_config(const struct scenario *s, const char *file, const char *const *sets,
+                               size_t set_count, struct config **ret, struct buf *why);
+/* 0, -ENOMEM. */
+MUST_CHECK int simulate_run(const struct scenario *s, const struct simulate_setup *setup,
+                            enum simulate_policy policy, uint64_t seed,
+                            struct simulate_result *ret);
 void simulate_result_done(struct simulate_result *r);

@@ -32,13 +32,26 @@ static struct scenario *read_ok(const char *text)
     return s;
 }
 
+static void run_with(const struct scenario *s, enum simulate_policy p, uint64_t seed,
+                     const char *const *sets, size_t set_count, struct simulate_result *ret)
+{
+    struct buf why = BUF_INIT(KIB(8));
+    struct simulate_setup setup = {0};
+    struct config *config = NULL;
+
+    assert_int_equal(simulate_config(s, NULL, sets, set_count, &config, &why), 0);
+    assert_int_equal(knowledge_new(&setup.knowledge, NULL, NULL, &why), 0);
+    setup.config = config;
+    assert_int_equal(simulate_run(s, &setup, p, seed, ret), 0);
+    knowledge_unref(&setup.knowledge);
+    config_unref(&setup.config);
+    buf_done(&why);
+}
+
 static void run_ok(const struct scenario *s, enum simulate_policy p, uint64_t seed,
                    struct simulate_result *ret)
 {
-    struct buf why = BUF_INIT(KIB(8));
-
-    assert_int_equal(simulate_run(s, p, seed, ret, &why), 0);
-    buf_done(&why);
+    run_with(s, p, seed, NULL, 0, ret);
 }
 
 /* Every kind of trouble at once: a dip, an outage, greylisting, a limit, unknown mailboxes, dead
@@ -215,6 +228,28 @@ static void the_oracle_is_refused_least(void **state)
     scenario_free(&s);
 }
 
+/* Settings of the configuration reach the lanes; what is not said has the scenario's limit. */
+static void the_playbook_is_configured(void **state)
+{
+    static const char *const sets[] = {"lanes.connections_max=3"};
+    struct scenario *s = read_ok(HEAD ONE MAIL "events:\n  - provider: a.example\n    at: 5m\n"
+                                               "    for: 15m\n    capacity: 30%\n");
+    static struct simulate_result r[ARRAY_SIZE(sets) + 1];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(r); i++) {
+        uint32_t most = 0;
+
+        run_with(s, SIMULATE_PLAYBOOK, 3, sets, i, &r[i]);
+        for (size_t k = 0; k < r[i].minute_count; k++)
+            most = MAX_OF(most, r[i].minutes[k].connections);
+        assert_int_equal(most, i == 0 ? s->connections : 3);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(r); i++)
+        simulate_result_done(&r[i]);
+    scenario_free(&s);
+}
+
 static void scenarios_say_where(void **state)
 {
     static const struct {
@@ -369,6 +404,7 @@ int main(void)
         cmocka_unit_test(shipped_scenarios_are_right),
         cmocka_unit_test(the_healthy_world_takes_all),
         cmocka_unit_test(the_oracle_is_refused_least),
+        cmocka_unit_test(the_playbook_is_configured),
         cmocka_unit_test(pages_are_whole),
         cmocka_unit_test(dead_ones_fail_at_last),
         cmocka_unit_test(same_seed_same_run),

@@ -49,6 +49,45 @@ def test_json_adds_up(tmp_path):
         assert p["attempts"] == p["delivered"] + p["deferred"] + p["failed"]
         assert p["messages"] == p["messages_delivered"] > 0
         assert p["replies"]["capacity"] > 0
+        for figure, total in (("arrived", "messages"), ("attempts", "attempts"), ("delivered", "delivered")):
+            assert sum(p["minutes"][figure]) == p[total]
+        assert len({len(figures) for figures in p["minutes"].values()}) == 1
+        assert p["minutes"]["queue"][-1] == 0
+
+
+def test_the_playbook_has_the_settings_that_are_said(tmp_path):
+    file, config = tmp_path / "s.yaml", tmp_path / "penstock.yaml"
+    file.write_text(SCENARIO, encoding="utf-8")
+
+    def run(*options):
+        told = json.loads(run_tool("simulate", file, "--json", "--policy", "playbook", "--policy", "fixed",
+                                   *options, check=0).stdout)
+        return [max(p["minutes"]["connections"]) for p in told["policies"]], [p["attempts"] for p in told["policies"]]
+
+    defaults = run()
+    config.write_text("lanes: {connections_max: 2}\n", encoding="utf-8")
+    for options in (["-c", config], ["--set", "lanes.connections_max=2"],
+                    ["-c", config, "--set", "delivery.connections_per_destination_max=30"]):
+        connections, attempts = run(*options)
+        assert connections[0] == 2 < defaults[0][0]
+        assert connections[1] == defaults[0][1] and attempts[1] == defaults[1][1]
+    # A block of one's own for the mail of one provider.
+    config.write_text("destinations: [{destination: .a.example, initial_retry: 1m, next_retry: 1m}]\n",
+                      encoding="utf-8")
+    connections, attempts = run("-c", config)
+    assert attempts[0] > defaults[1][0] and attempts[1] == defaults[1][1]
+
+
+def test_settings_that_are_wrong(tmp_path):
+    result = run_tool("simulate", "spike", "--set", "lanes.connections_max=many")
+    assert result.returncode == 1
+    assert "command line: key 'lanes.connections_max': value 'many': allowed:" in result.stderr
+    config = tmp_path / "penstock.yaml"
+    config.write_text("destinations: [{destination: nobody, initial_retry: 1m}]\n", encoding="utf-8")
+    result = run_tool("simulate", "spike", "-c", config)
+    assert result.returncode == 1
+    assert "there is no provider or group 'nobody'" in result.stderr
+    assert run_tool("simulate", "spike", "-c", tmp_path / "none.yaml").returncode == 1
 
 
 def test_errors_have_their_place(tmp_path):
