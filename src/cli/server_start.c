@@ -20,6 +20,7 @@
 #include "control/control.h"
 #include "deliver/worker.h"
 #include "event/event.h"
+#include "io/folders.h"
 #include "io/fs.h"
 #include "io/stream.h"
 #include "pressure/pressure.h"
@@ -58,30 +59,13 @@ static void committed(void *ctx, uint64_t id, struct slice envelope)
 
 /* ---- start ---- */
 
-/* Makes the folders that lead to `path`, and `path` itself where `whole`. */
-static int make_folders(const char *path, bool whole, struct buf *why)
+static int make_folders(struct slice path, struct buf *why)
 {
-    char part[4096];
-    size_t len = strlen(path);
+    int r = folders_make(path, 0700);
 
-    if (len >= sizeof(part)) {
-        (void)buf_addf(why, "the path %.64s... has %zu bytes: allowed are %zu", path, len,
-                       sizeof(part) - 1);
-        return -ENAMETOOLONG;
-    }
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && (path[i] != '\0' || !whole))
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdir(part, 0700) < 0 && errno != EEXIST) {
-            int err = -errno;
-
-            (void)buf_addf(why, "the folder %s cannot be made: %s", part, err_str(err));
-            return err;
-        }
-    }
-    return 0;
+    if (r < 0)
+        (void)buf_addf(why, "the folder %.*s cannot be made: %s", SLICE_FMT(path), err_str(r));
+    return r;
 }
 
 /* While they may still be made; what is wrong with them is told by who opens them. */
@@ -90,9 +74,9 @@ static void make_other_folders(const struct config *c)
     struct buf why = BUF_INIT(SERVER_WHY_MAX);
 
     if (c->log.files.directory)
-        ignore_result(make_folders(c->log.files.directory, true, &why));
+        ignore_result(make_folders(slice_str(c->log.files.directory), &why));
     if (c->evidence.enabled)
-        ignore_result(make_folders(c->evidence.directory, true, &why));
+        ignore_result(make_folders(slice_str(c->evidence.directory), &why));
     buf_done(&why);
 }
 
@@ -262,7 +246,9 @@ static int open_control(struct server *s, struct buf *why)
                                   .reload = server_reload,
                                   .add_status = server_add_status,
                                   .is_stopping = server_is_stopping};
-    int r = make_folders(s->config->server.control_socket, false, why);
+    struct slice path = slice_str(s->config->server.control_socket);
+    ptrdiff_t name = slice_rfind(path, '/');
+    int r = name > 0 ? make_folders(slice_sub(path, 0, (size_t)name), why) : 0;
 
     if (r == 0)
         r = control_open(&s->control, s->loop, &seams, s->config->server.control_socket, why);
@@ -313,7 +299,7 @@ static int open_loops(struct server *s, struct buf *why)
 
 int server_start(struct server *s, struct buf *why)
 {
-    int r = make_folders(s->config->spool.directory, true, why);
+    int r = make_folders(slice_str(s->config->spool.directory), why);
 
     if (r == 0)
         make_other_folders(s->config);

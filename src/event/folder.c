@@ -22,6 +22,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "io/folders.h"
 
 #define FOLDER_MODE 0750
 #define FILE_MODE 0640
@@ -81,24 +82,7 @@ static void path_of(const struct folder *f, struct folder_name n,
 
 int folder_make(const char *path)
 {
-    char part[FOLDER_PATH_MAX];
-    size_t len = strlen(path);
-    struct stat st;
-
-    if (len == 0 || len >= sizeof(part))
-        return -ENAMETOOLONG;
-    if (stat(path, &st) == 0)
-        return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
-    memcpy(part, path, len + 1);
-    for (size_t i = 1; i <= len; i++) {
-        if (part[i] != '/' && part[i] != '\0')
-            continue;
-        part[i] = '\0';
-        if (mkdir(part, FOLDER_MODE) < 0 && errno != EEXIST)
-            return -errno;
-        part[i] = path[i];
-    }
-    return stat(path, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+    return folders_make(slice_str(path), FOLDER_MODE);
 }
 
 /* ---- what is there ---- */

@@ -13,6 +13,26 @@ static const uint8_t checkpoint_magic[8] = "PENCHECK";
 static const uint8_t identity_magic[8] = "PENIDENT";
 static const uint8_t dir_list_magic[8] = "PENPLACE";
 
+/* Each file of ours begins with a magic and a version; the checksum over what comes before it is at
+ * `crc_at`. */
+static void put_head(uint8_t *to, const uint8_t magic[static 8])
+{
+    memset(to, 0, SECTOR_BYTES);
+    memcpy(to, magic, 8);
+    put_u32(to + 8, FORMAT_VERSION);
+}
+
+static bool crc_is_sound(const uint8_t *from, size_t crc_at)
+{
+    return get_u32(from + crc_at) == crc32c(0, slice_make(from, crc_at));
+}
+
+static bool head_is_sound(const uint8_t *from, const uint8_t magic[static 8], size_t crc_at)
+{
+    return memcmp(from, magic, 8) == 0 && get_u32(from + 8) == FORMAT_VERSION &&
+           crc_is_sound(from, crc_at);
+}
+
 uint32_t format_seed(uint64_t spool_id)
 {
     uint8_t bytes[8];
@@ -79,9 +99,7 @@ bool record_decode(const uint8_t from[static RECORD_HEADER_BYTES], uint32_t seed
 
 void segment_header_encode(const struct segment_header *h, uint8_t to[static SECTOR_BYTES])
 {
-    memset(to, 0, SECTOR_BYTES);
-    memcpy(to, segment_magic, 8);
-    put_u32(to + 8, FORMAT_VERSION);
+    put_head(to, segment_magic);
     put_u32(to + 12, h->seq);
     put_u64(to + 16, h->spool_id);
     put_u64(to + 24, h->size);
@@ -94,8 +112,7 @@ void segment_header_encode(const struct segment_header *h, uint8_t to[static SEC
 
 bool segment_header_decode(const uint8_t from[static SECTOR_BYTES], struct segment_header *ret)
 {
-    if (memcmp(from, segment_magic, 8) != 0 || get_u32(from + 8) != FORMAT_VERSION ||
-        get_u32(from + 64) != crc32c(0, slice_make(from, 64)))
+    if (!head_is_sound(from, segment_magic, 64))
         return false;
     *ret = (struct segment_header){
         .seq = get_u32(from + 12),
@@ -115,17 +132,13 @@ bool format_is_newer(const uint8_t from[static SECTOR_BYTES])
 {
     if (get_u32(from + 8) <= FORMAT_VERSION)
         return false;
-    return (memcmp(from, segment_magic, 8) == 0 &&
-            get_u32(from + 64) == crc32c(0, slice_make(from, 64))) ||
-           (memcmp(from, checkpoint_magic, 8) == 0 &&
-            get_u32(from + 72) == crc32c(0, slice_make(from, 72)));
+    return (memcmp(from, segment_magic, 8) == 0 && crc_is_sound(from, 64)) ||
+           (memcmp(from, checkpoint_magic, 8) == 0 && crc_is_sound(from, 72));
 }
 
 void checkpoint_header_encode(const struct checkpoint_header *h, uint8_t to[static SECTOR_BYTES])
 {
-    memset(to, 0, SECTOR_BYTES);
-    memcpy(to, checkpoint_magic, 8);
-    put_u32(to + 8, FORMAT_VERSION);
+    put_head(to, checkpoint_magic);
     put_u32(to + 12, h->next_seq);
     put_u64(to + 16, h->spool_id);
     put_u64(to + 24, h->generation);
@@ -140,8 +153,7 @@ void checkpoint_header_encode(const struct checkpoint_header *h, uint8_t to[stat
 bool checkpoint_header_decode(const uint8_t from[static SECTOR_BYTES],
                               struct checkpoint_header *ret)
 {
-    if (memcmp(from, checkpoint_magic, 8) != 0 || get_u32(from + 8) != FORMAT_VERSION ||
-        get_u32(from + 72) != crc32c(0, slice_make(from, 72)))
+    if (!head_is_sound(from, checkpoint_magic, 72))
         return false;
     *ret = (struct checkpoint_header){
         .next_seq = get_u32(from + 12),
@@ -259,9 +271,7 @@ bool marks_are_sound(struct slice marks)
 
 void identity_encode(const struct identity *i, uint8_t to[static SECTOR_BYTES])
 {
-    memset(to, 0, SECTOR_BYTES);
-    memcpy(to, identity_magic, 8);
-    put_u32(to + 8, FORMAT_VERSION);
+    put_head(to, identity_magic);
     put_u32(to + 12, i->dir_id);
     put_u64(to + 16, i->spool_id);
     put_u32(to + 24, crc32c(0, slice_make(to, 24)));
@@ -269,8 +279,7 @@ void identity_encode(const struct identity *i, uint8_t to[static SECTOR_BYTES])
 
 bool identity_decode(const uint8_t from[static SECTOR_BYTES], struct identity *ret)
 {
-    if (memcmp(from, identity_magic, 8) != 0 || get_u32(from + 8) != FORMAT_VERSION ||
-        get_u32(from + 24) != crc32c(0, slice_make(from, 24)))
+    if (!head_is_sound(from, identity_magic, 24))
         return false;
     *ret = (struct identity){.dir_id = get_u32(from + 12), .spool_id = get_u64(from + 16)};
     return ret->dir_id > 0;

@@ -53,6 +53,17 @@ static void disk_init(struct disk *d)
     disk_open(d);
 }
 
+/* It is full after some hundred messages. */
+static void disk_init_small(struct disk *d)
+{
+    *d = (struct disk){
+        .fs = fs_sim_new(9, MIB(4)),
+        .config = {.segment_bytes = KIB(256), .spare_segments = 2, .first_id = 1},
+    };
+    buf_init(&d->why, 4096);
+    disk_open(d);
+}
+
 static void disk_done(struct disk *d)
 {
     spool_close(&d->sp);
@@ -251,12 +262,7 @@ static void test_full_disk_drains(void **state)
     size_t count = 0;
 
     (void)state;
-    d = (struct disk){
-        .fs = fs_sim_new(9, MIB(4)),
-        .config = {.segment_bytes = KIB(256), .spare_segments = 2, .first_id = 1},
-    };
-    buf_init(&d.why, 4096);
-    disk_open(&d);
+    disk_init_small(&d);
     for (int round = 0; round < 3; round++) {
         count = 0;
         while (spool_reserve(d.sp, 3000) == 0) {
@@ -326,12 +332,7 @@ static void test_restarts_on_full_disk(void **state)
     size_t count = 0;
 
     (void)state;
-    d = (struct disk){
-        .fs = fs_sim_new(9, MIB(4)),
-        .config = {.segment_bytes = KIB(256), .spare_segments = 2, .first_id = 1},
-    };
-    buf_init(&d.why, 4096);
-    disk_open(&d);
+    disk_init_small(&d);
     while (spool_reserve(d.sp, 3000) == 0) {
         spool_unreserve(d.sp, 3000);
         ids[count++] = put_message(d.sp, 2990, "0123456789");
