@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "deliver/queue_int.h"
+#include "schedule/lanes.h"
 
 /* A freeze that was too short is made again so often: a host that hangs must not stop all. */
 #define FREEZE_EVERY_MS 60000
@@ -27,6 +28,8 @@ void queue_apply_change(struct queue *q)
     q->age.is_in_round = false;
     q->changing = false;
     queue_file_anew(q, fresh);
+    /* Times are those of the spool again, as after a restart: what was spread is due at once. */
+    lanes_spread(q->lanes, LANE_NONE, queue_now(q));
     q->changed(q->changed_ctx);
 }
 

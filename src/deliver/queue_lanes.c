@@ -450,6 +450,7 @@ int queue_lanes_renew(struct queue *q, struct schedule *fresh)
     }
     lanes_free(&q->lanes);
     q->lanes = lanes;
+    q->lanes_due_ms = 0; /* their first tick is now */
     return 0;
 }
 

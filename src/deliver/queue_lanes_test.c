@@ -91,11 +91,71 @@ static void test_the_ledger_knows_how_old_a_lane_is(void **state)
     teardown(&w);
 }
 
+#define BACKLOG 200
+
+static uint64_t ready_or_active(struct world *w)
+{
+    const struct schedule_totals t = totals(w);
+
+    return t.ready + t.active;
+}
+
+static void note_change(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+/* A backlog that is due, and that lanes spread over 200 s, stays spread when a reload files it
+ * anew: shorter retry times, or others, make no wave. */
+static void test_a_reload_makes_no_wave(void **state)
+{
+    static const char text[] = "server: {hostname: test.example}\n"
+                               "lanes: {release_rate: 1/s}\n"
+                               "retry: {initial_retry: %s, jitter: 0%%, max_queue_time: 2h}\n";
+    char before[200], after[200];
+    struct queue_settings settings;
+    struct config *next;
+    bool has_changed = false;
+    struct world w;
+
+    (void)state;
+    (void)snprintf(before, sizeof(before), text, "10m");
+    (void)snprintf(after, sizeof(after), text, "1m");
+    setup(&w, before);
+    for (int i = 0; i < BACKLOG; i++)
+        (void)submit(&w, two, 1, small);
+    do {
+        run(&w);
+        while (w.job_count)
+            finish(&w, 0, RECIPIENT_PENDING, RECIPIENT_PENDING, "451 later");
+        kit_serve(&w.k);
+    } while (ready_or_active(&w) > 0);
+    w.k.now_ms += 30 * MINUTE_MS;
+    lanes_spread(queue_lanes(w.k.q), LANE_NONE, w.k.now_ms);
+    run(&w);
+    assert_true(ready_or_active(&w) < BACKLOG / 10);
+    while (w.job_count)
+        finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_RELAYED, "250 ok");
+    kit_serve(&w.k);
+
+    next = kit_config(after);
+    settings = kit_settings(next);
+    assert_int_equal(queue_change_settings(w.k.q, &settings, note_change, &has_changed), 0);
+    run(&w);
+    assert_true(has_changed);
+    assert_true(totals(&w).waiting > BACKLOG / 2);
+    assert_true(ready_or_active(&w) < BACKLOG / 10);
+    drain(&w);
+    teardown(&w);
+    config_unref(&(const struct config *){next});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mail_in_a_paused_lane_expires),
         cmocka_unit_test(test_the_ledger_knows_how_old_a_lane_is),
+        cmocka_unit_test(test_a_reload_makes_no_wave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
