@@ -318,7 +318,7 @@ struct config_pressure {
 };
 struct config_log_files {
     const char *directory; /* NULL: no log files */
-    bool events, protocol, connectivity, tracking, subjects;
+    bool events, protocol, connectivity, tracking, subjects, deliveries;
     uint64_t file_max_bytes, folder_max_bytes, age_max_s;
 };
 struct config_log {

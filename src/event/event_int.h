@@ -71,6 +71,24 @@ uint64_t event_count_lines(struct slice s);
  * `wait_ms`. The log thread. */
 bool event_to_journal(enum event_level level, struct slice line, int wait_ms);
 
+/* ---- format.c: one field after another ---- */
+
+/* Kept free behind `limit` for what ends a line whose value was cut: three dots, a quote, a brace,
+ * LF. */
+#define EVENT_LINE_TAIL 8
+/* Of a field's room, what its value does not get: punctuation and the longest number, or the
+ * longest character, escaped. */
+#define EVENT_LINE_FIELD 32
+
+struct event_line {
+    char *at, *limit;
+    bool json, full; /* full: what would come now is left out */
+};
+/* ",\"key\":value" or " key=value"; its text is cut where it does not fit. */
+void event_line_field(struct event_line *l, const struct event_field *f);
+/* "2026-11-22T20:30:01.123Z" */
+void event_line_time(struct event_line *l, int64_t wall_ms);
+
 /* ---- record.c, called by the log thread ---- */
 
 void event_files_begin(void); /* the main thread, before the log thread starts */

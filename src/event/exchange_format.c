@@ -38,6 +38,7 @@ const char *exchange_head(enum record_kind kind)
     case RECORD_TRACKING:
         return HEAD("Message Tracking Log", TRACKING_FIELDS);
     case RECORD_EVENTS:
+    case RECORD_DELIVERIES:
     case RECORD_KINDS:
         break;
     }

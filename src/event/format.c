@@ -15,29 +15,22 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/utf8.h"
-#include "event/event.h"
+#include "event/event_int.h"
 
-/* Kept free for what ends a line whose value was cut: three dots, a quote, a brace, LF. */
-#define TAIL_BYTES 8
 #define CHAR_BYTES_MAX 12 /* one character, escaped */
 
-struct line {
-    char *at, *limit;
-    bool json, full;
-};
-
-static void put(struct line *l, const void *bytes, size_t len)
+static void put(struct event_line *l, const void *bytes, size_t len)
 {
     memcpy(l->at, bytes, len);
     l->at += len;
 }
 
-static void put_str(struct line *l, const char *s)
+static void put_str(struct event_line *l, const char *s)
 {
     put(l, s, strlen(s));
 }
 
-static bool has_room(const struct line *l, size_t bytes)
+static bool has_room(const struct event_line *l, size_t bytes)
 {
     return (size_t)(l->limit - l->at) >= bytes;
 }
@@ -63,7 +56,7 @@ static const uint8_t byte_needs[256] = {
 };
 /* clang-format on */
 
-static void put_escape(struct line *l, uint8_t c)
+static void put_escape(struct event_line *l, uint8_t c)
 {
     static const char hex[] = "0123456789abcdef";
     char text[7] = {'\\'};
@@ -91,7 +84,7 @@ static void put_escape(struct line *l, uint8_t c)
 }
 
 /* One character of `s`, which is not plain; returns how many bytes of `s` it took. */
-static size_t put_special(struct line *l, struct slice s)
+static size_t put_special(struct event_line *l, struct slice s)
 {
     size_t len = utf8_len(s);
 
@@ -131,7 +124,7 @@ static size_t plain_run(struct slice s)
     return n;
 }
 
-static void put_quoted(struct line *l, struct slice s)
+static void put_quoted(struct event_line *l, struct slice s)
 {
     put(l, "\"", 1);
     while (s.len) {
@@ -160,7 +153,7 @@ static bool is_bare(struct slice s)
     return s.len && needs == BARE;
 }
 
-static void put_text(struct line *l, struct slice s)
+static void put_text(struct event_line *l, struct slice s)
 {
     if (!l->json && has_room(l, s.len) && is_bare(s))
         put(l, s.ptr, s.len);
@@ -168,7 +161,7 @@ static void put_text(struct line *l, struct slice s)
         put_quoted(l, s);
 }
 
-static void put_number(struct line *l, uint64_t v, bool is_negative)
+static void put_number(struct event_line *l, uint64_t v, bool is_negative)
 {
     char text[21];
     size_t at = sizeof(text);
@@ -182,7 +175,7 @@ static void put_number(struct line *l, uint64_t v, bool is_negative)
     put(l, text + at, sizeof(text) - at);
 }
 
-static void put_value(struct line *l, const struct event_field *f)
+static void put_value(struct event_line *l, const struct event_field *f)
 {
     char text[ADDR_TEXT_MAX];
 
@@ -215,14 +208,14 @@ static void put_value(struct line *l, const struct event_field *f)
     }
 }
 
-static void put_field(struct line *l, const struct event_field *f)
+void event_line_field(struct event_line *l, const struct event_field *f)
 {
     size_t key_len;
 
     if (!f->key || l->full)
         return;
     key_len = strlen(f->key);
-    if (!has_room(l, key_len + 32)) { /* 32: punctuation and the longest number */
+    if (!has_room(l, key_len + EVENT_LINE_FIELD)) {
         l->full = true;
         return;
     }
@@ -232,8 +225,8 @@ static void put_field(struct line *l, const struct event_field *f)
     put_value(l, f);
 }
 
-/* "2026-11-22T20:30:01.123Z". The part down to the second is kept for the thread's next line. */
-static void put_time(struct line *l, int64_t wall_ms)
+/* The part down to the second is kept for the thread's next line. */
+void event_line_time(struct event_line *l, int64_t wall_ms)
 {
     static _Thread_local int64_t kept_s = INT64_MIN;
     static _Thread_local char kept[32];
@@ -269,13 +262,13 @@ static const char *const type_names[] = {EVENT_TABLE(TYPE_NAME)};
 size_t event_format_line(enum event_format format, int64_t wall_ms, enum event_type type,
                          uint64_t id, const struct event_field *fields, size_t count, char *ret)
 {
-    struct line l = {.at = ret, .limit = ret + EVENT_LINE_MAX - TAIL_BYTES};
+    struct event_line l = {.at = ret, .limit = ret + EVENT_LINE_MAX - EVENT_LINE_TAIL};
 
     ASSERT(type < EVENT_TYPES);
     l.json = format == EVENT_JSON;
     if (l.json)
         put_str(&l, "{\"time\":\"");
-    put_time(&l, wall_ms);
+    event_line_time(&l, wall_ms);
     put_str(&l, l.json ? "\",\"level\":\"" : " ");
     put_str(&l, level_names[event_level_of(type)]);
     put_str(&l, l.json ? "\",\"event\":\"" : " ");
@@ -283,9 +276,9 @@ size_t event_format_line(enum event_format format, int64_t wall_ms, enum event_t
     if (l.json)
         put(&l, "\"", 1);
     if (id != EVENT_NO_ID)
-        put_field(&l, &EV_ID("id", id));
+        event_line_field(&l, &EV_ID("id", id));
     for (size_t i = 0; i < count; i++)
-        put_field(&l, &fields[i]);
+        event_line_field(&l, &fields[i]);
     put_str(&l, l.json ? "}\n" : "\n");
     ASSERT(l.at <= ret + EVENT_LINE_MAX);
     return (size_t)(l.at - ret);

@@ -7,6 +7,7 @@
  *     LOG/send/SEND20261122-1.log
  *     LOG/connectivity/CONNECTLOG20261122-1.log
  *     LOG/tracking/MSGTRK20261122-1.log
+ *     LOG/deliveries/DELIVERY20261122-1.jsonl   event/delivery.h
  *
  * A line goes into the ring of its thread, as the lines of event() do, and the log thread appends
  * it: nobody waits for a disk. When a ring, or the disk, is full, lines are dropped and counted
@@ -32,7 +33,8 @@
     X(RECORD_RECEIVE, "receive", "RECV", "log")                                                    \
     X(RECORD_SEND, "send", "SEND", "log")                                                          \
     X(RECORD_CONNECTIVITY, "connectivity", "CONNECTLOG", "log")                                    \
-    X(RECORD_TRACKING, "tracking", "MSGTRK", "log")
+    X(RECORD_TRACKING, "tracking", "MSGTRK", "log")                                                \
+    X(RECORD_DELIVERIES, "deliveries", "DELIVERY", "jsonl")
 #define RECORD_ENUM_LINE(constant, folder, prefix, suffix) constant,
 enum record_kind { RECORD_TABLE(RECORD_ENUM_LINE) RECORD_KINDS };
 
