@@ -4,11 +4,13 @@
 #include "deliver/attempt.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "deliver/worker_int.h"
+#include "event/delivery.h"
 #include "event/event.h"
 #include "evidence/knowledge.h"
 #include "io/loop.h"
@@ -19,8 +21,7 @@ static enum reply_class classify(const struct job *job, const struct reply_facts
     return job->knowledge ? replies_classify(job->knowledge->replies, f) : REPLY_OTHER;
 }
 
-/* As the host said it, code and all. */
-static size_t reply_text(unsigned code, struct slice text, char to[ATTEMPT_TEXT_MAX])
+size_t attempt_reply_text(unsigned code, struct slice text, char to[static ATTEMPT_TEXT_MAX])
 {
     int n = code ? snprintf(to, ATTEMPT_TEXT_MAX, "%u %.*s", code, SLICE_FMT(text))
                  : snprintf(to, ATTEMPT_TEXT_MAX, "%.*s", SLICE_FMT(text));
@@ -49,6 +50,7 @@ void attempt_begin(struct transaction *t)
     a->peer.len = a->local.len = 0;
     a->host[0] = '\0';
     a->tls = false;
+    a->tls_version[0] = a->tls_cipher[0] = '\0';
     a->rank = 0;
     a->is_told = false;
 }
@@ -62,6 +64,21 @@ void attempt_over(struct transaction *t, const struct conn *c)
     a->local = *local;
     a->tls = stream_is_tls(c->stream);
     (void)snprintf(a->host, sizeof(a->host), "%s", c->host);
+    if (!a->tls || !delivery_log_is_on())
+        return;
+    (void)snprintf(a->tls_version, sizeof(a->tls_version), "%s", stream_tls_version(c->stream));
+    (void)snprintf(a->tls_cipher, sizeof(a->tls_cipher), "%s", stream_tls_cipher(c->stream));
+}
+
+void attempt_try(struct run *run)
+{
+    run->tried.began_ms = loop_now_ms(run->worker->seams.loop);
+}
+
+void attempt_take_tried(struct transaction *t, const struct run *run)
+{
+    if (run->has_tried)
+        t->told = run->tried;
 }
 
 static void tell(struct transaction *t, size_t recipient, enum reply_class klass,
@@ -78,7 +95,7 @@ static void tell(struct transaction *t, size_t recipient, enum reply_class klass
     a->phase = r->phase;
     a->code = (uint16_t)r->code;
     a->enhanced = r->enhanced;
-    a->text_len = reply_text(r->code, r->text, a->text);
+    a->text_len = attempt_reply_text(r->code, r->text, a->text);
 }
 
 enum reply_class attempt_result(struct transaction *t, size_t batch_index,
@@ -119,7 +136,7 @@ static void post(struct worker *w, const struct job *job, const struct attempt *
     mailbox_post_later(w->seams.queue, &l->parcel);
 }
 
-static struct slice ip_text(const struct addr *a, char text[ADDR_TEXT_MAX])
+struct slice attempt_ip_text(const struct addr *a, char text[static ADDR_TEXT_MAX])
 {
     if (a->len == 0)
         return (struct slice){0};
@@ -168,8 +185,8 @@ void attempt_end(struct transaction *t)
     a.recipient = t->to[told->recipient].address;
     a.domain = address_domain(a.recipient);
     a.host = slice_str(told->host);
-    a.peer = ip_text(&told->peer, peer);
-    a.local = ip_text(&told->local, local);
+    a.peer = attempt_ip_text(&told->peer, peer);
+    a.local = attempt_ip_text(&told->local, local);
     a.sender = t->envelope.sender;
     a.message_id = t->has_looked ? header_text_slice(&t->scan.message_id) : (struct slice){0};
     a.tls = told->tls;
@@ -186,21 +203,33 @@ void attempt_no_session(struct run *run, const struct smtp_result *f, int err, c
                                 .err = f ? f->err : err,
                                 .text = f && f->code ? f->text : slice_str(why),
                                 .provider = slice_str(job->provider)};
-    char peer[ADDR_TEXT_MAX], text[ATTEMPT_TEXT_MAX];
+    struct attempt_told *tried = &run->tried;
+    char peer[ADDR_TEXT_MAX];
 
     if (run->at >= run->count || facts.err == -ECANCELED)
         return;
     run->has_tried = true;
+    tried->is_told = true;
+    tried->rank = UINT_MAX; /* nothing that is said of the whole tells more */
+    tried->peer = run->step.addr;
+    tried->phase = facts.phase;
+    tried->code = facts.code;
+    tried->enhanced = facts.enhanced;
+    tried->klass = classify(job, &facts);
+    tried->text_len = attempt_reply_text(facts.code, facts.text, tried->text);
+    (void)snprintf(tried->host, sizeof(tried->host), "%s", run->step.name);
     a = attempt_of(job, &job->entries[run->at]);
     a.result = ATTEMPT_RESULT_DEFERRED;
-    a.phase = facts.phase;
-    a.code = facts.code;
-    a.enhanced = facts.enhanced;
-    a.text = slice_make(text, reply_text(facts.code, facts.text, text));
-    a.klass = classify(job, &facts);
+    a.phase = tried->phase;
+    a.code = tried->code;
+    a.enhanced = tried->enhanced;
+    a.klass = tried->klass;
+    a.text = slice_make(tried->text, tried->text_len);
     if (!a.is_ours)
         a.domain = slice_str(job->name);
-    a.host = slice_str(run->step.name);
-    a.peer = ip_text(&run->step.addr, peer);
+    a.host = slice_str(tried->host);
+    a.peer = attempt_ip_text(&tried->peer, peer);
+    a.latency_ms =
+        (uint32_t)MIN_OF(loop_now_ms(run->worker->seams.loop) - tried->began_ms, UINT32_MAX);
     post(run->worker, job, &a);
 }

@@ -22,6 +22,7 @@ struct attempt_told {
     struct addr peer, local; /* .len 0: no connection yet */
     char host[DNS_NAME_MAX + 3];
     bool tls;
+    char tls_version[16], tls_cipher[48]; /* for the delivery log; where there is TLS */
     bool is_told;       /* as attempts to reach each host: not once more as a whole */
     uint32_t recipient; /* in the transaction's `to` */
     unsigned rank;      /* how much the reply below tells; 0: none yet */
@@ -34,6 +35,11 @@ struct attempt_told {
 };
 
 void attempt_begin(struct transaction *t);
+/* The run tries a host from now on. */
+void attempt_try(struct run *run);
+/* None of the run's hosts took the session: what the last one said is the transaction's attempt,
+ * which was told already. */
+void attempt_take_tried(struct transaction *t, const struct run *run);
 /* The transaction goes over this connection from now on. */
 void attempt_over(struct transaction *t, const struct conn *c);
 /* The result of one recipient of the present batch; its class is returned. */
@@ -47,3 +53,8 @@ void attempt_end(struct transaction *t);
 /* A host was tried and did not come so far as to be sent mail, with the entry at run->at waiting.
  * `f` NULL: there was no reply, `err` and `why` say what happened. */
 void attempt_no_session(struct run *run, const struct smtp_result *f, int err, const char *why);
+
+/* As the host said it, code and all; returns the length. */
+size_t attempt_reply_text(unsigned code, struct slice text, char to[static ATTEMPT_TEXT_MAX]);
+/* Empty where there is none. */
+struct slice attempt_ip_text(const struct addr *a, char text[static ADDR_TEXT_MAX]);

@@ -12,6 +12,7 @@
 #include "deliver/destination.h"
 #include "deliver/track.h"
 #include "deliver/worker_int.h"
+#include "event/delivery.h"
 
 /* Exchange's words for how mail goes on. */
 static const char *delivery_type(const struct config_target *t)
@@ -141,7 +142,8 @@ void conn_log_not_connected(struct conn *c, int err)
 void conn_log_sending(struct conn *c, struct transaction *t)
 {
     c->record.delivered_before = t->delivered;
-    if (protocol_log_is_on(&c->record.log) || record_is_on(RECORD_TRACKING)) {
+    if (protocol_log_is_on(&c->record.log) || record_is_on(RECORD_TRACKING) ||
+        delivery_log_is_on()) {
         transaction_look(t);
         track_connection(t, c);
     }

@@ -25,6 +25,7 @@
 #include "io/mailbox.h"
 #include "io/resolver.h"
 #include "message/envelope.h"
+#include "schedule/lanes.h"
 #include "schedule/schedule.h"
 #include "spool/spool.h"
 #include "spool/writer.h"
@@ -78,6 +79,7 @@ struct job_entry {
      * next host did not promise to make: the queue makes it. */
     bool success_dsn;
     struct attempt_details *details;
+    struct buf held; /* lines that wait for the time of the next attempt (event/delivery.h) */
 };
 
 /*
@@ -101,6 +103,7 @@ struct job {
     char name[JOB_NAME_MAX];           /* a domain, or the text of a static next hop */
     char source[JOB_SOURCE_MAX];       /* the name of the source it is sent from */
     uint32_t lane;                     /* lane_ref of its provider and source */
+    char lane_name[LANE_NAME_MAX];     /* for logs; empty: it is in none */
     /*
      * The provider behind the destination. A worker that learns another one from the MX hosts
      * says so in `provider` and `has_learnt`. A job that `is_probe` is for that alone: its entries

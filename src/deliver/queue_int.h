@@ -127,7 +127,9 @@ struct settlement {
     bool is_claimed, was_held;
     bool is_ended; /* by its age or by the operator, as `ended_by` says */
     enum tracking_event ended_by;
+    size_t ended_from; /* in `details`: these and those behind them */
     struct attempt_details *details;
+    struct buf held;    /* the entry's, until it is known when the next attempt is */
     struct buf delayed; /* u32 indices: recipients whose delay report was made with this */
 };
 

@@ -237,6 +237,8 @@ void queue_describe_job(struct queue *q, struct job *job)
     memcpy(job->provider, provider.ptr, provider.len);
     job->provider[provider.len] = '\0';
     job->lane = lane_of(q, job->destination);
+    (void)snprintf(job->lane_name, sizeof(job->lane_name), "%.*s",
+                   SLICE_FMT(lanes_name(q->lanes, job->lane)));
     job->is_probe = job->goes_by_mx && !k;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "deliver/queue_int.h"
+#include "event/delivery.h"
 
 struct attempt_details *attempt_details_new(size_t count)
 {
@@ -76,6 +77,7 @@ void settlement_init(struct settlement *s, struct queue *q, entry_ref ref, uint6
 void settlement_free(struct settlement *s)
 {
     attempt_details_free(&s->details);
+    delivery_release(&s->held, 0);
     buf_done(&s->delayed);
     free(s);
 }
@@ -157,6 +159,7 @@ static void retry_entry(struct settlement *s)
     bool late = buf_len(&s->delayed) > 0;
     entry_ref claimed = ENTRY_NONE;
 
+    delivery_release(&s->held, due);
     if ((late || details_settle_any(s->details)) && schedule_claim(q->schedule, s->ref) == 0) {
         if (queue_share_claim(q, s->ref, 1 + delay_mark_count(s)))
             claimed = s->ref;
@@ -210,7 +213,7 @@ void queue_settle_later(struct settlement *s)
     else if (s->details)
         end_entry(s);
     else
-        (void)schedule_retry(s->queue->schedule, s->ref, s->now_ms);
+        delivery_release(&s->held, schedule_retry(s->queue->schedule, s->ref, s->now_ms));
     settlement_free(s);
 }
 
@@ -243,7 +246,7 @@ static void settle_result(struct queue *q, struct job_entry *entry)
     struct settlement *s = calloc(1, sizeof(*s));
 
     if (!s) {
-        (void)schedule_retry(q->schedule, entry->ref, queue_now(q));
+        delivery_release(&entry->held, schedule_retry(q->schedule, entry->ref, queue_now(q)));
         attempt_details_free(&entry->details);
         return;
     }
@@ -251,6 +254,8 @@ static void settle_result(struct queue *q, struct job_entry *entry)
     s->success_dsn = entry->success_dsn;
     s->details = entry->details;
     entry->details = NULL;
+    s->held = entry->held;
+    entry->held = (struct buf){0};
     if (needs_details(s))
         queue_settle_later(s);
     else if (needs_report(s))
@@ -291,7 +296,7 @@ void queue_entry_finished(struct parcel *p, void *receiver)
         schedule_return(q->schedule, entry->ref);
         break;
     case ATTEMPT_UNKNOWN:
-        (void)schedule_retry(q->schedule, entry->ref, queue_now(q));
+        delivery_release(&entry->held, schedule_retry(q->schedule, entry->ref, queue_now(q)));
         break;
     case ATTEMPT_DAMAGED:
         set_aside(q, entry->id);
@@ -306,6 +311,7 @@ void queue_entry_finished(struct parcel *p, void *receiver)
             settle_result(q, entry);
         break;
     }
+    delivery_release(&entry->held, 0); /* what has no next attempt */
     if (++job->returned == job->count)
         queue_job_returned(q, job);
 }

@@ -17,7 +17,9 @@
 #include "base/id.h"
 #include "config/config.h"
 #include "deliver/queue_int.h"
+#include "deliver/tell.h"
 #include "deliver/track.h"
+#include "event/delivery.h"
 #include "event/event.h"
 #include "message/dsn.h"
 #include "smtp/reply.h"
@@ -48,10 +50,11 @@ static void track_settlement(const struct settlement *s)
 {
     struct queue_message m;
 
-    if (!s->is_ended || !record_is_on(RECORD_TRACKING) ||
+    if (!s->is_ended || (!record_is_on(RECORD_TRACKING) && !delivery_log_is_on()) ||
         queue_read_message(s->queue, s->id, &m) < 0)
         return;
-    track_end(s->queue->settings.config, s->ended_by, s->id, &m.envelope, s->details);
+    track_end(s, &m.envelope);
+    tell_end(s, &m.envelope);
     queue_message_done(&m);
 }
 
@@ -120,12 +123,19 @@ static void report_ended(struct report *rep, int result)
             buf_clear(&p->settlement->delayed);
         report_abort(rep, q);
     } else {
-        event(EVENT_DSN_QUEUED, rep->id, EV_ID("original", p->settlement->id),
-              EV_STR("kind", rep->kind == DSN_FAILURE   ? "failure"
-                             : rep->kind == DSN_SUCCESS ? "success"
-                                                        : "delay"));
-        track_report(q->settings.config, rep->id, buf_slice(&rep->envelope), buf_slice(&rep->body),
-                     header_text_slice(&rep->original_message_id));
+        const struct track_report told = {.id = rep->id,
+                                          .original = p->settlement->id,
+                                          .kind = is_failure                 ? "failure"
+                                                  : rep->kind == DSN_SUCCESS ? "success"
+                                                                             : "delay",
+                                          .envelope = buf_slice(&rep->envelope),
+                                          .body = buf_slice(&rep->body),
+                                          .original_message_id =
+                                              header_text_slice(&rep->original_message_id)};
+
+        event(EVENT_DSN_QUEUED, rep->id, EV_ID("original", told.original),
+              EV_STR("kind", told.kind));
+        track_report(q->settings.config, &told);
         queue_committed(q, rep->id, buf_slice(&rep->envelope));
         report_free(rep);
     }
@@ -311,13 +321,24 @@ static void start_report(struct plan *p, enum dsn_kind kind, const struct envelo
 
 /* ---- what there is to tell ---- */
 
+/* Those that the attempt settled come first, then those that fail by their age. */
 static void expire(struct settlement *s, struct envelope *e)
 {
     struct attempt_details *d = s->details;
+    size_t settled = 0;
 
-    for (size_t i = 0; i < d->count; i++)
-        if (d->results[i].state == RECIPIENT_PENDING)
+    delivery_release(&s->held, 0); /* the attempt before its end */
+    for (size_t i = 0; i < d->count; i++) {
+        struct mark_result r = d->results[i];
+
+        if (r.state == RECIPIENT_PENDING) {
             d->results[i].state = RECIPIENT_FAILED;
+        } else {
+            d->results[i] = d->results[settled];
+            d->results[settled++] = r;
+        }
+    }
+    s->ended_from = settled;
     event(EVENT_MESSAGE_EXPIRED, s->id, EV_INT("age_s", (s->now_ms - e->arrival_ms) / 1000),
           EV_SLICE("sender", e->sender));
     s->is_ended = true;

@@ -10,7 +10,10 @@
 #include <stdio.h>
 
 #include "config/config.h"
+#include "deliver/queue_int.h"
+#include "deliver/tell.h"
 #include "deliver/worker_int.h"
+#include "event/delivery.h"
 
 static const char *directionality(const struct config *c, const struct envelope *e)
 {
@@ -38,17 +41,20 @@ static struct tracking_line line_of(const struct config *c, enum tracking_event 
                                   .own_hostname = slice_str(c->server.hostname)};
 }
 
-/*
- * The host's reply of what transaction_result() wrote: "mx[192.0.2.1] said: 452 4.3.1 no" has one,
- * of a line or of more, and other texts are ours. The result points into `text` or `scratch`.
- */
-static struct slice reply_of(struct slice text, unsigned code, char *scratch, size_t room)
+struct slice track_reply_of(struct slice text)
 {
     static const char said[] = " said: ";
-    ptrdiff_t at = code ? slice_find_slice(text, slice_str(said)) : -1;
-    struct slice reply = at < 0 ? text : slice_from(text, (size_t)at + sizeof(said) - 1);
+    ptrdiff_t at = slice_find_slice(text, slice_str(said));
 
-    if (at < 0 || slice_find(reply, '\n') < 0)
+    return at < 0 ? text : slice_from(text, (size_t)at + sizeof(said) - 1);
+}
+
+/* The same, of a line or of more. The result points into `text` or `scratch`. */
+static struct slice reply_of(struct slice text, unsigned code, char *scratch, size_t room)
+{
+    struct slice reply = code ? track_reply_of(text) : text;
+
+    if (reply.len == text.len || slice_find(reply, '\n') < 0)
         return reply;
     return exchange_reply_text(code, slice_from(reply, 4), scratch, room);
 }
@@ -158,10 +164,11 @@ void track_connection(struct transaction *t, struct conn *c)
 
 /* ---- the queue manager's ---- */
 
-void track_end(const struct config *c, enum tracking_event event, uint64_t id,
-               const struct envelope *e, const struct attempt_details *d)
+void track_end(const struct settlement *s, const struct envelope *e)
 {
-    struct tracking_line l = line_of(c, event, id, e);
+    const struct attempt_details *d = s->details;
+    enum tracking_event event = s->ended_by;
+    struct tracking_line l = line_of(s->queue->settings.config, event, s->id, e);
     struct exchange_list to, statuses;
     char scratch[ENVELOPE_TEXT_MAX];
     size_t count = 0;
@@ -170,7 +177,7 @@ void track_end(const struct config *c, enum tracking_event event, uint64_t id,
         return;
     exchange_list_init(&to);
     exchange_list_init(&statuses);
-    for (size_t i = 0; i < d->count; i++) {
+    for (size_t i = s->ended_from; i < d->count; i++) {
         const struct mark_result *r = &d->results[i];
 
         if (r->recipient >= e->recipient_count ||
@@ -190,29 +197,36 @@ void track_end(const struct config *c, enum tracking_event event, uint64_t id,
     tracking_log(&l);
 }
 
-void track_report(const struct config *c, uint64_t id, struct slice envelope, struct slice body,
-                  struct slice original_message_id)
+static void track_dsn(const struct config *c, const struct track_report *report,
+                      const struct envelope *e, const struct header_scan *scan)
 {
-    struct tracking_line l;
+    struct tracking_line l = line_of(c, TRACKING_DSN, report->id, e);
+    struct exchange_list to;
+
+    exchange_list_init(&to);
+    for (size_t i = 0; i < e->recipient_count; i++)
+        exchange_list_add(&to, e->recipients[i].address);
+    l.message_id = header_text_slice(&scan->message_id);
+    if (c->log.files.subjects)
+        l.subject = header_text_slice(&scan->subject);
+    l.recipients = exchange_list_slice(&to);
+    l.recipient_count = e->recipient_count;
+    l.reference = report->original_message_id;
+    tracking_log(&l);
+}
+
+void track_report(const struct config *c, const struct track_report *report)
+{
     struct recipient recipients[2];
     struct envelope e;
-    struct exchange_list to;
     struct header_scan scan;
 
-    if (!record_is_on(RECORD_TRACKING) ||
-        envelope_decode(envelope, recipients, ARRAY_SIZE(recipients), &e) < 0)
+    if ((!record_is_on(RECORD_TRACKING) && !delivery_log_is_on()) ||
+        envelope_decode(report->envelope, recipients, ARRAY_SIZE(recipients), &e) < 0)
         return;
     header_scan_init(&scan);
-    header_scan_feed(&scan, slice_sub(body, 0, TRACK_HEADER_MAX));
-    exchange_list_init(&to);
-    for (size_t i = 0; i < e.recipient_count; i++)
-        exchange_list_add(&to, e.recipients[i].address);
-    l = line_of(c, TRACKING_DSN, id, &e);
-    l.message_id = header_text_slice(&scan.message_id);
-    if (c->log.files.subjects)
-        l.subject = header_text_slice(&scan.subject);
-    l.recipients = exchange_list_slice(&to);
-    l.recipient_count = e.recipient_count;
-    l.reference = original_message_id;
-    tracking_log(&l);
+    header_scan_feed(&scan, slice_sub(report->body, 0, TRACK_HEADER_MAX));
+    track_dsn(c, report, &e, &scan);
+    tell_report(report->id, report->original, report->kind, &e,
+                header_text_slice(&scan.message_id));
 }

@@ -11,6 +11,7 @@
 #include "message/header.h"
 
 struct conn;
+struct settlement;
 struct transaction;
 
 #define TRACK_HEADER_MAX KIB(64) /* Message-ID and Subject are looked for so far */
@@ -21,10 +22,18 @@ void track_connection(struct transaction *t, struct conn *c);
  * where no host was asked), a line for each kind there is. */
 void track_attempt(struct transaction *t);
 
-/* The queue's: TRACKING_EXPIRE or TRACKING_REMOVE of the recipients that failed or are removed in
- * `d`. */
-void track_end(const struct config *c, enum tracking_event event, uint64_t id,
-               const struct envelope *e, const struct attempt_details *d);
-/* The queue's: a report is durable. `envelope` and `body` are its own, encoded. */
-void track_report(const struct config *c, uint64_t id, struct slice envelope, struct slice body,
-                  struct slice original_message_id);
+/* The queue's: TRACKING_EXPIRE or TRACKING_REMOVE of the recipients that failed or are removed, and
+ * those alone that its age or the operator ended. */
+void track_end(const struct settlement *s, const struct envelope *e);
+/* The queue's: a report is durable. `envelope` and `body` are its own, encoded. It is told in the
+ * delivery log, too. */
+struct track_report {
+    uint64_t id, original;
+    const char *kind;
+    struct slice envelope, body, original_message_id;
+};
+void track_report(const struct config *c, const struct track_report *report);
+
+/* The host's reply of what transaction_result() wrote, "mx[192.0.2.1] said: 452 4.3.1 no"; other
+ * texts are ours and stay whole. */
+struct slice track_reply_of(struct slice text);

@@ -10,8 +10,10 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "deliver/destination.h"
+#include "deliver/tell.h"
 #include "deliver/track.h"
 #include "deliver/worker_int.h"
+#include "event/delivery.h"
 #include "event/event.h"
 
 #define MARKS_MAX MIB(8)
@@ -19,12 +21,15 @@
 /* Of one batch's recipients as commands: with a chunk of body they fit a connection's buffer. */
 #define BATCH_BYTES_MAX KIB(96)
 #define LOOK_STEP 1024   /* header sections are short: what follows need not be scanned */
+#define SAID " said: "   /* between a host and its reply, where both are kept as one text */
 #define RCPT_OVERHEAD 64 /* RCPT TO:<> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT= and the line's end */
 
 void transaction_init(struct transaction *t, struct worker *w)
 {
-    *t = (struct transaction){
-        .worker = w, .envelope_bytes = BUF_INIT(SPOOL_ENVELOPE_MAX), .marks = BUF_INIT(MARKS_MAX)};
+    *t = (struct transaction){.worker = w,
+                              .envelope_bytes = BUF_INIT(SPOOL_ENVELOPE_MAX),
+                              .marks = BUF_INIT(MARKS_MAX),
+                              .held = BUF_INIT(DELIVERY_HELD_MAX)};
 }
 
 void transaction_done(struct transaction *t)
@@ -287,34 +292,42 @@ static void add_result(struct transaction *t, uint32_t index, enum smtp_outcome 
     t->failed += outcome == SMTP_FAILED;
 }
 
-static void set_apart(struct transaction *t, size_t batch_index, uint16_t code, const char *text)
+/* `text` is as in keep_text(), `reply_at` where the host's words begin in it. */
+static void set_apart(struct transaction *t, size_t batch_index, enum reply_class klass,
+                      const struct smtp_result *r, size_t reply_at)
 {
     t->apart.which[t->batch_from + batch_index] = 1;
     t->apart.count++;
-    t->apart.code = code;
-    (void)snprintf(t->apart.text, sizeof(t->apart.text), "%s", text);
+    t->apart.code = (uint16_t)r->code;
+    t->apart.enhanced = r->enhanced;
+    t->apart.phase = r->phase;
+    t->apart.klass = klass;
+    t->apart.reply_at = MIN_OF(reply_at, strlen(t->last_text));
+    (void)snprintf(t->apart.text, sizeof(t->apart.text), "%s", t->last_text);
 }
 
 void transaction_result(struct transaction *t, size_t batch_index, const struct smtp_result *r)
 {
     char text[ENVELOPE_TEXT_MAX];
     enum reply_class klass = attempt_result(t, batch_index, r);
+    size_t i = t->batch_from + batch_index;
     struct slice whole;
     int n;
 
     if (r->code)
-        n = snprintf(text, sizeof(text), "%s said: %u %.*s", t->host, r->code, SLICE_FMT(r->text));
+        n = snprintf(text, sizeof(text), "%s" SAID "%u %.*s", t->host, r->code, SLICE_FMT(r->text));
     else /* no reply: our status, what happened, and where */
         n = snprintf(text, sizeof(text), "%u.%u.%u %s: %.*s (at %s)", r->enhanced.klass,
                      r->enhanced.subject, r->enhanced.detail, t->host, SLICE_FMT(r->text),
                      smtp_phase_name(r->phase));
     whole = slice_make(text, (size_t)MIN_OF(MAX_OF(n, 0), (int)sizeof(text) - 1));
     keep_text(t, (uint16_t)r->code, whole);
-    if (r->outcome == SMTP_DEFERRED && reply_class_action(klass) == REPLY_ACTION_SPLIT)
-        set_apart(t, batch_index, (uint16_t)r->code, t->last_text);
-    else
-        add_result(t, t->indices[t->batch_from + batch_index], r->outcome, (uint16_t)r->code,
-                   whole);
+    if (r->outcome == SMTP_DEFERRED && reply_class_action(klass) == REPLY_ACTION_SPLIT) {
+        set_apart(t, batch_index, klass, r, r->code ? strlen(t->host) + sizeof(SAID) - 1 : 0);
+        return;
+    }
+    add_result(t, t->indices[i], r->outcome, (uint16_t)r->code, whole);
+    tell_result(t, i, klass, r);
 }
 
 static void swap_recipients(struct transaction *t, size_t a, size_t b)
@@ -334,9 +347,12 @@ static void swap_recipients(struct transaction *t, size_t a, size_t b)
 
 static void defer_apart(struct transaction *t)
 {
-    for (size_t i = t->batch_from; i < t->batch_from + t->batch_count; i++)
-        if (t->apart.which[i])
-            add_result(t, t->indices[i], SMTP_DEFERRED, t->apart.code, slice_str(t->apart.text));
+    for (size_t i = t->batch_from; i < t->batch_from + t->batch_count; i++) {
+        if (!t->apart.which[i])
+            continue;
+        add_result(t, t->indices[i], SMTP_DEFERRED, t->apart.code, slice_str(t->apart.text));
+        tell_apart(t, i);
+    }
 }
 
 void transaction_batch_done(struct transaction *t)
@@ -361,8 +377,10 @@ void transaction_fail_all(struct transaction *t, enum smtp_outcome outcome, uint
 {
     keep_text(t, code, text);
     attempt_settled(t, outcome, klass, text);
-    for (size_t i = t->batch_from + t->batch_count; i < t->to_count; i++)
+    for (size_t i = t->batch_from + t->batch_count; i < t->to_count; i++) {
         add_result(t, t->indices[i], outcome, code, text);
+        tell_settled(t, i, outcome, klass, text);
+    }
     t->batch_from = t->to_count;
     t->batch_count = 0;
 }
@@ -459,6 +477,8 @@ static void leave(struct transaction *t, enum attempt_outcome outcome)
         t->details = NULL;
     }
     attempt_details_free(&t->details);
+    t->entry->held = t->held;
+    t->held = BUF_INIT(DELIVERY_HELD_MAX);
     t->is_open = false;
     spool_read_done(&t->reader);
     shrink(&t->envelope_bytes);

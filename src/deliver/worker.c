@@ -179,7 +179,7 @@ static void run_destination_failed(struct run *run, uint16_t code, enum reply_cl
     run_log_end(run, "Retry", why);
     run->job->destination_failed = true;
     if (t->is_open || transaction_open(t, run->job, &run->job->entries[run->at]) == 0) {
-        t->told.is_told = run->has_tried;
+        attempt_take_tried(t, run);
         transaction_fail_all(t, SMTP_DEFERRED, code, klass, slice_str(why));
         run->at++;
         transaction_close(t);
@@ -349,6 +349,7 @@ static void try_host(struct run *run)
     int r;
 
     run_log_begin(run);
+    attempt_try(run);
     r = conn_open(run, &run->step.addr, run->step.name, use_tls, run->is_lmtp, &run->conn);
 
     if (r < 0) {

@@ -78,9 +78,14 @@ struct transaction {
         size_t count, delivered_before;
         size_t batch_max; /* recipients the host took at a time; 0: not known */
         uint16_t code;
+        struct smtp_enhanced enhanced;
+        enum smtp_phase phase;
+        enum reply_class klass;
+        size_t reply_at; /* where the host's words begin in `text` */
         char text[256];
     } apart;
-    char host[320]; /* "mx.example.org[192.0.2.1]", for texts and logs */
+    struct buf held; /* of the delivery log: lines of those deferred (event/delivery.h) */
+    char host[320];  /* "mx.example.org[192.0.2.1]", for texts and logs */
     uint16_t last_code;
     char last_text[256];
 };
@@ -194,9 +199,10 @@ struct run {
     struct transaction transaction; /* is_open while the entry at `at` is under way */
     bool retried_batch;             /* once on a fresh connection: the idle one was dead */
     bool is_lmtp;
-    bool has_provider; /* was looked for */
-    bool has_tried;    /* a host, in vain: each was an attempt */
-    bool plain_only;   /* the host being tried failed in TLS, and TLS is opportunistic */
+    bool has_provider;         /* was looked for */
+    bool has_tried;            /* a host, in vain: each was an attempt */
+    struct attempt_told tried; /* the last of them */
+    bool plain_only;           /* the host being tried failed in TLS, and TLS is opportunistic */
 
     struct mx *mx; /* while looking for a host */
     struct mx_config mx_config;

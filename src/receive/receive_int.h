@@ -2,7 +2,7 @@
  * receive/receive_int.h - private to receive/: receiver.c (listeners, policies, reports),
  * session.c with welcome.c and mail.c (one connection, session_int.h), intake.c (what is let in),
  * clients.c (limits for one client), submission.c (one message on its way into the spool) and
- * track.c (what the tracking log says of it).
+ * track.c (what the tracking and delivery logs say of it).
  */
 #pragma once
 
@@ -167,10 +167,11 @@ struct submission {
     enum mail_class class;
     uint8_t refused_for; /* NO_SPACE, NO_MEMORY: the resource, as struct gate_line has it */
     bool request_is_out, body_is_whole, is_committing, is_encoded, begun;
-    struct { /* for the tracking log, which is written when the client may be gone */
+    struct { /* for the tracking and delivery logs, written when the client may be gone */
         struct policy *policy;
         bool is_internal;
         char server_ip[ADDR_TEXT_MAX];
+        char tls_version[16], tls_cipher[48]; /* empty: no TLS */
         uint8_t context_len;
         char context[EXCHANGE_SOURCE_CONTEXT_LEN];
     } origin;
@@ -207,7 +208,7 @@ void submission_describe(const struct submission *sub, struct receive_holder *re
 /* A message was let in: its origin, and the protocol log's line. */
 void track_begin(struct submission *sub, struct policy *policy, bool is_internal,
                  struct stream *stream, struct protocol_log *log, uint32_t number);
-/* It is durable: RECEIVE. */
+/* It is durable: RECEIVE, and `received` in the delivery log. */
 void track_received(const struct submission *sub);
 
 /* session.c, called by submission.c */
