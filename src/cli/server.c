@@ -74,22 +74,22 @@ static void on_due(struct loop_timer *t)
 
 static bool all_quiet(const struct server *s)
 {
-    for (uint32_t i = 0; i < s->lane_count; i++)
-        if (s->lanes[i].is_out || !s->lanes[i].was_told_to_stop || s->lanes[i].busy > 0)
+    for (uint32_t i = 0; i < s->thread_count; i++)
+        if (s->threads[i].is_out || !s->threads[i].was_told_to_stop || s->threads[i].busy > 0)
             return false;
     return queue_is_idle(s->queue) && pressure_is_idle(s->pressure);
 }
 
-/* A lane that was busy with a reload when the end began hears of it late, but first. */
-static void order_all(struct server *s, enum lane_orders what)
+/* A loop thread that was busy with a reload when the end began hears of it late, but first. */
+static void order_all(struct server *s, enum loop_orders what)
 {
-    for (uint32_t i = 0; i < s->lane_count; i++) {
-        struct lane *l = &s->lanes[i];
+    for (uint32_t i = 0; i < s->thread_count; i++) {
+        struct loop_thread *t = &s->threads[i];
 
-        if (l->is_out)
+        if (t->is_out)
             continue;
-        lane_order(l, l->was_told_to_stop ? what : ORDER_STOP);
-        l->was_told_to_stop = true;
+        loop_thread_order(t, t->was_told_to_stop ? what : ORDER_STOP);
+        t->was_told_to_stop = true;
     }
 }
 
@@ -189,7 +189,7 @@ void server_add_status(void *ctx, struct json_out *j)
     struct server *s = ctx;
 
     json_out_str(j, "version", PENSTOCK_VERSION);
-    json_out_uint(j, "loops", s->lane_count);
+    json_out_uint(j, "loops", s->thread_count);
     json_out_bool(j, "stopping", s->stopping);
 }
 
@@ -274,7 +274,7 @@ int server_run(struct server *s)
     loop_on_turn(s->loop, run_queue, s);
     if (wants_status_line(s))
         loop_timer_start(&s->status_timer, STATUS_MS);
-    event(EVENT_SERVER_READY, EVENT_NO_ID, EV_UINT("loops", s->lane_count),
+    event(EVENT_SERVER_READY, EVENT_NO_ID, EV_UINT("loops", s->thread_count),
           EV_STR("spool", s->config->spool.directory));
     printf("ready\n");
     (void)fflush(stdout);
@@ -290,12 +290,12 @@ int server_run(struct server *s)
     return 0;
 }
 
-static void end_lanes(struct server *s)
+static void end_threads(struct server *s)
 {
-    for (uint32_t i = 0; i < s->lanes_started; i++)
-        loop_stop(s->lanes[i].loop);
-    for (uint32_t i = 0; i < s->lanes_started; i++)
-        thread_join(&s->lanes[i].thread);
+    for (uint32_t i = 0; i < s->threads_started; i++)
+        loop_stop(s->threads[i].loop);
+    for (uint32_t i = 0; i < s->threads_started; i++)
+        thread_join(&s->threads[i].thread);
 }
 
 void server_free(struct server **sp)
@@ -305,10 +305,10 @@ void server_free(struct server **sp)
     if (!s)
         return;
     control_close(&s->control);
-    end_lanes(s);
+    end_threads(s);
     spool_writer_stop(&s->writer);
-    for (uint32_t i = 0; s->lanes && i < s->lane_count; i++)
-        lane_close(&s->lanes[i]);
+    for (uint32_t i = 0; s->threads && i < s->thread_count; i++)
+        loop_thread_close(&s->threads[i]);
     pressure_free(&s->pressure);
     queue_free(&s->queue);
     ledger_close(&s->ledger);
@@ -322,7 +322,7 @@ void server_free(struct server **sp)
     server_tls_free(&s->next_tls);
     config_unref(&s->next_config);
     config_unref(&s->config);
-    free(s->lanes);
+    free(s->threads);
     event(EVENT_SERVER_STOPPED, EVENT_NO_ID, EV_NONE);
     event_stop();
     free(s);

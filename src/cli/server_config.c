@@ -2,8 +2,8 @@
  * cli/server_config.c - what a configuration becomes, and how a new one takes the place of the old.
  *
  * Reload: the file is read and checked, then the queue changes, which may have to wait for
- * transactions; then the log, the writer and the governor; then the lanes, one order each. The old
- * configuration goes when the last lane has answered.
+ * transactions; then the log, the writer and the governor; then the loop threads, one order each.
+ * The old configuration goes when the last has answered.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -135,9 +135,9 @@ static void on_queue_changed(void *ctx)
     spool_set_max_bytes(s->spool, s->next_config->spool.size_max_bytes);
     pressure_set_config(s->pressure, s->next_config);
     server_set_ledger(s, s->next_config);
-    s->reload_answers = s->lane_count;
-    for (uint32_t i = 0; i < s->lane_count; i++)
-        lane_order(&s->lanes[i], ORDER_RELOAD);
+    s->reload_answers = s->thread_count;
+    for (uint32_t i = 0; i < s->thread_count; i++)
+        loop_thread_order(&s->threads[i], ORDER_RELOAD);
 }
 
 struct directory_change {

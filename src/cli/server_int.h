@@ -1,10 +1,10 @@
 /*
  * cli/server_int.h - private to the files that are one server: server.c (running, signals,
  * stopping, the status line), server_start.c (opening the parts in order), server_config.c (what a
- * configuration becomes, and reload), server_evidence.c (tables and ledger) and server_lane.c (the
+ * configuration becomes, and reload), server_evidence.c (tables and ledger) and server_loop.c (the
  * loop threads).
  *
- * Threads: everything belongs to the main thread but what a lane's order does.
+ * Threads: everything belongs to the main thread but what a loop thread's order does.
  */
 #pragma once
 
@@ -38,10 +38,10 @@ struct worker;
 
 #define SERVER_WHY_MAX KIB(16) /* of a sentence that tells what is wrong */
 
-enum lane_orders { ORDER_NONE, ORDER_RELOAD, ORDER_STOP, ORDER_STOP_NOW, ORDER_REPORT, ORDER_END };
+enum loop_orders { ORDER_NONE, ORDER_RELOAD, ORDER_STOP, ORDER_STOP_NOW, ORDER_REPORT, ORDER_END };
 
 /* One loop thread and what runs in it. */
-struct lane {
+struct loop_thread {
     struct server *server;
     uint32_t number;
     struct thread thread;
@@ -49,8 +49,8 @@ struct lane {
     struct mailbox *box;
     struct receiver *receiver;
     struct worker *worker;
-    struct parcel order, answer; /* to the lane and back: one at a time */
-    enum lane_orders what;
+    struct parcel order, answer; /* to the thread and back: one at a time */
+    enum loop_orders what;
     size_t busy; /* as last reported; the main thread's */
     bool is_out; /* an order is under way; the main thread's */
     bool was_told_to_stop;
@@ -80,8 +80,8 @@ struct server {
     struct control *control;
     struct gate gate; /* shared.gate */
     struct receive_shared shared;
-    struct lane *lanes;
-    uint32_t lane_count, lanes_started;
+    struct loop_thread *threads;
+    uint32_t thread_count, threads_started;
     struct loop_timer due, stop_timer, status_timer;
 
     const struct config *next_config; /* a reload that waits for the queue */
@@ -100,12 +100,12 @@ struct server {
 /* Control seams; `ctx`: the server. */
 void server_add_status(void *ctx, struct json_out *j);
 bool server_is_stopping(void *ctx);
-/* A callback of a loop was slow; `ctx`: its lane, NULL for the main thread's. Any thread. */
+/* A callback of a loop was slow; `ctx`: its loop thread, NULL for the main thread's. Any thread. */
 void server_on_slow(void *ctx, uint64_t ms);
 
 /* ---- server_start.c ---- */
 
-/* Opens every part, in order, and starts the lanes. 0, or an error with a sentence in `why` where
+/* Opens every part, in order, and starts the threads. 0, or an error with a sentence in `why` where
  * its number does not say all; server_free() then closes what was opened. */
 MUST_CHECK int server_start(struct server *s, struct buf *why);
 
@@ -120,7 +120,7 @@ struct spool_writer_config server_writer_config(const struct config *c);
 /* Reads the configuration file once more; `ctx`: the server. 0: it is taken, and everybody follows
  * when the queue does. Negative, with a sentence in `why`: nothing changes. */
 MUST_CHECK int server_reload(void *ctx, struct buf *why);
-/* One more lane follows the new settings. */
+/* One more loop thread follows the new settings. */
 void server_reload_answered(struct server *s);
 
 /* ---- server_evidence.c ---- */
@@ -133,14 +133,15 @@ void server_spread_backlog(struct server *s);
 /* Lanes and providers as the ledger knows them; before queue_load(). */
 void server_restore_lanes(struct server *s);
 
-/* ---- server_lane.c ---- */
+/* ---- server_loop.c ---- */
 
-/* Makes its parts and listens; `bound`: the listeners' addresses, filled by the first lane. */
-MUST_CHECK int lane_open(struct server *s, struct lane *l, struct addr *bound, struct buf *why);
+/* Makes its parts and listens; `bound`: the listeners' addresses, filled by the first. */
+MUST_CHECK int loop_thread_open(struct server *s, struct loop_thread *t, struct addr *bound,
+                                struct buf *why);
 /* When the spool is open. */
-MUST_CHECK int lane_add_worker(struct server *s, struct lane *l);
-MUST_CHECK int lane_start(struct server *s, struct lane *l);
+MUST_CHECK int loop_thread_add_worker(struct server *s, struct loop_thread *t);
+MUST_CHECK int loop_thread_start(struct server *s, struct loop_thread *t);
 /* After its thread ended, or before it began. */
-void lane_close(struct lane *l);
+void loop_thread_close(struct loop_thread *t);
 /* Tells its thread `what` to do; not while an earlier order is out. */
-void lane_order(struct lane *l, enum lane_orders what);
+void loop_thread_order(struct loop_thread *t, enum loop_orders what);

@@ -41,7 +41,7 @@ static void post_request(void *ctx, struct spool_request *r)
 
 static void job_arrived(struct parcel *p, void *receiver)
 {
-    worker_job(p, ((struct lane *)receiver)->worker);
+    worker_job(p, ((struct loop_thread *)receiver)->worker);
 }
 
 static void dispatch(void *ctx, struct job *job)
@@ -49,7 +49,7 @@ static void dispatch(void *ctx, struct job *job)
     struct server *s = ctx;
 
     job->parcel.deliver = job_arrived;
-    mailbox_post(s->lanes[job->worker].box, &job->parcel);
+    mailbox_post(s->threads[job->worker].box, &job->parcel);
 }
 
 static void committed(void *ctx, uint64_t id, struct slice envelope)
@@ -180,7 +180,7 @@ static int open_queue(struct server *s)
                                 .post = post_request,
                                 .dispatch = dispatch,
                                 .answers = s->box,
-                                .workers = s->lane_count,
+                                .workers = s->thread_count,
                                 .ledger = s->ledger,
                                 .is_pressed = is_pressed};
     uint64_t began_ms = clock_mono_ms();
@@ -214,7 +214,7 @@ static uint64_t mono_ms(void *ctx)
 
 static int open_pressure(struct server *s)
 {
-    struct pressure_lane *lanes = calloc(MAX_OF(s->lane_count, 1u), sizeof(*lanes));
+    struct pressure_loop *loops = calloc(MAX_OF(s->thread_count, 1u), sizeof(*loops));
     struct pressure_seams seams = {.loop = s->loop,
                                    .answers = s->box,
                                    .queue = s->queue,
@@ -222,18 +222,19 @@ static int open_pressure(struct server *s)
                                    .writer = s->writer,
                                    .gate = &s->gate,
                                    .shared = &s->shared,
-                                   .lanes = lanes,
-                                   .lane_count = s->lane_count,
+                                   .loops = loops,
+                                   .loop_count = s->thread_count,
                                    .mono_ms = mono_ms};
     int r;
 
-    if (!lanes)
+    if (!loops)
         return -ENOMEM;
-    for (uint32_t i = 0; i < s->lane_count; i++)
-        lanes[i] = (struct pressure_lane){
-            .box = s->lanes[i].box, .receiver = s->lanes[i].receiver, .worker = s->lanes[i].worker};
+    for (uint32_t i = 0; i < s->thread_count; i++)
+        loops[i] = (struct pressure_loop){.box = s->threads[i].box,
+                                          .receiver = s->threads[i].receiver,
+                                          .worker = s->threads[i].worker};
     r = pressure_new(&s->pressure, &seams, s->config);
-    free(lanes);
+    free(loops);
     return r;
 }
 
@@ -282,13 +283,13 @@ static int open_loops(struct server *s, struct buf *why)
         r = loop_new(&s->loop);
     if (r == 0)
         r = mailbox_new_on_loop(&s->box, s->loop, s);
-    s->lane_count = s->config->server.loops;
-    s->lanes = calloc(s->lane_count, sizeof(*s->lanes));
-    if (r == 0 && !s->lanes)
+    s->thread_count = s->config->server.loops;
+    s->threads = calloc(s->thread_count, sizeof(*s->threads));
+    if (r == 0 && !s->threads)
         r = -ENOMEM;
-    for (uint32_t i = 0; r == 0 && i < s->lane_count; i++) {
-        s->lanes[i].number = i;
-        r = lane_open(s, &s->lanes[i], bound, why);
+    for (uint32_t i = 0; r == 0 && i < s->thread_count; i++) {
+        s->threads[i].number = i;
+        r = loop_thread_open(s, &s->threads[i], bound, why);
     }
     for (size_t i = 0; r == 0 && i < s->config->listener_count; i++)
         event(EVENT_LISTENER_OPENED, EVENT_NO_ID, EV_STR("name", s->config->listeners[i].name),
@@ -319,13 +320,13 @@ int server_start(struct server *s, struct buf *why)
         server_open_ledger(s);
     if (r == 0)
         r = open_queue(s);
-    for (uint32_t i = 0; r == 0 && i < s->lane_count; i++)
-        r = lane_add_worker(s, &s->lanes[i]);
+    for (uint32_t i = 0; r == 0 && i < s->thread_count; i++)
+        r = loop_thread_add_worker(s, &s->threads[i]);
     if (r == 0)
         r = open_pressure(s);
     if (r == 0)
         r = open_control(s, why);
-    for (uint32_t i = 0; r == 0 && i < s->lane_count; i++)
-        r = lane_start(s, &s->lanes[i]);
+    for (uint32_t i = 0; r == 0 && i < s->thread_count; i++)
+        r = loop_thread_start(s, &s->threads[i]);
     return r;
 }

@@ -64,7 +64,7 @@ static uint64_t memory_freed(struct pressure *p, enum governor_remedy r)
 
 static void relief_answered(struct parcel *parcel, void *receiver)
 {
-    struct lane_call *call = CONTAINER_OF(parcel, struct lane_call, parcel);
+    struct loop_call *call = CONTAINER_OF(parcel, struct loop_call, parcel);
     struct pressure *p = call->pressure;
     enum governor_remedy r = call->remedy;
     uint64_t freed = 0, returned;
@@ -73,7 +73,7 @@ static void relief_answered(struct parcel *parcel, void *receiver)
     call->is_out = false;
     if (--p->reliefs_out > 0)
         return;
-    for (size_t i = 0; i < p->seams.lane_count; i++)
+    for (size_t i = 0; i < p->seams.loop_count; i++)
         freed += p->reliefs[i].freed;
     /* What loops gave back to malloc may still be the process's; what the kernel got back counts
      * where it is more. */
@@ -83,10 +83,10 @@ static void relief_answered(struct parcel *parcel, void *receiver)
 }
 
 /* The loop's thread. */
-static void relieve_lane(struct parcel *parcel, void *receiver)
+static void relieve_loop(struct parcel *parcel, void *receiver)
 {
-    struct lane_call *call = CONTAINER_OF(parcel, struct lane_call, parcel);
-    const struct pressure_lane *l = call->lane;
+    struct loop_call *call = CONTAINER_OF(parcel, struct loop_call, parcel);
+    const struct pressure_loop *l = call->loop;
 
     (void)receiver;
     call->freed = 0;
@@ -100,19 +100,19 @@ static void relieve_lane(struct parcel *parcel, void *receiver)
     mailbox_post(call->pressure->seams.answers, &call->parcel);
 }
 
-static void relieve_lanes(struct pressure *p, enum governor_remedy r)
+static void relieve_loops(struct pressure *p, enum governor_remedy r)
 {
     p->runs[r].before = sampler_memory(p);
-    p->reliefs_out = p->seams.lane_count;
+    p->reliefs_out = p->seams.loop_count;
     if (p->reliefs_out == 0)
         done(p, r, 0);
-    for (size_t i = 0; i < p->seams.lane_count; i++) {
-        struct lane_call *call = &p->reliefs[i];
+    for (size_t i = 0; i < p->seams.loop_count; i++) {
+        struct loop_call *call = &p->reliefs[i];
 
         call->is_out = true;
         call->remedy = r;
-        call->parcel.deliver = relieve_lane;
-        mailbox_post(call->lane->box, &call->parcel);
+        call->parcel.deliver = relieve_loop;
+        mailbox_post(call->loop->box, &call->parcel);
     }
 }
 
@@ -160,7 +160,7 @@ static void run_memory(struct pressure *p)
         if (r == REMEDY_TRIM)
             begin_trim(p);
         else
-            relieve_lanes(p, r);
+            relieve_loops(p, r);
         if (p->runs[i].is_running)
             return;
     }

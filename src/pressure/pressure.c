@@ -28,7 +28,7 @@ static uint64_t now_ms(const struct pressure *p)
 
 static void report_arrived(struct parcel *parcel, void *receiver)
 {
-    struct lane_call *call = CONTAINER_OF(parcel, struct lane_call, parcel);
+    struct loop_call *call = CONTAINER_OF(parcel, struct loop_call, parcel);
     struct pressure *p = call->pressure;
 
     (void)receiver;
@@ -38,12 +38,12 @@ static void report_arrived(struct parcel *parcel, void *receiver)
 }
 
 /* The loop's thread. */
-static void report_lane(struct parcel *parcel, void *receiver)
+static void report_loop(struct parcel *parcel, void *receiver)
 {
-    struct lane_call *call = CONTAINER_OF(parcel, struct lane_call, parcel);
+    struct loop_call *call = CONTAINER_OF(parcel, struct loop_call, parcel);
 
     (void)receiver;
-    receiver_take_report(call->lane->receiver, &call->report);
+    receiver_take_report(call->loop->receiver, &call->report);
     call->parcel.deliver = report_arrived;
     mailbox_post(call->pressure->seams.answers, &call->parcel);
 }
@@ -51,14 +51,14 @@ static void report_lane(struct parcel *parcel, void *receiver)
 /* A loop that has not yet answered the last one is not asked again. */
 static void ask_reports(struct pressure *p)
 {
-    for (size_t i = 0; i < p->seams.lane_count; i++) {
-        struct lane_call *call = &p->reports[i];
+    for (size_t i = 0; i < p->seams.loop_count; i++) {
+        struct loop_call *call = &p->reports[i];
 
         if (call->is_out)
             continue;
         call->is_out = true;
-        call->parcel.deliver = report_lane;
-        mailbox_post(call->lane->box, &call->parcel);
+        call->parcel.deliver = report_loop;
+        mailbox_post(call->loop->box, &call->parcel);
     }
 }
 
@@ -103,29 +103,29 @@ static void on_timer(struct loop_timer *t)
 
 /* ---- the object ---- */
 
-static int make_calls(struct pressure *p, struct lane_call **ret)
+static int make_calls(struct pressure *p, struct loop_call **ret)
 {
-    struct lane_call *calls = calloc(p->seams.lane_count + 1, sizeof(*calls));
+    struct loop_call *calls = calloc(p->seams.loop_count + 1, sizeof(*calls));
 
     if (!calls)
         return -ENOMEM;
-    for (size_t i = 0; i < p->seams.lane_count; i++)
-        calls[i] = (struct lane_call){.pressure = p, .lane = &p->lanes[i]};
+    for (size_t i = 0; i < p->seams.loop_count; i++)
+        calls[i] = (struct loop_call){.pressure = p, .loop = &p->loops[i]};
     *ret = calls;
     return 0;
 }
 
-static int make_lanes(struct pressure *p)
+static int make_loops(struct pressure *p)
 {
     int r;
 
-    p->lanes = calloc(p->seams.lane_count + 1, sizeof(*p->lanes));
-    if (!p->lanes)
+    p->loops = calloc(p->seams.loop_count + 1, sizeof(*p->loops));
+    if (!p->loops)
         return -ENOMEM;
-    for (size_t i = 0; i < p->seams.lane_count; i++)
-        p->lanes[i] = p->seams.lanes[i];
-    p->seams.lanes = p->lanes;
-    p->last = calloc(p->seams.lane_count + 1, sizeof(*p->last));
+    for (size_t i = 0; i < p->seams.loop_count; i++)
+        p->loops[i] = p->seams.loops[i];
+    p->seams.loops = p->loops;
+    p->last = calloc(p->seams.loop_count + 1, sizeof(*p->last));
     if (!p->last)
         return -ENOMEM;
     r = make_calls(p, &p->reports);
@@ -157,7 +157,7 @@ int pressure_new(struct pressure **ret, const struct pressure_seams *seams,
     p->started = config_ref(config);
     loop_timer_init(&p->timer, seams->loop, on_timer);
     hands_init(p);
-    r = make_lanes(p);
+    r = make_loops(p);
     if (r == 0)
         r = sampler_init(&p->sampler, seams);
     if (r == 0)
@@ -182,7 +182,7 @@ void pressure_stop(struct pressure *p)
 
 bool pressure_is_idle(const struct pressure *p)
 {
-    for (size_t i = 0; i < p->seams.lane_count; i++)
+    for (size_t i = 0; i < p->seams.loop_count; i++)
         if (p->reports[i].is_out || p->reliefs[i].is_out)
             return false;
     return hands_are_idle(p);
@@ -204,7 +204,7 @@ void pressure_free(struct pressure **pp)
     free(p->reports);
     free(p->last);
     free(p->reliefs);
-    free(p->lanes);
+    free(p->loops);
     free(p);
     *pp = NULL;
 }
@@ -265,7 +265,7 @@ void pressure_get_view(struct pressure *p, struct pressure_view *ret)
     for (size_t i = 0; i < TALLY_SPANS; i++)
         tally_get(p->tally, (enum tally_span)i, now_ms(p), &ret->sums[i]);
     tally_get_totals(p->tally, &ret->totals);
-    for (size_t i = 0; i < p->seams.lane_count; i++)
+    for (size_t i = 0; i < p->seams.loop_count; i++)
         add_report(ret, &p->last[i]);
     ret->delayed_sessions = atomic_load_explicit(&shared->delayed, memory_order_relaxed);
     ret->delayed_sessions_max = p->config->pressure.tarpit.sessions_max;

@@ -30,7 +30,7 @@ struct spool;
 struct spool_writer;
 struct worker;
 
-struct pressure_lane { /* a loop thread; borrowed */
+struct pressure_loop { /* a loop thread; borrowed */
     struct mailbox *box;
     struct receiver *receiver;
     struct worker *worker;
@@ -44,8 +44,8 @@ struct pressure_seams {
     struct spool_writer *writer;
     struct gate *gate; /* set here, asked by sessions */
     struct receive_shared *shared;
-    const struct pressure_lane *lanes;
-    size_t lane_count;
+    const struct pressure_loop *loops;
+    size_t loop_count;
     uint64_t (*mono_ms)(void *ctx);
     /* Fills what the kernel knows: disks, memory, descriptors, stalls. NULL: the real kernel; the
      * simulation has its own. */

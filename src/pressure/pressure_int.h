@@ -16,10 +16,10 @@
 #define PRESSURE_TEXT_MAX 256
 
 /* A parcel to a loop and back: its report, or a remedy there. */
-struct lane_call {
+struct loop_call {
     struct parcel parcel;
     struct pressure *pressure;
-    const struct pressure_lane *lane;
+    const struct pressure_loop *loop;
     bool is_out;
     enum governor_remedy remedy;
     uint64_t freed;
@@ -48,9 +48,9 @@ struct pressure {
     struct pressure_seams seams;
     const struct config *config;
     const struct config *started; /* with: the spool is where it says */
-    struct pressure_lane *lanes;
-    struct lane_call *reports, *reliefs; /* one a lane each */
-    struct receive_report *last;         /* of each lane */
+    struct pressure_loop *loops;
+    struct loop_call *reports, *reliefs; /* one a loop each */
+    struct receive_report *last;         /* of each loop */
     struct governor *governor;
     struct tally *tally;
     struct loop_timer timer;

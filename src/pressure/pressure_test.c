@@ -162,7 +162,7 @@ static void open_queue(struct world *w)
     gate_init(&w->gate);
 }
 
-static void open_lane(struct world *w)
+static void open_loop(struct world *w)
 {
     struct worker_seams seams = {.loop = w->loop, .spool = w->spool, .queue = w->box, .seed = 1};
     struct tls_config *tls = NULL;
@@ -173,7 +173,7 @@ static void open_lane(struct world *w)
 
 static void open_pressure(struct world *w)
 {
-    const struct pressure_lane lane = {.box = w->box, .receiver = w->receiver, .worker = w->worker};
+    const struct pressure_loop one = {.box = w->box, .receiver = w->receiver, .worker = w->worker};
     const struct pressure_seams seams = {.loop = w->loop,
                                          .answers = w->box,
                                          .queue = w->queue,
@@ -181,8 +181,8 @@ static void open_pressure(struct world *w)
                                          .writer = w->writer,
                                          .gate = &w->gate,
                                          .shared = &w->shared,
-                                         .lanes = &lane,
-                                         .lane_count = 1,
+                                         .loops = &one,
+                                         .loop_count = 1,
                                          .mono_ms = mono_ms,
                                          .kernel = kernel,
                                          .ctx = w};
@@ -204,7 +204,7 @@ static struct world *setup(const char *config)
     assert_int_equal(mailbox_new_on_loop(&w->box, w->loop, w), 0);
     open_spool(w);
     open_queue(w);
-    open_lane(w);
+    open_loop(w);
     open_pressure(w);
     return w;
 }

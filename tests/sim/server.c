@@ -25,7 +25,7 @@
 #include "spool/spool.h"
 #include "spool/writer.h"
 
-#define LANES 2
+#define LOOPS 2
 #define BURIAL_STEPS 1000000
 
 static const char configuration[] = "server: {hostname: mx.penstock.example, loops: 2}\n"
@@ -39,7 +39,7 @@ static const char configuration[] = "server: {hostname: mx.penstock.example, loo
                                     "pressure: {interval: 30s, dwell: 30s}\n"
                                     "log: {target: \"off\", files: {directory: none}}\n";
 
-struct lane {
+struct loop_thread {
     struct loop *loop;
     struct mailbox *box;
     struct receiver *receiver;
@@ -51,7 +51,7 @@ static struct {
     struct addr address;
     struct loop *loop;
     struct mailbox *box;
-    struct lane lanes[LANES];
+    struct loop_thread threads[LOOPS];
     struct spool *spool;
     struct spool_writer *writer;
     struct queue *queue;
@@ -113,14 +113,14 @@ static void post_request(void *ctx, struct spool_request *r)
 
 static void job_arrived(struct parcel *p, void *receiver)
 {
-    worker_job(p, ((struct lane *)receiver)->worker);
+    worker_job(p, ((struct loop_thread *)receiver)->worker);
 }
 
 static void dispatch(void *ctx, struct job *job)
 {
     (void)ctx;
     job->parcel.deliver = job_arrived;
-    mailbox_post(server.lanes[job->worker].box, &job->parcel);
+    mailbox_post(server.threads[job->worker].box, &job->parcel);
 }
 
 static void committed(void *ctx, uint64_t id, struct slice envelope)
@@ -141,8 +141,8 @@ static void run_queue(void *ctx)
                          (uint64_t)MIN_OF(MAX_OF(due_ms - clock_wall_ms(), 1), 600000));
 }
 
-/* The workers of a lane leave their parcels for the queue unannounced. */
-static void end_lane_turn(void *ctx)
+/* The workers of a loop leave their parcels for the queue unannounced. */
+static void end_turn(void *ctx)
 {
     (void)ctx;
     mailbox_nudge(server.box);
@@ -220,7 +220,7 @@ static int open_queue(void)
                                 .post = post_request,
                                 .dispatch = dispatch,
                                 .answers = server.box,
-                                .workers = LANES};
+                                .workers = LOOPS};
     int r = queue_new(&server.queue, &settings, server.spool, &server.rand, &seams);
     if (r == 0)
         r = queue_load(server.queue);
@@ -259,7 +259,7 @@ static uint64_t mono_ms(void *ctx)
 
 static int open_pressure(void)
 {
-    struct pressure_lane lanes[LANES];
+    struct pressure_loop loops[LOOPS];
     struct pressure_seams seams = {.loop = server.loop,
                                    .answers = server.box,
                                    .queue = server.queue,
@@ -267,47 +267,47 @@ static int open_pressure(void)
                                    .writer = server.writer,
                                    .gate = &server.gate,
                                    .shared = &server.shared,
-                                   .lanes = lanes,
-                                   .lane_count = LANES,
+                                   .loops = loops,
+                                   .loop_count = LOOPS,
                                    .mono_ms = mono_ms,
                                    .kernel = kernel};
 
-    for (size_t i = 0; i < LANES; i++)
-        lanes[i] = (struct pressure_lane){.box = server.lanes[i].box,
-                                          .receiver = server.lanes[i].receiver,
-                                          .worker = server.lanes[i].worker};
+    for (size_t i = 0; i < LOOPS; i++)
+        loops[i] = (struct pressure_loop){.box = server.threads[i].box,
+                                          .receiver = server.threads[i].receiver,
+                                          .worker = server.threads[i].worker};
     return pressure_new(&server.pressure, &seams, server.config);
 }
 
-static int open_lane(struct lane *l)
+static int open_loop(struct loop_thread *t)
 {
     struct worker_seams seams = {
         .spool = server.spool, .queue = server.box, .seed = rand_u64(&server.rand)};
     struct tls_config *tls = NULL;
     struct addr bound = {0};
     struct buf why = BUF_INIT(KIB(16));
-    int r = loop_new(&l->loop);
+    int r = loop_new(&t->loop);
 
-    seams.loop = l->loop;
+    seams.loop = t->loop;
     if (r == 0)
-        r = mailbox_new_on_loop(&l->box, l->loop, l);
+        r = mailbox_new_on_loop(&t->box, t->loop, t);
     if (r == 0)
-        r = receiver_new(&l->receiver, l->loop, l->box, &server.shared, server.config, &tls);
+        r = receiver_new(&t->receiver, t->loop, t->box, &server.shared, server.config, &tls);
     if (r == 0)
-        r = receiver_listen(l->receiver, &bound, &why);
+        r = receiver_listen(t->receiver, &bound, &why);
     if (r == 0)
-        r = worker_new(&l->worker, &seams, server.config, NULL);
+        r = worker_new(&t->worker, &seams, server.config, NULL);
     if (r == 0)
-        loop_on_turn(l->loop, end_lane_turn, NULL);
+        loop_on_turn(t->loop, end_turn, NULL);
     buf_done(&why);
     return r;
 }
 
 static bool is_quiet(void)
 {
-    for (size_t i = 0; i < LANES; i++)
-        if ((server.lanes[i].receiver && receiver_busy(server.lanes[i].receiver) > 0) ||
-            (server.lanes[i].worker && worker_busy(server.lanes[i].worker) > 0))
+    for (size_t i = 0; i < LOOPS; i++)
+        if ((server.threads[i].receiver && receiver_busy(server.threads[i].receiver) > 0) ||
+            (server.threads[i].worker && worker_busy(server.threads[i].worker) > 0))
             return false;
     if (server.pressure && !pressure_is_idle(server.pressure))
         return false;
@@ -322,30 +322,30 @@ static void close_all(void)
         queue_stop(server.queue);
     if (server.pressure)
         pressure_stop(server.pressure);
-    for (size_t i = 0; i < LANES; i++) {
-        if (server.lanes[i].receiver)
-            receiver_stop(server.lanes[i].receiver);
-        if (server.lanes[i].worker)
-            worker_stop(server.lanes[i].worker);
-        if (server.lanes[i].loop)
-            sim_loop_turned(server.lanes[i].loop);
+    for (size_t i = 0; i < LOOPS; i++) {
+        if (server.threads[i].receiver)
+            receiver_stop(server.threads[i].receiver);
+        if (server.threads[i].worker)
+            worker_stop(server.threads[i].worker);
+        if (server.threads[i].loop)
+            sim_loop_turned(server.threads[i].loop);
     }
     for (uint64_t steps = 0; !is_quiet(); steps++) {
         if (steps == 2000)
-            for (size_t i = 0; i < LANES; i++) {
-                receiver_stop_now(server.lanes[i].receiver);
-                worker_stop_now(server.lanes[i].worker);
-                sim_loop_turned(server.lanes[i].loop);
+            for (size_t i = 0; i < LOOPS; i++) {
+                receiver_stop_now(server.threads[i].receiver);
+                worker_stop_now(server.threads[i].worker);
+                sim_loop_turned(server.threads[i].loop);
             }
         ASSERT(steps < BURIAL_STEPS);
         ASSERT(sim_step());
     }
     spool_writer_stop(&server.writer);
-    for (size_t i = 0; i < LANES; i++) {
-        worker_free(&server.lanes[i].worker);
-        receiver_free(&server.lanes[i].receiver);
-        mailbox_free(&server.lanes[i].box);
-        loop_free(&server.lanes[i].loop);
+    for (size_t i = 0; i < LOOPS; i++) {
+        worker_free(&server.threads[i].worker);
+        receiver_free(&server.threads[i].receiver);
+        mailbox_free(&server.threads[i].box);
+        loop_free(&server.threads[i].loop);
     }
     pressure_free(&server.pressure);
     queue_free(&server.queue);
@@ -388,8 +388,8 @@ int server_start(void)
     if (r == 0)
         r = open_queue();
     disk_set_reads_good(false);
-    for (size_t i = 0; r == 0 && i < LANES; i++)
-        r = open_lane(&server.lanes[i]);
+    for (size_t i = 0; r == 0 && i < LOOPS; i++)
+        r = open_loop(&server.threads[i]);
     if (r == 0)
         r = open_pressure();
     sim_trace("the server starts: %s", err_str(r));
@@ -417,9 +417,9 @@ static void on_death(void *ctx)
 {
     (void)ctx;
     server.is_dead = true;
-    for (size_t i = 0; i < LANES; i++)
-        if (server.lanes[i].loop)
-            network_server_dies(server.lanes[i].loop);
+    for (size_t i = 0; i < LOOPS; i++)
+        if (server.threads[i].loop)
+            network_server_dies(server.threads[i].loop);
 }
 
 void server_cut_power(uint64_t in)
