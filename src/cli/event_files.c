@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "event/record.h"
-
 #define CLOCK_SLACK_MS 60000 /* a file's time and the times in it come from two clocks */
 
 #define FILE_NAMES(constant, folder, prefix, suffix) {prefix, suffix},
@@ -21,8 +19,8 @@ static const struct {
 static void path_of(const struct event_files *f, struct folder_name n,
                     char ret[static FOLDER_FILE_PATH_MAX])
 {
-    (void)snprintf(ret, FOLDER_FILE_PATH_MAX, "%s/%s%08u-%u.%s", f->folder,
-                   names[RECORD_EVENTS].prefix, n.day, n.number, names[RECORD_EVENTS].suffix);
+    (void)snprintf(ret, FOLDER_FILE_PATH_MAX, "%s/%s%08u-%u.%s", f->folder, names[f->kind].prefix,
+                   n.day, n.number, names[f->kind].suffix);
 }
 
 /* The oldest file after the one read last. 1, 0: there is none, or -Exxx. */
@@ -38,8 +36,7 @@ static int find_next(const struct event_files *f, struct folder_name *ret)
         struct folder_name n;
         struct stat st;
 
-        if (!folder_parse_name(entry->d_name, names[RECORD_EVENTS].prefix,
-                               names[RECORD_EVENTS].suffix, &n) ||
+        if (!folder_parse_name(entry->d_name, names[f->kind].prefix, names[f->kind].suffix, &n) ||
             (f->has_begun && folder_compare(n, f->open) <= 0) ||
             (found && folder_compare(n, *ret) >= 0) ||
             fstatat(dirfd(dir), entry->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode) ||
@@ -180,7 +177,8 @@ int event_files_next(struct event_files *f, struct slice *ret)
     }
 }
 
-int event_files_open(struct event_files *f, const char *folder, int64_t since_ms)
+int event_files_open(struct event_files *f, enum record_kind kind, const char *folder,
+                     int64_t since_ms)
 {
     DIR *dir = opendir(folder);
 
@@ -189,7 +187,7 @@ int event_files_open(struct event_files *f, const char *folder, int64_t since_ms
     (void)closedir(dir);
     if (strlen(folder) >= sizeof(f->folder))
         return -ENAMETOOLONG;
-    *f = (struct event_files){.since_ms = since_ms, .fd = -1};
+    *f = (struct event_files){.kind = kind, .since_ms = since_ms, .fd = -1};
     memcpy(f->folder, folder, strlen(folder) + 1);
     return 0;
 }

@@ -21,7 +21,7 @@ static int set_up(void **state)
 {
     (void)state;
     (void)snprintf(folder, sizeof(folder), "/tmp/event_files_test.XXXXXX");
-    return mkdtemp(folder) ? event_files_open(&files, folder, 0) : -1;
+    return mkdtemp(folder) ? event_files_open(&files, RECORD_EVENTS, folder, 0) : -1;
 }
 
 static int tear_down(void **state)
@@ -166,7 +166,7 @@ static void no_folder_is_an_error(void **state)
     static struct event_files none;
 
     (void)state;
-    assert_int_equal(event_files_open(&none, path_of("none"), 0), -ENOENT);
+    assert_int_equal(event_files_open(&none, RECORD_EVENTS, path_of("none"), 0), -ENOENT);
 }
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

@@ -11,6 +11,7 @@ static const struct command {
 } commands[] = {
     {"attempts", cmd_attempts, "show each try to deliver, with what was answered"},
     {"config", cmd_config, "check, show, describe and reload the configuration"},
+    {"deliveries", cmd_deliveries, "tell what became of each recipient, from the delivery log"},
     {"events", cmd_events, "tell what happened, from the event log"},
     {"incidents", cmd_incidents, "show when a provider refused, what was done, and who said no"},
     {"lanes", cmd_lanes,

@@ -657,7 +657,8 @@ static const struct setting main_list[] = {
     {"log.files.subjects", VALUE_BOOL, AT(log.files.subjects), .def = "yes", .reload = true,
      .what = "Whether message tracking has subjects."},
     {"log.files.deliveries", VALUE_BOOL, AT(log.files.deliveries), .def = "yes", .reload = true,
-     .what = "The delivery log: what became of each recipient, one JSON object a line."},
+     .what = "The delivery log: what became of each recipient, one JSON object a line "
+             "(`penstock deliveries`)."},
     {"log.files.file_max", VALUE_SIZE, AT(log.files.file_max_bytes), .def = "10MiB",
      RANGE(KIB(64), GIB(1)), .reload = true,
      .what = "A file that reaches it is followed by another."},

@@ -4,8 +4,9 @@ import datetime
 import json
 import re
 import signal
+import subprocess
 
-from harness import Raw, message, wait_until
+from harness import BINARY, Raw, message, run_tool, wait_until
 
 CAPACITY = "452 4.3.1 Insufficient system resources"
 UNKNOWN = "550 5.1.1 No such user"
@@ -114,6 +115,44 @@ def check_against_the_ledger(server, events):
                      "phase", "reply", "code"):
             assert line.get(name, "") == attempt[name], name
         assert line["tls"] == bool(attempt["tls"]) and line["own_relay"] == bool(attempt["own_relay"])
+
+
+def shown(server, *arguments):
+    """What `penstock deliveries --json` tells."""
+    result = run_tool("deliveries", "--json", "-c", server.file, *arguments, cwd=server.folder, check=0)
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_the_log_is_read_with_filters_followed_and_with_the_server_down(make_server, make_remote):
+    remote = make_remote(rule=lambda phase, argument, _talk:
+                         UNKNOWN if phase == "rcpt" and b"<unknown@" in argument else None)
+    server = make_server(delivery={"smart_host": remote.address}, retry=RETRY).start()
+    process = subprocess.Popen([BINARY, "deliveries", "--follow", "--json", "--event", "failed", "-c", server.file],
+                               stdout=subprocess.PIPE, text=True, cwd=server.folder)
+    try:
+        submit(server, "unknown@one.test", "known@one.test", "known@two.test")
+        followed = json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait()
+    assert followed["recipient"] == "unknown@one.test"
+    wait_events(server, 3, "delivered")  # the report, too
+    server.stop()
+    everything = deliveries(server)
+    assert sorted(map(str, shown(server))) == sorted(map(str, everything))
+    assert [event["event"] for event in shown(server, "--event", "received")] == ["received"]
+    assert {event["recipient"] for event in shown(server, "--recipient", "@ONE.test")} == {
+        "unknown@one.test", "known@one.test"}
+    assert shown(server, "--recipient", "unknown@one.test") == [followed]
+    assert shown(server, "--class", followed["class"], "--provider", followed["provider"], "--lane", followed["lane"],
+                 "--source", "default") == [followed]
+    assert not shown(server, "--provider", "nobody") and not shown(server, "--until", "1h")
+    of_id = shown(server, "--id", followed["id"])
+    assert collections.Counter(event["event"] for event in of_id) == {"received": 1, "delivered": 2, "failed": 1, "dsn": 1}
+    table = run_tool("deliveries", "-c", server.file, "-n", "1", "--event", "failed", cwd=server.folder, check=0).stdout
+    assert re.match(r"TIME +EVENT +ID +TRY +RECIPIENT +CLASS +AT +REPLY\n", table)
+    assert re.search(r"failed +\w+ +1 +unknown@one\.test +mailbox-unknown +\S+ +550 5\.1\.1 No such user\n", table)
+    assert "allowed: received" in run_tool("deliveries", "--event", "lost", check=2).stderr
 
 
 def test_hosts_that_cannot_be_reached_and_what_operators_end(make_server, make_remote):
