@@ -582,6 +582,15 @@ static void files_that_cannot_be_read_are_named(void **state)
          "No such file or directory\n",
          -EINVAL},
         {"include: [none-*.yaml]\nlog: {level: info}\n", NULL, 0},
+        {"{}\n", NULL, 0},
+        {"",
+         "bad.yaml: there is no setting in this file: was it cut while it was saved? "
+         "One that is to leave all at its default says so: {}\n",
+         -EINVAL},
+        {"# a head, and no more\n---\n",
+         "bad.yaml: there is no setting in this file: was it cut while it was saved? "
+         "One that is to leave all at its default says so: {}\n",
+         -EINVAL},
         {"include: [[a]]\n", "bad.yaml:1:11: key 'include': allowed: file names or patterns\n",
          -EINVAL},
         {"include: /dev/zero\n", "bad.yaml:1:10: key 'include': '/dev/zero': Invalid argument\n",

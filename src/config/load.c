@@ -159,6 +159,12 @@ static void load_text(struct loader *ld, const char *name, struct slice text, bo
                  "'setting: value', indented");
         return;
     }
+    if (is_file && depth == 0 && tree->is_null) {
+        error_at(&ld->errors, (struct place){.file = name},
+                 "there is no setting in this file: was it cut while it was saved? "
+                 "One that is to leave all at its default says so: {}");
+        return;
+    }
     include = take_include(tree);
     if (include && !is_file)
         error_at(&ld->errors, include->key_place, "key 'include': only a file can include others");

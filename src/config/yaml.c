@@ -304,6 +304,8 @@ struct node *yaml_parse(struct pool *pool, const char *file, struct slice text, 
         return NULL;
     if (!b.root || (b.root->kind == NODE_SCALAR && b.root->is_null)) {
         b.root = new_node(&b, NODE_MAP);
+        if (b.root)
+            b.root->is_null = true;
     }
     return b.root;
 }

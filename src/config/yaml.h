@@ -56,5 +56,5 @@ void node_add(struct node *parent, struct node *child);
 struct node *node_get(const struct node *map, struct slice key);
 
 /* Reads `text`, called `file` in places. NULL when something is wrong, which `e` then says (or
- * e->no_memory). An empty text is an empty map. */
+ * e->no_memory). A text with nothing in it is an empty map that is_null. */
 struct node *yaml_parse(struct pool *pool, const char *file, struct slice text, struct errors *e);

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness import ROOT, run_tool
+from harness import ROOT, Raw, run_tool
 
 
 @pytest.fixture
@@ -57,9 +57,29 @@ def test_every_error_is_told_at_once(check):
     assert len(re.findall(r"penstock\.yaml:\d+:\d+:", result.stderr)) >= 3
 
 
-@pytest.mark.parametrize("text", ["", "\n", "---\n", "# nothing\n", "{}\n"])
-def test_an_empty_file_is_the_defaults(check, text):
+@pytest.mark.parametrize("text", ["", "\n", "---\n", "# nothing\n\n# more\n", "null\n", "~"])
+def test_a_file_without_settings_is_refused(check, text):
+    result = check(text)
+    assert result.returncode == 1
+    assert re.search(r"/penstock\.yaml: there is no setting in this file.*\{\}", result.stderr), result.stderr
+
+
+@pytest.mark.parametrize("text", ["{}\n", "--- {}\n", "# nothing\n{}\n", "include: empty.yaml\n"])
+def test_a_file_that_says_so_is_the_defaults(check, tmp_path, text):
+    (tmp_path / "empty.yaml").write_text("# nothing yet\n", encoding="utf-8")
     assert check(text).returncode == 0
+
+
+def test_a_file_that_was_cut_changes_nothing_at_a_reload(make_server):
+    server = make_server(smtp={"recipients_max": 7}).start()
+    for text in ("", "# the head of a file\n"):
+        server.file.write_text(text, encoding="utf-8")
+        refused = run_tool("config", "reload", "--socket", server.socket, check=1)
+        assert "there is no setting in this file" in refused.stderr
+    with Raw(server, helo=False) as raw:
+        assert b"RCPTMAX=7" in raw.ask(b"EHLO again.test\r\n")
+    assert "config_reloaded" not in server.log()
+    server.write_config()
 
 
 @pytest.mark.parametrize("text", ["\0", "\x7f\x7f", "a: &a [*a]\n", "a: &x {b: *x}\n", "- 1\n", "just words\n",
