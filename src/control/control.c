@@ -20,7 +20,6 @@
 #include "io/loop.h"
 
 #define CONNECTIONS_MAX 32
-#define IDLE_S_MAX 30
 #define LOOK_MS 500
 #define CONNECTION_MEMORY KIB(32)
 #define BACKLOG 64
@@ -132,9 +131,9 @@ static int start_daemon(struct control *c, int fd)
     c->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, control_on_request, &c->routes,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, control_on_completed, NULL,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONTROL_IDLE_S_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED,
+        control_on_completed, NULL, MHD_OPTION_END);
     if (!c->daemon) /* who closes `fd` then is not said; closing it twice would be worse */
         return -ENOMEM;
     info = MHD_get_daemon_info(c->daemon, MHD_DAEMON_INFO_EPOLL_FD);

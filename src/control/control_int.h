@@ -14,6 +14,10 @@
 #include "io/loop.h"
 
 #define CONTROL_BODY_MAX KIB(64) /* of a request */
+/* Without a byte: while there is no request, so that connections that ask for nothing keep no one
+ * out for longer than a client waits; and during one. */
+#define CONTROL_IDLE_S_MAX 5
+#define CONTROL_REQUEST_S_MAX 30
 
 struct control_routes {
     struct control_seams seams;

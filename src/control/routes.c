@@ -563,6 +563,11 @@ static enum MHD_Result answer_request(struct control_routes *routes_of,
     return r;
 }
 
+static void set_idle_max(struct MHD_Connection *connection, unsigned seconds)
+{
+    (void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
 enum MHD_Result control_on_request(void *cls, struct MHD_Connection *connection, const char *url,
                                    const char *method, const char *version, const char *upload_data,
                                    size_t *upload_data_size, void **requestp)
@@ -576,6 +581,7 @@ enum MHD_Result control_on_request(void *cls, struct MHD_Connection *connection,
             return MHD_NO;
         buf_init(&request->body, CONTROL_BODY_MAX);
         *requestp = request;
+        set_idle_max(connection, CONTROL_REQUEST_S_MAX);
         return MHD_YES;
     }
     if (*upload_data_size > 0) {
@@ -596,8 +602,8 @@ void control_on_completed(void *cls, struct MHD_Connection *connection, void **r
     struct request *request = *requestp;
 
     (void)cls;
-    (void)connection;
-    (void)how;
+    if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK) /* it may stay, and ask for more */
+        set_idle_max(connection, CONTROL_IDLE_S_MAX);
     if (request) {
         buf_done(&request->body);
         if (request->answer)

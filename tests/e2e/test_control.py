@@ -10,7 +10,7 @@ import time
 import pytest
 
 import harness
-from harness import free_port, new_host, wait_until
+from harness import free_port, new_host, run_tool, wait_until
 from test_deliver import send
 
 
@@ -206,6 +206,23 @@ def test_strangers_get_a_403(server):
                             capture_output=True, text=True, check=False)
     assert result.stdout.strip() == "403", result.stderr
     server.wait_log(r"control .*status=403 uid=65534")
+
+
+def test_connections_that_ask_nothing_keep_nobody_out(make_server):
+    """As many as there may be, idle: new ones, and ones that have asked. A tool waits for 10 s."""
+    server = make_server().start()
+    idle = [Connection(server.socket) for _ in range(32)]
+    try:
+        for number, one in enumerate(idle):
+            one.connect()
+            if number % 2:
+                one.request("GET", "/v1/status")
+                assert one.getresponse().read()
+        assert "destinations" in run_tool("queue", "summary", "--socket", server.socket, "--json", check=0).stdout
+        assert all(one.sock.recv(1) == b"" for one in idle)  # closed, or PATIENCE is over
+    finally:
+        for one in idle:
+            one.close()
 
 
 def test_the_socket_of_a_killed_server_is_replaced(server):
