@@ -130,13 +130,11 @@ static void begin_stop(struct server *s, const char *why)
 static void on_signal(void *ctx, int signum)
 {
     struct server *s = ctx;
-    struct buf why = BUF_INIT(SERVER_WHY_MAX);
 
     if (signum == SIGHUP)
-        ignore_result(server_reload(s, &why)); /* the log says what came of it */
+        server_reload_on_signal(s);
     else
         begin_stop(s, signum == SIGTERM ? "SIGTERM" : "SIGINT");
-    buf_done(&why);
 }
 
 /* ---- status ---- */

@@ -118,6 +118,10 @@ void server_reload_answered(struct server *s)
     config_unref(&old);
     event(EVENT_CONFIG_RELOADED, EVENT_NO_ID, EV_STR("file", server_config_name(&s->options)));
     (void)sd_notify(0, "READY=1");
+    if (s->reload_again && !s->stopping) {
+        s->reload_again = false;
+        server_reload_on_signal(s);
+    }
 }
 
 /* The queue uses the new settings now: everybody else follows. */
@@ -233,4 +237,19 @@ int server_reload(void *ctx, struct buf *why)
     r = queue_change_settings(s->queue, &settings, on_queue_changed, s);
     ASSERT(r == 0); /* one at a time: next_config was NULL */
     return 0;
+}
+
+void server_reload_on_signal(struct server *s)
+{
+    struct buf why = BUF_INIT(SERVER_WHY_MAX);
+
+    if (!s->next_config || s->stopping) {
+        ignore_result(server_reload(s, &why)); /* the log says what came of it */
+    } else if (!s->reload_again) {
+        s->reload_again = true;
+        event(EVENT_CONFIG_WAITS, EVENT_NO_ID,
+              EV_STR("why", "an earlier reload waits for transactions to end"),
+              EV_STR("then", "the configuration is read once more after it"));
+    }
+    buf_done(&why);
 }

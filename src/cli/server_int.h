@@ -88,6 +88,7 @@ struct server {
     struct tls_set next_tls;
     const struct knowledge *next_knowledge;
     uint32_t reload_answers;
+    bool reload_again; /* SIGHUP came while it waited: the file may be another by now */
 
     bool stopping, has_ended, stop_was_hard;
     uint64_t stop_began_ms;
@@ -120,6 +121,8 @@ struct spool_writer_config server_writer_config(const struct config *c);
 /* Reads the configuration file once more; `ctx`: the server. 0: it is taken, and everybody follows
  * when the queue does. Negative, with a sentence in `why`: nothing changes. */
 MUST_CHECK int server_reload(void *ctx, struct buf *why);
+/* SIGHUP: as server_reload(), but one that comes during a reload is kept until that one is over. */
+void server_reload_on_signal(struct server *s);
 /* One more loop thread follows the new settings. */
 void server_reload_answered(struct server *s);
 

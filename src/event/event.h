@@ -51,6 +51,7 @@ enum event_level {
     X(EVENT_SERVER_STOPPED, "server_stopped", EVENT_NOTICE, COUNTER_NONE)                          \
     X(EVENT_CONFIG_RELOADED, "config_reloaded", EVENT_NOTICE, COUNTER_NONE)                        \
     X(EVENT_CONFIG_REFUSED, "config_refused", EVENT_ERROR, COUNTER_NONE)                           \
+    X(EVENT_CONFIG_WAITS, "config_waits", EVENT_NOTICE, COUNTER_NONE)                              \
     X(EVENT_CONFIG_NEEDS_RESTART, "config_needs_restart", EVENT_WARNING, COUNTER_NONE)             \
     X(EVENT_LISTENER_OPENED, "listener_opened", EVENT_INFO, COUNTER_NONE)                          \
     X(EVENT_CLIENT_CONNECTED, "client_connected", EVENT_DEBUG, COUNTER_CONNECTIONS_IN)             \

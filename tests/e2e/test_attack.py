@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import HOST, PATIENCE, Raw, wait_until
+from harness import HOST, PATIENCE, Raw, run_tool, wait_until
 from remote import HANG
 
 MAIL, RCPT = b"MAIL FROM:<a@sender.test>\r\n", b"RCPT TO:<b@rcpt.test>\r\n"
@@ -111,6 +111,29 @@ def test_new_routes_do_not_stop_all_mail_while_a_host_hangs(make_server, make_re
         assert raw.transaction(b"x") == 250
         other.wait_mails(1)
     assert len(fine.mails) == 1
+
+
+def test_a_sighup_while_a_reload_waits_is_kept(make_server, make_remote):
+    hung, fine = make_remote(rule=hangs_at_the_dot), make_remote()
+    server = make_server(delivery={"smart_host": fine.address,
+                                   "routes": [{"domain": "hung.test", "to": hung.address}]}).start()
+    with Raw(server) as raw:
+        assert raw.transaction(b"x", recipients=(b"b@hung.test",)) == 250
+    wait_until(lambda: hung.ended, "the hanging host to have the message")
+    server.write_config(delivery={"routes": []})
+    run_tool("config", "reload", "--socket", server.socket, check=0)
+    for count in (3, 4):  # the file as it is when it is read counts, and it is read once
+        server.write_config(smtp={"recipients_max": count})
+        server.signal(signal.SIGHUP)
+        server.wait_log("config_waits")
+    server.wait_log("config_waits")
+    assert "config_reloaded" not in server.log()
+    assert "waits for transactions" in run_tool("config", "reload", "--socket", server.socket, check=1).stderr
+    hung.close()
+    wait_until(lambda: server.log().count("config_reloaded") == 2, "both reloads")
+    with Raw(server, helo=False) as raw:
+        assert b"RCPTMAX=4" in raw.ask(b"EHLO again.test\r\n")
+    assert server.log().count("config_waits") == 1
 
 
 @pytest.mark.parametrize("change", [False, True])
