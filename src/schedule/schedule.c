@@ -364,14 +364,6 @@ size_t schedule_share(const struct schedule *s, uint32_t destination)
     return (size_t)((ready + takers - 1) / takers);
 }
 
-bool schedule_is_over(const struct schedule *s, uint32_t destination)
-{
-    const struct destination *d = destination_at(s, destination);
-
-    return lane_is_over(&s->turns, d->lane) || d->slots > turns_limit(&s->turns, d) ||
-           s->turns.slots > s->turns.slots_max;
-}
-
 void schedule_release(struct schedule *s, uint32_t destination)
 {
     struct destination *d = destination_at(s, destination);

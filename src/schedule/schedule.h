@@ -120,10 +120,6 @@ size_t schedule_take(struct schedule *s, uint32_t destination, entry_ref *ret, s
 /* How many a slot should take, so that the slots its destination may still be granted get entries
  * too: the ready ones (that its lane's rate allows) divided by those slots. 0: none. */
 size_t schedule_share(const struct schedule *s, uint32_t destination);
-/* More slots are in use than its lane, it, or all may have, or its lane is paused: a slot that has no
- * connection yet is better handed back (entries by schedule_return()). That is so when a destination
- * moved into a lane that is full. */
-bool schedule_is_over(const struct schedule *s, uint32_t destination);
 /* The slot's connection is closed, or handed back. */
 void schedule_release(struct schedule *s, uint32_t destination);
 struct slice schedule_destination_name(const struct schedule *s, uint32_t destination);

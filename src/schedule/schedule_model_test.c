@@ -194,16 +194,6 @@ static bool hands_over(struct model *m, int name)
     return true;
 }
 
-static void check_over(struct model *m, int name, uint32_t handle)
-{
-    const struct model_destination *d = &m->destinations[name];
-
-    assert_int_equal(schedule_is_over(m->s, handle),
-                     m->slots > m->config.connections_max || d->slots > model_limit_of(m, name) ||
-                         model_lane_slots(m, d->lane) > model_lane_limit(m, d->lane) ||
-                         m->lanes[d->lane].limits.paused);
-}
-
 static void step_take(struct model *m)
 {
     int name = (int)rand_below(&m->chance, NAMES);
@@ -217,7 +207,6 @@ static void step_take(struct model *m)
 
     if (!handle_of(m, name, &handle))
         return;
-    check_over(m, name, handle);
     tokens = model_tokens_of(m, l);
     assert_true(schedule_share(m->s, handle) <=
                 MIN_OF(tokens, model_count_of(m, name, ENTRY_READY)));
