@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/json_out.h"
+#include "event/event.h"
 #include "evidence/incident.h"
 #include "evidence/window.h"
 #include "schedule/lanes.h"
@@ -363,6 +364,16 @@ static int act(struct lanes *lanes, const json_t *body, struct slice lane, int64
     return r < 0 ? r : lanes_limit(lanes, lane, connections, now_ms);
 }
 
+/* The operator's hand belongs among the controller's in the event log. */
+static void tell_action(const json_t *body, const char *lane)
+{
+    const json_t *connections = json_object_get(body, "connections");
+
+    event(EVENT_LANE_ACTION, EVENT_NO_ID, EV_STR("lane", lane),
+          EV_STR("action", json_string_value(json_object_get(body, "action"))),
+          connections ? EV_INT("connections", json_integer_value(connections)) : EV_NONE);
+}
+
 int act_on_lane(struct lanes *lanes, struct slice body, int64_t now_ms, struct buf *to,
                 struct buf *why)
 {
@@ -378,8 +389,10 @@ int act_on_lane(struct lanes *lanes, struct slice body, int64_t now_ms, struct b
     r = name ? act(lanes, read, slice_str(name), now_ms, why) : fail(why, "lane: its name.");
     if (r == -ENOENT)
         (void)buf_addf(why, "There is no lane '%s'.", name);
-    if (r == 0)
+    if (r == 0) {
+        tell_action(read, name);
         r = answer_lane(lanes, slice_str(name), now_ms, to);
+    }
     json_decref(read);
     return r;
 }

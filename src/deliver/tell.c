@@ -14,6 +14,8 @@
 #include "deliver/worker_int.h"
 #include "event/delivery.h"
 
+#define CODE_LEN 4 /* "452 ", before the status code */
+
 static void set_enhanced(struct delivery *d, struct smtp_enhanced e)
 {
     d->enhanced[0] = e.klass;
@@ -147,12 +149,15 @@ void tell_end(const struct settlement *s, const struct envelope *e)
 {
     for (size_t i = s->ended_from; delivery_log_is_on() && i < s->details->count; i++) {
         const struct mark_result *r = &s->details->results[i];
+        struct smtp_enhanced enhanced;
         struct slice address;
+        struct delivery d;
+        size_t used;
 
         if (r->recipient >= e->recipient_count)
             continue;
         address = e->recipients[r->recipient].address;
-        delivery_log(&(struct delivery){
+        d = (struct delivery){
             .event = end_of(s, r),
             .id = s->id,
             .sender = e->sender,
@@ -162,7 +167,10 @@ void tell_end(const struct settlement *s, const struct envelope *e)
             .code = r->code,
             .reply = r->code ? track_reply_of(r->text) : r->text,
             .in_queue_ms = (uint64_t)MAX_OF(s->now_ms - e->arrival_ms, 0),
-        });
+        };
+        if (r->code && smtp_enhanced_parse(slice_from(d.reply, CODE_LEN), &enhanced, &used))
+            set_enhanced(&d, enhanced);
+        delivery_log(&d);
     }
 }
 

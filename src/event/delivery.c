@@ -150,37 +150,44 @@ static size_t enhanced_text(const uint16_t status[3], char to[static 3 * EXCHANG
     return at;
 }
 
-/* The field as event_line_field() takes it; without a key: it is to be left out. */
-static struct event_field value_of(const struct field *f, const struct delivery *d,
-                                   char text[static 3 * EXCHANGE_NUMBER_MAX])
+static void put_enhanced(struct event_line *l, const char *key, const uint16_t *status)
+{
+    char text[3 * EXCHANGE_NUMBER_MAX];
+
+    if (status[0])
+        event_line_field(l, &EV_SLICE(key, slice_make(text, enhanced_text(status, text))));
+}
+
+/* Nothing where it is not known. */
+static void put_field(struct event_line *l, const struct field *f, const struct delivery *d)
 {
     const void *at = (const char *)d + f->offset;
-    uint64_t number;
 
     switch ((enum shape)f->shape) {
     case TEXT:
         if (((const struct slice *)at)->len == 0)
             break;
-        return EV_SLICE(f->key, *(const struct slice *)at);
+        __attribute__((fallthrough));
     case TEXT_SET:
-        return EV_SLICE(f->key, *(const struct slice *)at);
-    case NUMBER:
-        return EV_UINT(f->key, *(const uint64_t *)at);
+        event_line_field(l, &EV_SLICE(f->key, *(const struct slice *)at));
+        break;
     case CODE:
-        number = *(const uint64_t *)at;
-        if (number == 0)
+        if (*(const uint64_t *)at == 0)
             break;
-        return EV_UINT(f->key, number);
+        __attribute__((fallthrough));
+    case NUMBER:
+        event_line_field(l, &EV_UINT(f->key, *(const uint64_t *)at));
+        break;
     case ENHANCED:
-        if (*(const uint16_t *)at == 0)
-            break;
-        return EV_SLICE(f->key, slice_make(text, enhanced_text(at, text)));
+        put_enhanced(l, f->key, at);
+        break;
     case ID:
-        return EV_ID(f->key, *(const uint64_t *)at);
+        event_line_field(l, &EV_ID(f->key, *(const uint64_t *)at));
+        break;
     case BOOL:
-        return EV_BOOL(f->key, *(const bool *)at);
+        event_line_field(l, &EV_BOOL(f->key, *(const bool *)at));
+        break;
     }
-    return EV_NONE;
 }
 
 /* All but `next_attempt` and the end. */
@@ -198,15 +205,12 @@ static char *put_fields(char *at, const struct delivery *d)
     *l.at++ = '"';
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         const struct field *f = &fields[i];
-        char text[3 * EXCHANGE_NUMBER_MAX];
-        struct event_field value;
 
         if ((f->events >> d->event & 1) == 0)
             continue;
-        value = value_of(f, d, text);
         l.limit = l.at + strlen(f->key) + EVENT_LINE_FIELD + f->bytes_max;
         l.full = false;
-        event_line_field(&l, &value);
+        put_field(&l, f, d);
     }
     return l.at;
 }

@@ -1,6 +1,6 @@
 /*
  * event/delivery.h - the delivery log: what became of each recipient, as JSON lines for programs
- * (RFC 8259).
+ * (docs/events.md).
  *
  *     {"schema":1,"time":"2026-11-23T06:41:07.212Z","event":"deferred","id":"1hk3c0ev4q8rd",...,
  *      "reply":"452 4.3.1 Insufficient system resources",...,"next_attempt":"2026-11-23T06:51:...Z"}

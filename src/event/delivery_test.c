@@ -1,6 +1,6 @@
 /*
  * event/delivery_test.c - each event as a whole line; lines stay lines and JSON whatever bytes they
- * are made of; held lines get their time.
+ * are made of; held lines get their time; docs/events.md has what the code has.
  */
 #include "event/delivery.h"
 
@@ -282,6 +282,126 @@ static void random_bytes_stay_json(void **state)
     }
 }
 
+/* ---- docs/events.md ---- */
+
+static char manual[KIB(64)];
+
+static const char *read_manual(void)
+{
+    const char *path = getenv("EVENTS_MD");
+    FILE *f = path ? fopen(path, "r") : NULL;
+    size_t len;
+
+    if (!path)
+        skip();
+    assert_non_null(f);
+    len = fread(manual, 1, sizeof(manual) - 1, f);
+    manual[len] = '\0';
+    assert_int_equal(fclose(f), 0);
+    return manual;
+}
+
+/* The section from its heading to the next one of any level, cut out of the manual. */
+static const char *section(const char *heading)
+{
+    static char text[KIB(32)];
+    const char *begin = strstr(read_manual(), heading), *end;
+
+    assert_non_null(begin);
+    begin += strlen(heading);
+    end = strstr(begin, "\n#");
+    (void)snprintf(text, sizeof(text), "%.*s", end ? (int)(end - begin) : (int)strlen(begin),
+                   begin);
+    return text;
+}
+
+static size_t rows_in(const char *text)
+{
+    size_t n = 0;
+
+    for (; (text = strstr(text, "\n| `")); text++)
+        n++;
+    return n;
+}
+
+/* "all", "all but `received`, `dsn`", or "`delivered`, `deferred`": the shorter one. */
+static void events_of(size_t field, char ret[static 256])
+{
+    size_t count = 0, at;
+
+    for (int e = 0; e < DELIVERY_EVENTS; e++)
+        count += delivery_field_is_in(field, (enum delivery_event)e);
+    at = (size_t)snprintf(ret, 256, "%s",
+                          count == DELIVERY_EVENTS      ? "all"
+                          : count > DELIVERY_EVENTS / 2 ? "all but "
+                                                        : "");
+    for (int e = 0, n = 0; e < DELIVERY_EVENTS && count < DELIVERY_EVENTS; e++)
+        if (delivery_field_is_in(field, (enum delivery_event)e) == (count <= DELIVERY_EVENTS / 2))
+            at += (size_t)snprintf(ret + at, 256 - at, "%s`%s`", n++ ? ", " : "",
+                                   delivery_event_name((enum delivery_event)e));
+}
+
+/* When one of these fails: the code and docs/events.md say different things. */
+static void the_manual_has_every_field_and_no_other(void **state)
+{
+    const char *text = section("### Fields\n");
+    size_t count = 0;
+
+    (void)state;
+    for (; delivery_field_name(count); count++) {
+        char row[512], events[256];
+
+        events_of(count, events);
+        (void)snprintf(row, sizeof(row), "\n| `%s` | %s | ", delivery_field_name(count), events);
+        if (!strstr(text, row))
+            fail_msg("docs/events.md lacks the row %s", row + 1);
+    }
+    assert_int_equal(rows_in(text), count);
+}
+
+static void the_manual_has_every_event_and_no_other(void **state)
+{
+    const char *text = section("## The delivery log\n");
+
+    (void)state;
+    for (int e = 0; e < DELIVERY_EVENTS; e++) {
+        char row[64];
+
+        (void)snprintf(row, sizeof(row), "\n| `%s` | ",
+                       delivery_event_name((enum delivery_event)e));
+        if (!strstr(text, row))
+            fail_msg("docs/events.md lacks the row %s", row + 1);
+    }
+    assert_int_equal(rows_in(text), DELIVERY_EVENTS);
+}
+
+#define LEVEL_OF(constant, name, level, counter) {name, level},
+static void the_manual_has_what_the_event_log_has(void **state)
+{
+    static const struct {
+        const char *name;
+        enum event_level level;
+    } events[] = {EVENT_TABLE(LEVEL_OF)};
+    static const char *const levels[] = {
+        [EVENT_NOTICE] = "notice", [EVENT_WARNING] = "warning", [EVENT_ERROR] = "error"};
+    const char *text = section("## The event log\n");
+    size_t count = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+        char row[128];
+
+        if (events[i].level < EVENT_NOTICE)
+            continue;
+        count++;
+        (void)snprintf(row, sizeof(row), "\n| `%s` | %s | ", events[i].name,
+                       levels[events[i].level]);
+        if (!strstr(text, row))
+            fail_msg("docs/events.md lacks the row %s", row + 1);
+    }
+    assert_int_equal(rows_in(text), count);
+}
+
 /* ---- in a file ---- */
 
 static char folder[] = "/tmp/delivery_test.XXXXXX";
@@ -425,6 +545,9 @@ int main(void)
         cmocka_unit_test(hostile_bytes_are_escaped),
         cmocka_unit_test(long_texts_are_cut_and_nothing_else),
         cmocka_unit_test(random_bytes_stay_json),
+        cmocka_unit_test(the_manual_has_every_field_and_no_other),
+        cmocka_unit_test(the_manual_has_every_event_and_no_other),
+        cmocka_unit_test(the_manual_has_what_the_event_log_has),
         cmocka_unit_test(held_lines_get_their_time),
         cmocka_unit_test(no_held_line_is_lost_for_room),
         cmocka_unit_test(nothing_is_written_while_it_is_off),

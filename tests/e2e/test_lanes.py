@@ -203,6 +203,7 @@ def test_a_limit_of_the_operators(world):
     assert world.act("limit", "google/out1", "3")["connections"]["operator"] == 3
     assert world.lanes()["google/out1"]["connections"]["limit"] == 3
     assert world.act("limit", "google/out1", "0")["connections"]["limit"] == 100
+    world.server.wait_log(r"notice lane_action lane=google/out1 action=limit connections=3\b")
     told = world.server.tool("lanes", "limit", "google/nobody", "3", check=1).stderr
     assert told == "penstock lanes: There is no lane 'google/nobody'.\n"
     assert "connections" in world.server.tool("lanes", "limit", "google/out1", "many", check=2).stderr
