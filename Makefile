@@ -22,7 +22,7 @@ test:
 
 bench:
 	@./setup test
-	@tools/build release src/cli/penstock bench/schedule_bench
+	@tools/build release src/cli/penstock bench/schedule_bench bench/delivery_bench
 	@bench/run $(BENCH)
 
 clean:
