@@ -12,26 +12,9 @@ _Static_assert(CONFIG_WARM_UP_MAX <= ARRAY_SIZE(((struct lane_rules *)NULL)->war
 
 _Static_assert(CONFIG_WINDOW_MINUTES_MAX <= WINDOW_MINUTES, "windows keep so many minutes");
 
-struct group_search {
-    struct slice provider, group;
-};
-
-static void look_at_provider(void *ctx, const struct provider_info *info)
-{
-    struct group_search *s = ctx;
-
-    if (s->group.len == 0 && info->group && slice_eq_case(slice_str(info->name), s->provider))
-        s->group = slice_str(info->group);
-}
-
-/* A lane is made rarely: a walk of the table is cheap enough. */
 struct slice lane_group_of(const struct providers *p, struct slice provider)
 {
-    struct group_search s = {.provider = provider};
-
-    if (p)
-        providers_each(p, look_at_provider, &s);
-    return s.group;
+    return p ? providers_group(p, provider) : (struct slice){0};
 }
 
 /* The day that the source's own setting says, else the block's; 0: it has none, and is warm. */

@@ -364,6 +364,7 @@ static struct lanes_settings settings_of(const struct config *c)
                                    .sample_min = c->lanes.sample_min,
                                    .release_per_second =
                                        config_rate_per_second(c->lanes.release_rate),
+                                   .other_connections = c->delivery.connections_max,
                                    .spread_max_ms = c->lanes.spread_max_ms};
 }
 

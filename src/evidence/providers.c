@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/map.h"
 #include "evidence/data_file.h"
 #include "evidence/pattern.h"
 #include "evidence/providers_int.h"
@@ -39,6 +40,7 @@ struct providers {
     struct pool pool;
     struct provider *list;
     size_t count;
+    struct map groups; /* the first provider of each name that has a group */
 };
 
 /* ---- reading ---- */
@@ -167,6 +169,17 @@ static void read_file(struct providers *all, const char *name, struct slice yaml
         data_read_map(&f, root, "a file of providers", keys, all);
 }
 
+static void index_groups(struct providers *p, struct errors *e)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        struct provider *of = &p->list[i];
+
+        if (of->group && !map_get(&p->groups, slice_str(of->name)) &&
+            map_put(&p->groups, slice_str(of->name), of) < 0)
+            e->no_memory = true;
+    }
+}
+
 static int make(struct providers **ret, struct slice own, const char *own_name, bool with_shipped,
                 struct buf *why)
 {
@@ -175,10 +188,13 @@ static int make(struct providers **ret, struct slice own, const char *own_name, 
 
     if (!p)
         return -ENOMEM;
+    map_init(&p->groups, 1);
     if (own.len)
         read_file(p, own_name, own, &e);
     if (with_shipped)
         read_file(p, "share/providers.yaml", share_providers, &e);
+    if (e.count == 0 && !e.no_memory)
+        index_groups(p, &e);
     if (e.count == 0 && !e.no_memory) {
         *ret = p;
         return 0;
@@ -201,8 +217,10 @@ int providers_new_alone(struct providers **ret, struct slice own, const char *ow
 
 void providers_free(struct providers **p)
 {
-    if (*p)
+    if (*p) {
+        map_done(&(*p)->groups);
         pool_done(&(*p)->pool);
+    }
     free(*p);
     *p = NULL;
 }
@@ -293,6 +311,13 @@ bool providers_is_in(const struct providers *p, struct slice provider, struct sl
         if (is_named(p->list[i].name, provider) && is_named(p->list[i].group, name))
             return true;
     return false;
+}
+
+struct slice providers_group(const struct providers *p, struct slice provider)
+{
+    const struct provider *of = map_get(&p->groups, provider);
+
+    return of ? slice_str(of->group) : (struct slice){0};
 }
 
 void providers_each(const struct providers *p,

@@ -50,6 +50,8 @@ bool providers_is_in(const struct providers *p, struct slice provider, struct sl
 /* Does the host match a pattern ("*.example.org", "mx?.example.org", exact)? Without case; '*'
  * stands for any run of bytes, dots included. The last dot of a host does not count. */
 bool provider_pattern_matches(struct slice pattern, struct slice host);
+/* The group of a provider; empty: it has none, or is not in the table. */
+struct slice providers_group(const struct providers *p, struct slice provider);
 /* Calls fn for each provider in the table; `pattern` is its first. */
 void providers_each(const struct providers *p,
                     void (*fn)(void *ctx, const struct provider_info *info), void *ctx);

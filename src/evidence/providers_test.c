@@ -161,6 +161,9 @@ static void own_files_come_first(void **state)
     check_name(p, "other.example.net", "google", NULL);
     check_name(p, "aspmx.l.google.com", "google", NULL);
     assert_true(providers_is_in(p, SLICE_LIT("ours"), SLICE_LIT("family")));
+    assert_true(slice_eq(providers_group(p, SLICE_LIT("ours")), SLICE_LIT("family")));
+    assert_int_equal(providers_group(p, SLICE_LIT("google")).len, 0);
+    assert_int_equal(providers_group(p, SLICE_LIT("nobody")).len, 0);
     providers_free(&p);
 }
 

@@ -18,9 +18,8 @@
 #define GENERATION_MASK (UINT32_MAX >> INDEX_BITS)
 /* Lanes "other/SOURCE" beyond LANES_MAX. */
 #define LANES_OTHER_MAX 64
-/* Places that are looked at for one that may be given away. */
+/* Places that are looked at, at most, for one that may be given away. */
 #define RECLAIM_LOOKS 64
-#define OTHER SLICE_LIT("other")
 
 _Static_assert(LANES_MAX + LANES_OTHER_MAX < INDEX_MASK, "LANE_NONE is no index");
 _Static_assert(LANES_MAX + LANES_OTHER_MAX < SCHEDULE_LANES_MAX, "the schedule has as many");
@@ -76,6 +75,7 @@ void lanes_free(struct lanes **l)
         free((*l)->lanes[i]);
     }
     free((*l)->lanes);
+    free((*l)->rests);
     map_done(&(*l)->by_name);
     map_done(&(*l)->by_provider);
     free(*l);
@@ -138,28 +138,31 @@ static void join_provider(struct lanes *l, struct lane_state *lane)
     struct lane_state *first = map_get(&l->by_provider, lane->provider);
 
     lane->first_of_provider = lane->index;
-    if (first)
+    list_init(&lane->of_provider);
+    if (first) {
         lane->first_of_provider = first->index;
-    else
+        list_add_tail(&first->of_provider, &lane->of_provider);
+    } else {
         /* Without memory the lane stands for itself: a verdict counts its provider twice. */
         ignore_result(map_put(&l->by_provider, lane->provider, lane));
+    }
 }
 
 static void leave_provider(struct lanes *l, struct lane_state *lane)
 {
     struct lane_state *next = NULL;
 
-    if (map_get(&l->by_provider, lane->provider) != lane)
-        return;
-    (void)map_remove(&l->by_provider, lane->provider);
-    for (uint32_t i = 0; i < l->count; i++) {
-        struct lane_state *other = l->lanes[i];
+    if (map_get(&l->by_provider, lane->provider) == lane) {
+        (void)map_remove(&l->by_provider, lane->provider);
+        LIST_FOR(it, &lane->of_provider)
+        {
+            struct lane_state *other = LIST_ENTRY(it, struct lane_state, of_provider);
 
-        if (other == lane || !other->is_used || other->first_of_provider != lane->index)
-            continue;
-        next = next ? next : other;
-        other->first_of_provider = next->index;
+            next = next ? next : other;
+            other->first_of_provider = next->index;
+        }
     }
+    list_del(&lane->of_provider);
     if (next)
         ignore_result(map_put(&l->by_provider, next->provider, next));
 }
@@ -175,22 +178,28 @@ static bool is_idle(const struct lanes *l, const struct lane_state *lane)
     return v.entries == 0 && v.slots == 0 && v.destinations == 0;
 }
 
-/* A place that may be given away, of the next few; NULL: none. */
+/* A place that may be given away, of the next few; NULL: none. While all have mail, each lane that
+ * is asked for comes here: looks in vain make the next ones fewer, down to one. */
 static struct lane_state *reclaim(struct lanes *l)
 {
-    for (int i = 0; i < RECLAIM_LOOKS && l->count > 0; i++) {
+    uint32_t looks = RECLAIM_LOOKS >> l->reclaim_vain;
+
+    for (uint32_t i = 0; i < looks && l->count > 0; i++) {
         struct lane_state *lane = l->lanes[l->reclaim_at++ % l->count];
 
+        if (lane->is_used && !is_idle(l, lane))
+            continue;
+        l->reclaim_vain = 0;
         if (!lane->is_used) /* it could not get its name */
             return lane;
-        if (!is_idle(l, lane))
-            continue;
         lanes_spread_stop(l, lane);
         (void)map_remove(&l->by_name, lanes_name_of(lane));
         leave_provider(l, lane);
         lane->is_used = false;
         return lane;
     }
+    if (looks > 1)
+        l->reclaim_vain++;
     return NULL;
 }
 
@@ -201,10 +210,15 @@ static struct lane_state *new_place(struct lanes *l)
     if (l->count == l->size) {
         uint32_t size = l->size ? l->size * 2 : 16;
         struct lane_state **more = realloc(l->lanes, size * sizeof(*more));
+        uint8_t *rests;
 
         if (!more)
             return NULL;
         l->lanes = more;
+        rests = realloc(l->rests, size);
+        if (!rests)
+            return NULL;
+        l->rests = rests;
         l->size = size;
     }
     lane = calloc(1, sizeof(*lane));
@@ -223,12 +237,14 @@ static struct lane_state *new_place(struct lanes *l)
 static void begin(struct lanes *l, struct lane_state *lane, int64_t now_ms)
 {
     struct schedule_lane_view v;
-    struct lane_state fresh = {.index = lane->index,
-                               .generation = (lane->generation + 1) & GENERATION_MASK,
-                               .schedule_lane = lane->schedule_lane};
+    uint32_t index = lane->index, generation = lane->generation, number = lane->schedule_lane;
 
-    schedule_lane_get(l->schedule, lane->schedule_lane, &v);
-    *lane = fresh;
+    memset(lane, 0, sizeof(*lane));
+    lane->index = index;
+    lane->generation = (generation + 1) & GENERATION_MASK;
+    lane->schedule_lane = number;
+    schedule_lane_get(l->schedule, number, &v);
+    l->rests[lane->index] = 0;
     lane->taken = v.taken;
     lane->peak_since_ms = lane->saved_ms = lane->notes_told_ms = now_ms;
     window_init(&lane->window, lanes_minute_ms(l), now_ms);
@@ -237,7 +253,7 @@ static void begin(struct lanes *l, struct lane_state *lane, int64_t now_ms)
 static struct lane_state *make(struct lanes *l, struct slice provider, struct slice source,
                                int64_t now_ms)
 {
-    bool is_other = slice_eq_case(provider, OTHER);
+    bool is_other = slice_eq_case(provider, LANES_OTHER);
     uint32_t max = LANES_MAX + (is_other ? LANES_OTHER_MAX : 0);
     struct lane_state *lane = l->count < max ? new_place(l) : reclaim(l);
     size_t at;
@@ -255,6 +271,8 @@ static struct lane_state *make(struct lanes *l, struct slice provider, struct sl
     lane->rules = (struct lane_rules){0};
     l->seams.rules(l->seams.ctx, lane->provider, lane->source, &lane->rules);
     throttle_init(&lane->throttle, &lane->rules.throttle, now_ms);
+    lane->throttle.is_healthy = true; /* nothing was refused yet */
+    lane->throttle.healthy_since_ms = now_ms;
     warm_up_init(&lane->warm_up, &lane->rules.warm_up, now_ms);
     lanes_set_rules(l, lane, now_ms);
     return lane;
@@ -269,8 +287,8 @@ lane_ref lanes_find(struct lanes *l, struct slice provider, struct slice source,
     lane = map_get(&l->by_name, slice_str(name));
     if (!lane)
         lane = make(l, provider, source, now_ms);
-    if (!lane && !slice_eq_case(provider, OTHER))
-        return lanes_find(l, OTHER, source, now_ms);
+    if (!lane && !slice_eq_case(provider, LANES_OTHER))
+        return lanes_find(l, LANES_OTHER, source, now_ms);
     return lane ? lanes_ref_of(lane) : LANE_NONE;
 }
 
@@ -301,6 +319,7 @@ void lanes_attempt(struct lanes *l, lane_ref ref, const struct attempt *a)
         lane = lanes_at(l, lanes_find(l, a->provider, a->source, now_ms));
     if (!lane)
         return;
+    l->rests[lane->index] = 0;
     attempt_counts(a, &c);
     window_add(&lane->window, now_ms, &c);
     if (a->result == ATTEMPT_RESULT_DELIVERED)

@@ -18,7 +18,8 @@
  * in `penstock simulate`. One thread at a time. A lane costs about 13 KiB, and 31 KiB more while it
  * has notes or an incident. LANES_MAX bounds them: then a lane that has nothing to say (no mail, no
  * incident, nothing by the operator) gives its place to a new one; where none is found, providers
- * share the lane "other/SOURCE".
+ * share the lane "other/SOURCE". What is learnt of one of them tells nothing of the rest: its
+ * controller cuts nothing, and its full limit is other_connections.
  */
 #pragma once
 
@@ -47,11 +48,12 @@ typedef uint32_t lane_ref;
 struct lanes; /* opaque */
 
 struct lanes_settings {
-    uint64_t tick_ms;          /* 10 s; scaled down in tests */
-    uint32_t minute_ms;        /* of the windows; 0: 60000. Scaled down in tests */
-    uint32_t sample_min;       /* for verdicts */
-    double release_per_second; /* pace of early release and of a spread backlog without history */
-    uint64_t spread_max_ms;    /* a backlog is spread over no longer than this; 0: never spread */
+    uint64_t tick_ms;           /* 10 s; scaled down in tests */
+    uint32_t minute_ms;         /* of the windows; 0: 60000. Scaled down in tests */
+    uint32_t sample_min;        /* for verdicts */
+    double release_per_second;  /* pace of early release and of a spread backlog without history */
+    uint32_t other_connections; /* full limit of "other/SOURCE"; 0: as its rules say */
+    uint64_t spread_max_ms;     /* a backlog is spread over no longer than this; 0: never spread */
 };
 
 /* What holds for one lane; asked for when it is made and after each change of settings. */

@@ -5,16 +5,21 @@
  */
 #pragma once
 
+#include "base/list.h"
 #include "base/map.h"
 #include "schedule/lanes.h"
 
 /* A sixteenth of the lanes is looked at in one call. */
 #define LANES_SLOTS 16
+/* A lane that has nothing to say is not looked at for so many ticks, or until its next attempt. */
+#define LANES_REST_TICKS 5
 /* Entries that one step of spreading looks at, and the time to the next step. */
 #define SPREAD_CHUNK 2000
 #define SPREAD_GAP_MS 10
 
 #define PEAKS 5
+
+#define LANES_OTHER SLICE_LIT("other") /* the provider's part of a lane that many share */
 
 struct lane_state {
     uint32_t index, generation;
@@ -22,6 +27,7 @@ struct lane_state {
     char name[LANE_NAME_MAX]; /* "provider/source", NUL-ended */
     struct slice provider, source;
     uint32_t first_of_provider; /* index of a lane of the same provider; may be its own */
+    struct list of_provider;    /* a ring of its lanes */
 
     struct lane_rules rules;
     struct throttle_settings settings; /* the rules', with the operator's limit */
@@ -69,6 +75,7 @@ struct lanes {
     struct schedule *schedule; /* borrowed */
     struct map by_name, by_provider;
     struct lane_state **lanes;
+    uint8_t *rests; /* of each lane: ticks in which it is not looked at */
     uint32_t count, size;
     int64_t now_ms; /* the last time it was told */
     int64_t slot_due_ms[LANES_SLOTS];
@@ -79,6 +86,7 @@ struct lanes {
     uint32_t spread_at;  /* index */
     uint32_t changed_at; /* index */
     uint32_t reclaim_at; /* index */
+    uint32_t reclaim_vain;
 };
 
 /* NULL: stale, or no lane. */

@@ -695,6 +695,41 @@ static void places_are_given_away(void **state)
     assert_int_equal(bench_view(&b, "other/pool").ref, ref);
     assert_int_equal(bench_lane(&b, "later"), ref);
     assert_false(lanes_get(b.lanes, SLICE_LIT("late/pool"), &v));
+    /* One that is free is found, however often there was none. */
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(bench_lane(&b, "later"), ref);
+    assert_int_equal(lanes_limit(b.lanes, SLICE_LIT("p1000/pool"), 0, b.now), 0);
+    for (int i = 0; i < LANES_MAX && bench_lane(&b, "later") == ref; i++)
+        ;
+    assert_true(lanes_get(b.lanes, SLICE_LIT("later/pool"), &v));
+    assert_false(lanes_get(b.lanes, SLICE_LIT("p1000/pool"), &v));
+}
+
+/* What is learnt of one of many providers cuts none of the rest, nor has their limit. */
+static void the_lane_of_many_is_not_cut(void **state)
+{
+    struct lanes_settings settings = b.settings;
+
+    (void)state;
+    settings.other_connections = 300;
+    lanes_set(b.lanes, &settings, b.now);
+    (void)bench_lane(&b, "other");
+    assert_int_equal(bench_view(&b, "other/pool").limits.connections, 300);
+    bench_attempts(&b, "other", 1000, 50, REPLY_CAPACITY);
+    bench_run(&b, 10 * SECOND_MS);
+    assert_string_equal(band_name(bench_view(&b, "other/pool").throttle->band), "incident");
+    assert_int_equal(bench_view(&b, "other/pool").limits.connections, 300);
+}
+
+/* A lane at rest is looked at again within a minute, and at once after an attempt. */
+static void a_lane_at_rest_wakes(void **state)
+{
+    (void)state;
+    (void)bench_lane(&b, "big");
+    bench_run(&b, 15 * SECOND_MS);
+    bench_attempts(&b, "big", 1000, 50, REPLY_CAPACITY);
+    bench_run(&b, 10 * SECOND_MS);
+    assert_band(BAND_INCIDENT);
 }
 
 int main(void)
@@ -723,6 +758,8 @@ int main(void)
         STORY(changed_lanes_are_given_out_once),
         STORY(names_are_kept_in_order),
         STORY(places_are_given_away),
+        STORY(the_lane_of_many_is_not_cut),
+        STORY(a_lane_at_rest_wakes),
     };
 
     return cmocka_run_group_tests_name("lanes", tests, NULL, NULL);

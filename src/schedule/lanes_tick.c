@@ -53,10 +53,15 @@ void lanes_set_rules(struct lanes *l, struct lane_state *lane, int64_t now_ms)
 
     l->seams.rules(l->seams.ctx, lane->provider, lane->source, &lane->rules);
     *s = lane->rules.throttle;
+    if (slice_eq(lane->provider, LANES_OTHER) && l->settings.other_connections) {
+        s->connections_max = l->settings.other_connections;
+        s->enabled = false;
+    }
     if (lane->limit)
         s->connections_max = MIN_OF(s->connections_max, lane->limit);
     s->connections_floor = MIN_OF(s->connections_floor, s->connections_max);
     throttle_set(&lane->throttle, s, now_ms);
+    l->rests[lane->index] = 0;
     lanes_apply(l, lane, now_ms);
 }
 
@@ -143,6 +148,14 @@ static void step_warm_up(struct lanes *l, struct lane_state *lane, uint64_t sent
 
 /* ---- a tick of one lane ---- */
 
+/* Nothing that a tick looks at changes but by an attempt, or slowly. */
+static bool may_rest(const struct lane_state *lane, const struct schedule_lane_view *v)
+{
+    return v->ready == 0 && v->slots == 0 && lane->throttle.band == BAND_NORMAL &&
+           lane->throttle.is_healthy && !lane->notes && !lane->is_refused && !lane->is_spreading &&
+           lane->to_release == 0 && lane->rules.warm_up.days == 0;
+}
+
 static void decided(struct lanes *l, struct lane_state *lane, const struct throttle_decision *d)
 {
     lane->last = *d;
@@ -193,6 +206,8 @@ static void tick_lane(struct lanes *l, struct lane_state *lane, int64_t now_ms)
     lanes_note_time(l, lane, now_ms);
     lanes_apply(l, lane, now_ms);
     lanes_release_step(l, lane, now_ms);
+    if (may_rest(lane, &v))
+        l->rests[lane->index] = LANES_REST_TICKS;
     saved_ago = now_ms - lane->saved_ms;
     if (saved_ago >= 0 && saved_ago < lane->window.minute_ms)
         return;
@@ -212,7 +227,9 @@ int64_t lanes_tick(struct lanes *l, int64_t now_ms)
 
         if (*due_ms <= now_ms || *due_ms > now_ms + tick_ms) { /* or the clock went back */
             for (uint32_t i = slot; i < l->count; i += LANES_SLOTS)
-                if (l->lanes[i]->is_used)
+                if (l->rests[i] > 0)
+                    l->rests[i]--;
+                else if (l->lanes[i]->is_used)
                     tick_lane(l, l->lanes[i], now_ms);
             /* The same moments of each tick, whenever the first one was. */
             *due_ms = (now_ms - offset) / tick_ms * tick_ms + tick_ms + offset;

@@ -60,12 +60,16 @@ static struct retry_policy retry_of(enum simulate_policy id, const struct config
     return p;
 }
 
+static uint32_t schedule_connections(const struct scenario *s, const struct config *c)
+{
+    return MAX_OF(c->delivery.connections_max, s->connections * (uint32_t)s->source_count);
+}
+
 void policy_schedule(enum simulate_policy id, const struct scenario *s, const struct config *c,
                      struct schedule_config *ret)
 {
     *ret = (struct schedule_config){
-        .connections_max =
-            MAX_OF(c->delivery.connections_max, s->connections * (uint32_t)s->source_count),
+        .connections_max = schedule_connections(s, c),
         .connections_per_destination = s->connections,
         .connections_new = 0,
         .retry = retry_of(id, c),
@@ -135,11 +139,12 @@ static void on_incident(void *ctx, const struct incident *i)
 static int playbook_init(struct policy *p)
 {
     const struct config_lanes *c = &p->setup->config->lanes;
-    const struct lanes_settings settings = {.tick_ms = c->tick_ms,
-                                            .sample_min = c->sample_min,
-                                            .release_per_second =
-                                                config_rate_per_second(c->release_rate),
-                                            .spread_max_ms = c->spread_max_ms};
+    const struct lanes_settings settings = {
+        .tick_ms = c->tick_ms,
+        .sample_min = c->sample_min,
+        .release_per_second = config_rate_per_second(c->release_rate),
+        .other_connections = schedule_connections(p->scenario, p->setup->config),
+        .spread_max_ms = c->spread_max_ms};
     const struct lanes_seams seams = {
         .ctx = p, .rules = on_rules, .decided = on_decided, .incident = on_incident};
 

@@ -321,7 +321,7 @@ static void shipped_scenarios_are_right(void **state)
         scenario_free(&s);
         buf_done(&why);
     }
-    assert_int_equal(i, 7);
+    assert_int_equal(i, 8);
 }
 
 static void events_take_capacity(void **state)
