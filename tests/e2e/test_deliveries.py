@@ -4,9 +4,11 @@ import datetime
 import json
 import re
 import signal
+import smtplib
+import ssl
 import subprocess
 
-from harness import BINARY, Raw, message, run_tool, wait_until
+from harness import BINARY, HOST, Raw, message, run_tool, wait_until
 
 CAPACITY = "452 4.3.1 Insufficient system resources"
 UNKNOWN = "550 5.1.1 No such user"
@@ -199,6 +201,21 @@ def test_mail_that_is_too_old_is_deferred_and_then_expired(make_server, make_rem
     assert [event["event"] for event in mine] == ["deferred"] * (len(mine) - 1) + ["expired"]
     assert [("next_attempt" in event) for event in mine] == [True] * (len(mine) - 2) + [False] * 2
     assert [event["event"] for event in life("unknown@rcpt.test")] == ["deferred", "failed"]
+
+
+def test_tls_is_told_on_both_sides(make_server, make_remote, certificate):
+    remote = make_remote()
+    remote.use_tls(*certificate)
+    server = make_server(delivery={"smart_host": remote.address},
+                         tls={"certificate": str(certificate[0]), "key": str(certificate[1])}).start()
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    context.check_hostname = False
+    with smtplib.SMTP(HOST, server.port) as client:
+        client.starttls(context=context)
+        client.sendmail("a@sender.test", ["b@rcpt.test"], b"Subject: x\r\n\r\nhello\r\n")
+    for event in wait_events(server, 2):
+        assert event["tls"] is True and event["tls_version"] == "TLSv1.3", event
+        assert event["tls_cipher"].startswith("TLS_"), event
 
 
 def test_hostile_replies_and_addresses_stay_json(make_server, make_remote):
