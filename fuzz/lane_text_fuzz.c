@@ -22,7 +22,7 @@ static void window(struct slice text)
     ASSERT(window_load(&again, buf_slice(&saved)) == 0);
     ASSERT(memcmp(&w, &again, sizeof(w)) == 0);
     window_add(&w, BENCH_START, &c);
-    window_advance(&w, BENCH_START + HOUR_MS);
+    window_advance(&w, BENCH_START + 60 * w.minute_ms);
     window_sum_days(&w, WINDOW_DAYS, &c);
     ASSERT(c.attempts > 0);
     buf_done(&saved);

@@ -325,9 +325,9 @@ int window_load(struct window *w, struct slice text)
     for (size_t i = 0; i < ARRAY_SIZE(at); i++)
         if (take_number(&text, NUMBER_MAX, &at[i]) < 0)
             return -ERR_DAMAGED;
-    /* Times that are in no bounds are not multiplied. */
+    /* Times that are in no bounds are not multiplied; all three are those of one moment. */
     for (int i = 0; i < RINGS; i++)
-        if (at[i] > (uint64_t)INT64_MAX / (minute_ms * units[i]))
+        if (at[i] > (uint64_t)INT64_MAX / (minute_ms * units[i]) || at[i] != at[0] / units[i])
             return -ERR_DAMAGED;
     loaded.minute_ms = (int64_t)minute_ms;
     loaded.minute_at = (int64_t)at[0];

@@ -195,8 +195,8 @@ static void text_and_back_is_the_same(void **state)
     memset(&w, 0xff, sizeof(w));
     w.minute_ms = 1;
     w.minute_at = INT64_MAX / 2;
-    w.hour_at = INT64_MAX / 60;
-    w.day_at = INT64_MAX / 1440;
+    w.hour_at = w.minute_at / 60;
+    w.day_at = w.minute_at / 1440;
     w.hit_at = w.policy_at = 0;
     buf_clear(&text);
     assert_int_equal(window_save(&w, &text), 0);
@@ -210,20 +210,22 @@ static void text_and_back_is_the_same(void **state)
 static void damaged_text_changes_nothing(void **state)
 {
     static const char *const bad[] = {"",
-                                      "1 60000 1 1 1 1 m1:1",
+                                      "1 60000 1441 24 1 1 m1:1",
                                       "1 60000 1 1 106751991168 1 1 m1:1",
                                       "1 60000 1 2562047788016 1 1 1 m1:1",
                                       "1 60000 153722867280913 1 1 1 1 m1:1",
-                                      "2 60000 1 1 1 1 1 t0:1",
-                                      "1 0 1 1 1 1 1 t0:1",
-                                      "1 60000 1 1 1 1 1 m180:1",
-                                      "1 60000 1 1 1 1 1 x1:1",
-                                      "1 60000 1 1 1 1 1 m1:4294967296",
-                                      "1 60000 1 1 1 1 1 m1:1,2,3,4,5,6,7,8,9,10,11,12",
-                                      "1 60000 1 1 1 1 1 m:1",
-                                      "1 60000 1 1 1 1 1 m1:1,,2",
-                                      "1 60000 1 -1 1 1 1 m1:1",
-                                      "1 60000 1 1 1 1 1  m1:1"};
+                                      "2 60000 1441 24 1 1 1 t0:1",
+                                      "1 0 1441 24 1 1 1 t0:1",
+                                      "1 60000 1441 24 1 1 1 m180:1",
+                                      "1 60000 1441 24 1 1 1 x1:1",
+                                      "1 60000 1441 24 1 1 1 m1:4294967296",
+                                      "1 60000 1441 24 1 1 1 m1:1,2,3,4,5,6,7,8,9,10,11,12",
+                                      "1 60000 1441 24 1 1 1 m:1",
+                                      "1 60000 1441 24 1 1 1 m1:1,,2",
+                                      "1 60000 1441 -1 1 1 1 m1:1",
+                                      "1 60000 1441 24 1 1 1  m1:1",
+                                      "1 60000 1441 25 1 1 1 m1:1",
+                                      "1 60000 1441 24 2 1 1 m1:1"};
     static struct window w, before, back;
     struct buf text = BUF_INIT(WINDOW_TEXT_MAX);
     struct rand chance;
