@@ -7,7 +7,6 @@
 #define LOAD_AVERAGE_S 15.0 /* time constants: of what is offered, without its chance; and of */
 #define LOAD_FALLS_S 120.0  /* the load, which follows that up at once and down slowly */
 #define LOAD_REFUSES 3.0    /* from here on it refuses connections too, at twice that all */
-#define REFUSED_COSTS 0.5   /* of what a message taken costs */
 #define HOSTS 3             /* that a connection is tried at */
 #define CONNECT_TIMES 1.5   /* latencies that a connection takes */
 #define SILENCE_MS 30000
@@ -195,7 +194,7 @@ void world_attempt(struct world *w, const struct world_try *t, struct outcome *r
         ret->latency_ms = latency(w, t, is_connected ? 1 : 1 + CONNECT_TIMES);
     }
     if (ret->kind != ANSWER_SILENCE)
-        p->offered += ret->kind == ANSWER_TAKEN ? 1 : REFUSED_COSTS;
+        p->offered++;
     ret->answer = &p->answers[ret->kind];
 }
 

@@ -42,7 +42,7 @@ struct world_provider { /* fields are private */
     struct answer answers[ANSWERS];
     double load, average; /* average: offered of what it takes, lately */
     double capacity;      /* share that is left */
-    double offered;       /* messages in the present second; a refused one counts half */
+    double offered;       /* messages in the present second */
     uint32_t connections;
     int64_t minute; /* of the sources' counts */
     uint32_t sent[SCENARIO_SOURCES_MAX];
