@@ -93,7 +93,7 @@ bool warm_up_rate(const struct warm_up *w, const struct warm_up_settings *s, int
         return true;
     if (w->sent >= number)
         return false;
-    even = (double)(number - w->sent) / left_s;
+    even = (double)(number - w->sent) / left_s * WARM_UP_AHEAD;
     fastest = (double)number * WARM_UP_HASTE * 1000 / (double)DAY_MS;
     *ret_per_second = MIN_OF(even, fastest);
     return true;

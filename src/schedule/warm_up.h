@@ -20,6 +20,9 @@
 #define WARM_UP_DAYS_MAX 32
 /* The fastest a day's number may go out, in even rates: a quarter of a day is enough for it. */
 #define WARM_UP_HASTE 4
+/* What is left of it, in even rates for what is left of the day: mail that came at once need not wait
+ * until the evening. */
+#define WARM_UP_AHEAD 2
 
 struct warm_up_settings {
     uint32_t list[WARM_UP_DAYS_MAX];
