@@ -260,9 +260,12 @@ static void print_limits(const struct one *o)
 
     (void)buf_addf(&line,
                    "%" PRIu64 " of %" PRIu64 ", floor %" PRIu64 "; %" PRIu64
-                   " in use, at most %" PRIu64 " lately; cuts %" PRIu64 ", steps up %" PRIu64,
+                   " in use, at most %" PRIu64 " lately; ",
                    get_uint(c, "limit"), get_uint(c, "full"), get_uint(c, "floor"),
-                   get_uint(c, "used"), get_uint(c, "peak"), get_uint(o->view, "cuts"),
+                   get_uint(c, "used"), get_uint(c, "peak"));
+    if (get_uint(c, "resting"))
+        (void)buf_addf(&line, "%" PRIu64 " rest after a refusal; ", get_uint(c, "resting"));
+    (void)buf_addf(&line, "cuts %" PRIu64 ", steps up %" PRIu64, get_uint(o->view, "cuts"),
                    get_uint(o->view, "steps"));
     print_line(o, "connections", "", &line);
     add_rate(&line, r, "limit");

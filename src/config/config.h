@@ -341,6 +341,7 @@ struct config_lanes {
     uint32_t hold_cycles;
     double restore_step;   /* a share of the full limit */
     uint64_t step_hold_ms; /* 0: one retry cycle */
+    uint64_t rest_ms;      /* of a slot, after a reply of class capacity or rate; 0: none */
     uint64_t spread_max_ms;
     struct config_rate release_rate, rate_floor;
     struct config_lane_limits limits; /* of lanes whose blocks do not say; no warm-up */

@@ -492,9 +492,14 @@ static const struct setting main_list[] = {
      .what = "After a cut nothing is changed for so many retry cycles (the lane's initial_retry)."},
     {"lanes.restore_step", VALUE_SHARE, AT(lanes.restore_step), .def = "10%", RANGE(10000, 1000000),
      .reload = true, .what = "The part of its full limit that a lane gets back in one step."},
-    {"lanes.step_hold", VALUE_DURATION, UNIT_MS, AT(lanes.step_hold_ms), .def = "0",
+    {"lanes.step_hold", VALUE_DURATION, UNIT_MS, AT(lanes.step_hold_ms), .def = "1m",
      RANGE(0, 24 * MS_HOUR), .def_note = "0: one retry cycle", .reload = true,
      .what = "The time between two such steps."},
+    {"lanes.rest", VALUE_DURATION, UNIT_MS, AT(lanes.rest_ms), .def = "30s", RANGE(0, MS_HOUR),
+     .def_note = "0: none", .reload = true,
+     .what =
+         "A connection that is refused for want of capacity, or for its rate, is closed, and its "
+         "slot in the lane rests for so long, on average."},
     {"lanes.tick", VALUE_DURATION, UNIT_MS, AT(lanes.tick_ms), .def = "10s", RANGE(100, 600000),
      .reload = true, .what = "How often lanes are looked at."},
     {"lanes.spread_max", VALUE_DURATION, UNIT_MS, AT(lanes.spread_max_ms), .def = "1h",

@@ -42,6 +42,7 @@ static void add_connections(struct json_out *j, const struct lane_view *v)
     json_out_uint(j, "peak", v->connections_peak);
     json_out_uint(j, "limit", v->limits.connections);
     json_out_uint(j, "controller", v->throttle->connections);
+    json_out_uint(j, "resting", MIN_OF(v->resting, v->throttle->connections));
     json_out_uint(j, "full", v->settings.connections_max);
     json_out_uint(j, "floor", v->settings.connections_floor);
     if (v->limit)

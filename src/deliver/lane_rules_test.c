@@ -66,7 +66,7 @@ static void the_defaults_are_those_promised(void **state)
     assert_int_equal(t->cycle_ms, 600000);
     assert_int_equal(t->hold_cycles, 2);
     assert_true(is_near(t->restore_step, 0.1));
-    assert_int_equal(t->step_hold_ms, 0);
+    assert_int_equal(t->step_hold_ms, 60000);
     assert_int_equal(r.warm_up.days, 0);
     config_unref(&c);
 }

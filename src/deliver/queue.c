@@ -226,6 +226,13 @@ int64_t queue_run(struct queue *q)
     return MIN_OF(kept_ms, schedule_next_due_ms(q->schedule));
 }
 
+/* A refused connection beside others that hold costs its slot a rest (lanes_attempt()), no more. */
+static bool is_one_too_many(const struct queue *q, const struct job *job)
+{
+    return job->was_refused && q->settings.config->lanes.rest_ms > 0 &&
+           schedule_slots_of(q->schedule, job->destination) > 1;
+}
+
 void queue_job_returned(struct queue *q, struct job *job)
 {
     bool go_on = !q->stopping && !q->spool_has_failed && !queue_is_frozen(q) && !job->is_probe;
@@ -233,7 +240,8 @@ void queue_job_returned(struct queue *q, struct job *job)
     if (job->has_learnt)
         queue_learn(q, job);
     if (job->destination_failed) {
-        schedule_destination_failed(q->schedule, job->destination, queue_now(q));
+        if (!is_one_too_many(q, job))
+            schedule_destination_failed(q->schedule, job->destination, queue_now(q));
         go_on = false;
     }
     if (go_on)

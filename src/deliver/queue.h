@@ -98,6 +98,9 @@ struct job {
      * destination quiet for a retry interval. Set before the last entry is posted back.
      */
     bool destination_failed;
+    /* With it: what came last was a reply of a host, not silence. Where other connections to the
+     * destination hold, it has too many of them now, and is not kept quiet. */
+    bool was_refused;
     const struct config *config;       /* references of the job's own */
     const struct knowledge *knowledge; /* NULL: every refusal is of the class "other" */
     char name[JOB_NAME_MAX];           /* a domain, or the text of a static next hop */

@@ -365,6 +365,7 @@ static struct lanes_settings settings_of(const struct config *c)
                                    .release_per_second =
                                        config_rate_per_second(c->lanes.release_rate),
                                    .other_connections = c->delivery.connections_max,
+                                   .rest_ms = c->lanes.rest_ms,
                                    .spread_max_ms = c->lanes.spread_max_ms};
 }
 

@@ -178,6 +178,7 @@ static void run_destination_failed(struct run *run, uint16_t code, enum reply_cl
           EV_UINT("code", code), EV_STR("why", why));
     run_log_end(run, "Retry", why);
     run->job->destination_failed = true;
+    run->job->was_refused = klass == REPLY_CONNECTION && code >= 400 && code < 500;
     if (t->is_open || transaction_open(t, run->job, &run->job->entries[run->at]) == 0) {
         attempt_take_tried(t, run);
         transaction_fail_all(t, SMTP_DEFERRED, code, klass, slice_str(why));

@@ -215,6 +215,19 @@ uint32_t window_peak_minute(const struct window *w, uint32_t minutes)
     return peak;
 }
 
+uint32_t window_best_minute(const struct window *w)
+{
+    uint32_t best = 0;
+
+    for (uint32_t i = 0; i < WINDOW_MINUTES; i++) {
+        const struct window_counts *c = &w->minutes[i];
+        uint32_t delivered = add_saturating(c->delivered_first, c->delivered_later);
+
+        best = MAX_OF(best, delivered);
+    }
+    return best;
+}
+
 /* ---- text ---- */
 
 /* The counts up to the last that is not 0. */

@@ -77,6 +77,8 @@ bool window_has_hits(const struct window *w, uint32_t minutes);
 bool window_has_policy(const struct window *w, uint32_t hours);
 /* Attempts of the busiest of the last `minutes` minutes. */
 uint32_t window_peak_minute(const struct window *w, uint32_t minutes);
+/* Most delivered in one minute of all that are kept. */
+uint32_t window_best_minute(const struct window *w);
 
 /*
  * As text without spaces at its ends, quotes or line ends ("1 60000 ..."), buckets without counts

@@ -4,6 +4,7 @@
 
 /* Entries or destinations without one that a call may look at for each that it releases. */
 #define RELEASE_LOOKS 16
+#define RELEASE_LOOKS_MIN 4096
 
 /* ---- spread ---- */
 
@@ -90,10 +91,19 @@ static uint32_t next_waiting(struct schedule *s, struct destination *d, size_t *
     return NONE;
 }
 
-size_t schedule_lane_release(struct schedule *s, uint32_t lane, int64_t now_ms, size_t count)
+/* Waiting entries may be far between among thousands that are ready. */
+static size_t looks_for(size_t count)
+{
+    size_t looks = MIN_OF(count, SIZE_MAX / RELEASE_LOOKS) * RELEASE_LOOKS;
+
+    return MAX_OF(looks, (size_t)RELEASE_LOOKS_MIN);
+}
+
+size_t schedule_lane_release(struct schedule *s, uint32_t lane, int64_t now_ms, size_t count,
+                             bool first)
 {
     struct lane *l = lane_at(&s->turns, lane);
-    size_t looks = MIN_OF(count, SIZE_MAX / RELEASE_LOOKS) * RELEASE_LOOKS, released = 0;
+    size_t looks = looks_for(count), released = 0;
 
     now_ms = schedule_see_time(s, now_ms);
     while (released < count && looks > 0 && l->counts[ENTRY_WAITING] > 0) {
@@ -106,7 +116,8 @@ size_t schedule_lane_release(struct schedule *s, uint32_t lane, int64_t now_ms, 
             continue;
         d->paused_until_ms = 0; /* that the lane is well again is newer than its failure */
         schedule_leave(s, ref);
-        schedule_enter_at(s, ref, now_ms);
+        entry_set_due(store_at(&s->store, ref), now_ms);
+        schedule_enter_ready(s, ref, first);
         released++;
     }
     return released;

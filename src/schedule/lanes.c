@@ -75,7 +75,7 @@ void lanes_free(struct lanes **l)
         free((*l)->lanes[i]);
     }
     free((*l)->lanes);
-    free((*l)->rests);
+    free((*l)->skips);
     map_done(&(*l)->by_name);
     map_done(&(*l)->by_provider);
     free(*l);
@@ -210,15 +210,15 @@ static struct lane_state *new_place(struct lanes *l)
     if (l->count == l->size) {
         uint32_t size = l->size ? l->size * 2 : 16;
         struct lane_state **more = realloc(l->lanes, size * sizeof(*more));
-        uint8_t *rests;
+        uint8_t *skips;
 
         if (!more)
             return NULL;
         l->lanes = more;
-        rests = realloc(l->rests, size);
-        if (!rests)
+        skips = realloc(l->skips, size);
+        if (!skips)
             return NULL;
-        l->rests = rests;
+        l->skips = skips;
         l->size = size;
     }
     lane = calloc(1, sizeof(*lane));
@@ -244,7 +244,7 @@ static void begin(struct lanes *l, struct lane_state *lane, int64_t now_ms)
     lane->generation = (generation + 1) & GENERATION_MASK;
     lane->schedule_lane = number;
     schedule_lane_get(l->schedule, number, &v);
-    l->rests[lane->index] = 0;
+    l->skips[lane->index] = 0;
     lane->taken = v.taken;
     lane->peak_since_ms = lane->saved_ms = lane->notes_told_ms = now_ms;
     window_init(&lane->window, lanes_minute_ms(l), now_ms);
@@ -319,13 +319,14 @@ void lanes_attempt(struct lanes *l, lane_ref ref, const struct attempt *a)
         lane = lanes_at(l, lanes_find(l, a->provider, a->source, now_ms));
     if (!lane)
         return;
-    l->rests[lane->index] = 0;
+    l->skips[lane->index] = 0;
     attempt_counts(a, &c);
     window_add(&lane->window, now_ms, &c);
     if (a->result == ATTEMPT_RESULT_DELIVERED)
         times_add(&lane->times, (uint64_t)MAX_OF(a->at_ms - a->arrival_ms, 0));
     lanes_note_attempt(lane, a);
     lanes_note_answer(l, lane, a);
+    lanes_rest_after(l, lane, a, now_ms);
 }
 
 /* ---- by the operator ---- */
@@ -378,6 +379,7 @@ static void view_of(const struct lanes *l, const struct lane_state *lane, struct
         .delivery_times = &lane->times,
         .limits = lane->limits,
         .connections_peak = lanes_peak_of(lane),
+        .resting = lane->resting,
         .paused = lane->paused,
         .limit = lane->limit,
         .incident = incident ? incident->id : 0,

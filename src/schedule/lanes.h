@@ -8,11 +8,20 @@
  * THROTTLE or INCIDENT the notes become an incident, with all that led to it. It closes when the
  * lane is NORMAL again. Notes that lead nowhere are dropped an hour after the last such reply.
  *
+ * Rests. A reply for want of capacity, or of rate, closes a connection and takes its slot out of the
+ * lane for rest_ms, give or take half of it: the load follows what the receiver takes within
+ * seconds, while the controller's limits follow within retry cycles. A session that is refused at its
+ * greeting (421) takes the slots that are free along: there are as many connections as the receiver
+ * takes. Rests are not stored.
+ *
  * Backlogs. After a cut, a pause, and where lanes_spread() asks for it (a restart), the lane's
  * retries are spread over the time that they take at the lane's pace: what it delivers a second, or
  * release_per_second if that is more. When a lane has its full limits back, or delivers again after a
- * retry cycle without a delivery and OUTAGE_ATTEMPTS in a row without an answer, what waits is released before its own time, at the same pace,
- * once, as long as at least half of the retries are delivered and nothing is refused by policy.
+ * retry cycle without a delivery and OUTAGE_ATTEMPTS in a row without an answer, what waits is
+ * released before its own time, at the pace of the lane's best minute of the last three hours: each
+ * message once, and as long as there is mail older than the recovery again after each retry cycle, two
+ * hours at most. It ends when less than half of the retries are delivered, when something is refused
+ * by policy, and with new pressure.
  *
  * Engine: no I/O, no clock. The same object runs in the server (deliver/queue.c, queue thread) and
  * in `penstock simulate`. One thread at a time. A lane costs about 13 KiB, and 31 KiB more while it
@@ -53,6 +62,7 @@ struct lanes_settings {
     uint32_t sample_min;        /* for verdicts */
     double release_per_second;  /* pace of early release and of a spread backlog without history */
     uint32_t other_connections; /* full limit of "other/SOURCE"; 0: as its rules say */
+    uint64_t rest_ms;           /* how long a slot rests after want of capacity; 0: it does not */
     uint64_t spread_max_ms;     /* a backlog is spread over no longer than this; 0: never spread */
 };
 
@@ -122,6 +132,7 @@ struct lane_view { /* borrowed until the next call that changes something */
     struct schedule_lane_view queue;
     struct schedule_lane_limits limits; /* in force: of controller, warm-up and operator */
     uint32_t connections_peak;          /* in the window */
+    uint32_t resting;                   /* slots, of those that the controller allows */
     bool paused;
     uint32_t limit;                       /* the operator's; 0: none */
     uint64_t incident;                    /* id of the open one; 0 */

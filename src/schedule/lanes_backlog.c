@@ -7,10 +7,13 @@
 
 /* Retries of an early release after which it is known whether it helps. */
 #define RELEASE_SAMPLE 20
+/* Rounds of it, a retry cycle apart. */
+#define RELEASE_ROUNDS 12
 /* Less is no wave. */
 #define SPREAD_MIN_MS 1000
 
-/* Messages a second: what was delivered in the window, or what the settings say, if that is more. */
+/* Messages a second that a backlog is spread over: what was delivered in the window, or what the
+ * settings say, if that is more. */
 static double pace_of(const struct lanes *l, const struct lane_state *lane)
 {
     uint64_t minutes = lane->settings.window_ms / (uint64_t)lane->window.minute_ms;
@@ -83,16 +86,49 @@ bool lanes_spread_step(struct lanes *l, int64_t now_ms)
 
 /* ---- release ---- */
 
+/* Messages a second of an early release: what the lane delivered in its best minute, as it did before
+ * an outage of some hours; or what the settings say, if that is more. */
+static double release_pace_of(const struct lanes *l, const struct lane_state *lane)
+{
+    double seconds = (double)lane->window.minute_ms / 1000;
+
+    return MAX_OF(window_best_minute(&lane->window) / seconds, l->settings.release_per_second);
+}
+
 /* As many as wait now, which is each of them once. */
-void lanes_release_start(struct lanes *l, struct lane_state *lane)
+static void start_round(struct lane_state *lane, const struct schedule_lane_view *v, int64_t now_ms)
+{
+    lane->to_release = v->waiting;
+    lane->release_rounds--;
+    lane->release_next_ms = now_ms + (int64_t)lane->settings.cycle_ms;
+    lane->release_carry = 0;
+    lane->release_retries = lane->window.totals.retries;
+    lane->release_delivered = lane->window.totals.retries_delivered;
+}
+
+void lanes_release_start(struct lanes *l, struct lane_state *lane, int64_t now_ms)
 {
     struct schedule_lane_view v;
 
     schedule_lane_get(l->schedule, lane->schedule_lane, &v);
-    lane->to_release = v.waiting;
-    lane->release_carry = 0;
-    lane->release_retries = lane->window.totals.retries;
-    lane->release_delivered = lane->window.totals.retries_delivered;
+    lane->release_rounds = RELEASE_ROUNDS;
+    lane->recovered_ms = now_ms;
+    start_round(lane, &v, now_ms);
+}
+
+/* A message that was refused by chance while the backlog went out, at its fifth attempt, would wait
+ * longest of all: as long as older mail is left than the recovery, what waits is released again. */
+static void look_for_round(struct lanes *l, struct lane_state *lane, int64_t now_ms)
+{
+    struct schedule_lane_view v;
+
+    if (now_ms < lane->release_next_ms)
+        return;
+    schedule_lane_get(l->schedule, lane->schedule_lane, &v);
+    if (lane->release_rounds == 0 || v.oldest_arrival_ms > lane->recovered_ms)
+        lane->to_release = lane->release_rounds = 0;
+    else
+        start_round(lane, &v, now_ms);
 }
 
 static bool is_release_in_vain(const struct lane_state *lane)
@@ -105,27 +141,28 @@ static bool is_release_in_vain(const struct lane_state *lane)
 
 void lanes_release_step(struct lanes *l, struct lane_state *lane, int64_t now_ms)
 {
-    struct schedule_lane_view v;
     double wanted;
     uint64_t count;
+    bool is_first;
 
-    if (lane->to_release == 0)
+    if (lane->release_rounds == 0 && lane->to_release == 0)
         return;
-    if (lane->throttle.band != BAND_NORMAL || lane->is_refused || is_release_in_vain(lane)) {
-        lane->to_release = 0;
+    if (!band_is_calm(lane->throttle.band) || lane->is_refused || is_release_in_vain(lane)) {
+        lane->to_release = lane->release_rounds = 0;
         return;
     }
-    wanted = pace_of(l, lane) * (double)l->settings.tick_ms / 1000 + lane->release_carry;
-    schedule_lane_get(l->schedule, lane->schedule_lane, &v);
-    /* What is due already goes first: the lane is behind its pace. */
-    if (lane->limits.paused || (double)v.ready >= wanted)
+    look_for_round(l, lane, now_ms);
+    wanted = release_pace_of(l, lane) * (double)l->settings.tick_ms / 1000 + lane->release_carry;
+    if (lane->limits.paused || lane->to_release == 0)
         return;
     count = MIN_OF((uint64_t)wanted, lane->to_release);
     lane->release_carry = wanted - (double)(uint64_t)wanted;
     if (count == 0)
         return;
-    count = schedule_lane_release(l->schedule, lane->schedule_lane, now_ms, (size_t)count);
-    lane->to_release = count ? lane->to_release - count : 0;
+    /* Those of a later round are few, and older than what is ready. */
+    is_first = lane->release_rounds == RELEASE_ROUNDS - 1;
+    lane->to_release -=
+        schedule_lane_release(l->schedule, lane->schedule_lane, now_ms, (size_t)count, !is_first);
 }
 
 void lanes_note_answer(struct lanes *l, struct lane_state *lane, const struct attempt *a)
@@ -143,7 +180,7 @@ void lanes_note_answer(struct lanes *l, struct lane_state *lane, const struct at
         return;
     if (lane->unanswered == OUTAGE_ATTEMPTS && was_long &&
         !throttle_is_lowered(&lane->throttle, &lane->settings))
-        lanes_release_start(l, lane);
+        lanes_release_start(l, lane, a->at_ms);
     lane->unanswered = 0;
     lane->delivered_ms = a->at_ms;
 }

@@ -12,12 +12,13 @@
 /* A sixteenth of the lanes is looked at in one call. */
 #define LANES_SLOTS 16
 /* A lane that has nothing to say is not looked at for so many ticks, or until its next attempt. */
-#define LANES_REST_TICKS 5
+#define LANES_SKIP_TICKS 5
 /* Entries that one step of spreading looks at, and the time to the next step. */
 #define SPREAD_CHUNK 2000
 #define SPREAD_GAP_MS 10
 
 #define PEAKS 5
+#define REST_PARTS 6
 
 #define LANES_OTHER SLICE_LIT("other") /* the provider's part of a lane that many share */
 
@@ -45,6 +46,12 @@ struct lane_state {
     uint32_t peaks[PEAKS];
     int64_t peak_since_ms;
 
+    /* Slots that rest, by the part of time in which they end; [0] is the one since `rest_ms`. */
+    uint32_t rests[REST_PARTS];
+    uint32_t resting; /* their sum */
+    uint32_t rest_turn;
+    int64_t rest_ms;
+
     bool paused;
     uint32_t limit;
     bool is_refused;
@@ -59,6 +66,9 @@ struct lane_state {
     uint32_t spread_cursor;
     uint64_t spread_ms;
     uint64_t to_release;
+    uint32_t release_rounds;                     /* that may still begin */
+    int64_t release_next_ms;                     /* the next of them, not before */
+    int64_t recovered_ms;                        /* what is older is the backlog */
     double release_carry;                        /* parts of an entry */
     uint64_t release_retries, release_delivered; /* the window's totals when it began */
     uint32_t unanswered;                         /* attempts in a row, up to OUTAGE_ATTEMPTS */
@@ -75,7 +85,7 @@ struct lanes {
     struct schedule *schedule; /* borrowed */
     struct map by_name, by_provider;
     struct lane_state **lanes;
-    uint8_t *rests; /* of each lane: ticks in which it is not looked at */
+    uint8_t *skips; /* of each lane: ticks in which it is not looked at */
     uint32_t count, size;
     int64_t now_ms; /* the last time it was told */
     int64_t slot_due_ms[LANES_SLOTS];
@@ -104,12 +114,20 @@ void lanes_apply(struct lanes *l, struct lane_state *lane, int64_t now_ms);
 uint32_t lanes_peak_of(const struct lane_state *lane);
 void lanes_mark_changed(struct lane_state *lane);
 
+/* lanes_rest.c */
+/* After want of capacity the attempt's slot rests; after a refused session those that are free, too:
+ * there are as many connections as the receiver takes. */
+void lanes_rest_after(struct lanes *l, struct lane_state *lane, const struct attempt *a,
+                      int64_t now_ms);
+/* Ends the rests whose time has come; lanes_apply() is to follow. */
+void lanes_rest_step(const struct lanes *l, struct lane_state *lane, int64_t now_ms);
+
 /* lanes_backlog.c */
 void lanes_spread_start(struct lanes *l, struct lane_state *lane, int64_t now_ms);
 void lanes_spread_stop(struct lanes *l, struct lane_state *lane);
 /* A step of one lane; is there more? */
 bool lanes_spread_step(struct lanes *l, int64_t now_ms);
-void lanes_release_start(struct lanes *l, struct lane_state *lane);
+void lanes_release_start(struct lanes *l, struct lane_state *lane, int64_t now_ms);
 void lanes_release_step(struct lanes *l, struct lane_state *lane, int64_t now_ms);
 /* Finds out that a lane answers again. */
 void lanes_note_answer(struct lanes *l, struct lane_state *lane, const struct attempt *a);

@@ -262,6 +262,10 @@ static void fresh_mail_is_not_spread(void **state)
 
 static void what_waits_is_released_once_the_lane_is_well(void **state)
 {
+    entry_ref ref, again;
+    uint32_t destination;
+    uint64_t before;
+
     (void)state;
     for (int i = 0; i < 600; i++)
         (void)bench_mail(&b, "big", "example.org", 1, b.now + 10 * HOUR_MS);
@@ -269,27 +273,28 @@ static void what_waits_is_released_once_the_lane_is_well(void **state)
     for (int i = 0; i < 60 && bench_view(&b, LANE).throttle->band != BAND_NORMAL; i++)
         bench_minutes(&b, "big", 1, 10, 0);
     assert_band(BAND_NORMAL);
-    assert_in_range(bench_view(&b, LANE).to_release, 550, 600);
-    assert_in_range(bench_view(&b, LANE).queue.ready, 1, 120);
-    /* What is due is not taken: nothing more is released upon it. */
+    /* At the pace of its best minute, though what is due is not taken. */
+    before = bench_view(&b, LANE).to_release;
+    assert_in_range(before, 200, 450);
+    bench_run(&b, 10 * SECOND_MS);
+    assert_in_range(before - bench_view(&b, LANE).to_release, 150, 175);
     bench_run(&b, MINUTE_MS);
-    assert_in_range(bench_view(&b, LANE).queue.ready, 20, 120);
-    for (int minute = 0; minute < 6; minute++) {
-        uint32_t destination;
-        entry_ref refs[600];
-        size_t taken = 0;
-
-        if (schedule_grant(b.schedule, &destination)) {
-            taken = schedule_take(b.schedule, destination, refs, 600);
-            schedule_release(b.schedule, destination);
-        }
-        for (size_t i = 0; i < taken; i++)
-            schedule_done(b.schedule, refs[i]);
-        bench_run(&b, 9 * SECOND_MS);
-        assert_in_range(bench_view(&b, LANE).queue.ready, 0, 40);
-        bench_run(&b, SECOND_MS);
-    }
-    assert_in_range(bench_view(&b, LANE).queue.entries, 400, 560);
+    assert_int_equal(bench_view(&b, LANE).to_release, 0);
+    assert_int_equal(bench_view(&b, LANE).queue.ready, 600);
+    assert_int_equal(bench_view(&b, LANE).queue.waiting, 0);
+    /* What is refused again waits for the next round, a cycle later, and no longer. */
+    assert_true(schedule_grant(b.schedule, &destination));
+    assert_int_equal(schedule_take(b.schedule, destination, &ref, 1), 1);
+    assert_true(schedule_retry(b.schedule, ref, b.now) > b.now + 10 * MINUTE_MS);
+    bench_run(&b, 10 * MINUTE_MS);
+    assert_int_equal(bench_view(&b, LANE).queue.waiting, 0);
+    /* The backlog is gone: no more rounds. */
+    while (schedule_take(b.schedule, destination, &again, 1) == 1)
+        schedule_done(b.schedule, again);
+    bench_run(&b, 10 * MINUTE_MS);
+    (void)bench_mail(&b, "big", "example.org", 1, b.now + 10 * HOUR_MS);
+    bench_run(&b, 30 * MINUTE_MS);
+    assert_int_equal(bench_view(&b, LANE).queue.waiting, 1);
 }
 
 static void a_release_in_vain_ends(void **state)
@@ -320,6 +325,112 @@ static void a_release_in_vain_ends(void **state)
     bench_run(&b, 10 * SECOND_MS);
     assert_int_equal(bench_view(&b, LANE).to_release, 0);
     assert_int_equal(bench_view(&b, LANE).queue.ready, 20);
+}
+
+/* ---- slots that rest ---- */
+
+static uint32_t free_slots(void)
+{
+    return bench_view(&b, LANE).limits.connections;
+}
+
+static void a_slot_rests_after_want_of_capacity(void **state)
+{
+    static const struct {
+        enum reply_class klass;
+        uint32_t slots;
+    } cases[] = {{REPLY_NONE, 20},       {REPLY_MAILBOX_FULL, 20}, {REPLY_CONTENT, 20},
+                 {REPLY_CONNECTION, 20}, {REPLY_CAPACITY, 19},     {REPLY_RATE, 18}};
+
+    (void)state;
+    (void)bench_mail(&b, "big", "example.org", 0, b.now);
+    b.settings.rest_ms = MINUTE_MS;
+    lanes_set(b.lanes, &b.settings, b.now);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        bench_attempts(&b, "big", 1, 1, cases[i].klass);
+        assert_int_equal(free_slots(), cases[i].slots);
+    }
+    assert_int_equal(bench_view(&b, LANE).resting, 2);
+    /* Not all for the same time, none for longer than one and a half of it. */
+    bench_run(&b, 20 * SECOND_MS);
+    assert_int_equal(free_slots(), 18);
+    bench_run(&b, 25 * SECOND_MS);
+    assert_int_equal(free_slots(), 19);
+    bench_run(&b, 65 * SECOND_MS);
+    assert_int_equal(free_slots(), 20);
+}
+
+static void slots_come_back_one_after_another(void **state)
+{
+    uint32_t steps = 0, before = 0;
+
+    (void)state;
+    for (int i = 0; i < 50; i++)
+        (void)bench_mail(&b, "big", "example.org", 0, b.now);
+    b.settings.rest_ms = MINUTE_MS;
+    lanes_set(b.lanes, &b.settings, b.now);
+    bench_attempts(&b, "big", 100, 100, REPLY_CAPACITY);
+    assert_int_equal(free_slots(), 0);
+    assert_int_equal(grants(), 0);
+    for (int i = 0; i < 12; i++) {
+        bench_run(&b, 10 * SECOND_MS);
+        assert_true(free_slots() >= before && free_slots() <= 20);
+        steps += free_slots() > before;
+        before = free_slots();
+    }
+    assert_int_equal(before, 20);
+    assert_true(steps >= 4);
+    assert_int_equal(grants(), 20);
+}
+
+/* A session refused at its greeting: there are as many connections as the receiver takes. */
+static void no_more_connections_than_it_takes(void **state)
+{
+    struct attempt a;
+    uint32_t destination;
+
+    (void)state;
+    for (int i = 0; i < 50; i++)
+        (void)bench_mail(&b, "big", "example.org", 0, b.now);
+    b.settings.rest_ms = MINUTE_MS;
+    lanes_set(b.lanes, &b.settings, b.now);
+    bench_run(&b, SECOND_MS);
+    for (int i = 0; i < 6; i++)
+        assert_true(schedule_grant(b.schedule, &destination));
+    a = bench_attempt(&b, "big", REPLY_CONNECTION);
+    a.phase = SMTP_PHASE_GREETING;
+    a.code = 554;
+    lanes_attempt(b.lanes, LANE_NONE, &a);
+    assert_int_equal(free_slots(), 20);
+    a.code = 421;
+    lanes_attempt(b.lanes, LANE_NONE, &a);
+    assert_int_equal(free_slots(), 5);
+    schedule_release(b.schedule, destination);
+    assert_int_equal(grants(), 0);
+    bench_run(&b, 2 * MINUTE_MS);
+    assert_int_equal(grants(), 15);
+}
+
+/* A clock that steps back makes no rest longer; a controller that is off makes none. */
+static void rests_end_whatever_the_clock_does(void **state)
+{
+    (void)state;
+    (void)bench_mail(&b, "big", "example.org", 0, b.now);
+    b.settings.rest_ms = MINUTE_MS;
+    lanes_set(b.lanes, &b.settings, b.now);
+    bench_attempts(&b, "big", 20, 20, REPLY_CAPACITY);
+    assert_int_equal(free_slots(), 0);
+    b.now -= 5 * HOUR_MS;
+    bench_run(&b, 2 * MINUTE_MS);
+    assert_int_equal(free_slots(), 20);
+    bench_attempts(&b, "big", 20, 20, REPLY_CAPACITY);
+    b.now += 5 * HOUR_MS;
+    bench_run(&b, 10 * SECOND_MS);
+    assert_int_equal(free_slots(), 20);
+    b.rules.throttle.enabled = false;
+    lanes_set(b.lanes, &b.settings, b.now);
+    bench_attempts(&b, "big", 20, 20, REPLY_CAPACITY);
+    assert_int_equal(free_slots(), 20);
 }
 
 /* ---- by the operator ---- */
@@ -377,8 +488,8 @@ static void a_warm_up_is_a_rate_and_a_number(void **state)
             for (size_t j = 0; j < n; j++)
                 schedule_done(b.schedule, refs[j]);
             taken += n;
-            if (day == 0 && i == 4320)
-                assert_in_range(taken, 480, 510);
+            if (day == 0 && i == 4320) /* twice what is left, all the time: 1 - 1/4 */
+                assert_in_range(taken, 700, 760);
             bench_run(&b, 10 * SECOND_MS);
         }
         assert_in_range(taken, day ? 2990 : 990, day ? 3004 : 1002);
@@ -746,6 +857,10 @@ int main(void)
         STORY(fresh_mail_is_not_spread),
         STORY(what_waits_is_released_once_the_lane_is_well),
         STORY(a_release_in_vain_ends),
+        STORY(a_slot_rests_after_want_of_capacity),
+        STORY(slots_come_back_one_after_another),
+        STORY(no_more_connections_than_it_takes),
+        STORY(rests_end_whatever_the_clock_does),
         STORY(pause_and_limit),
         STORY(a_warm_up_is_a_rate_and_a_number),
         STORY(policy_holds_the_warm_up),

@@ -35,7 +35,8 @@ void lanes_apply(struct lanes *l, struct lane_state *lane, int64_t now_ms)
     double per_second;
     bool may = warm_up_rate(&lane->warm_up, &lane->rules.warm_up, now_ms, &per_second);
     struct schedule_lane_limits limits = {
-        .connections = lane->throttle.connections,
+        .connections =
+            lane->throttle.connections - MIN_OF(lane->resting, lane->throttle.connections),
         .per_second = lower_rate(lane->throttle.rate, per_second),
         .paused = lane->paused || !may,
     };
@@ -61,7 +62,7 @@ void lanes_set_rules(struct lanes *l, struct lane_state *lane, int64_t now_ms)
         s->connections_max = MIN_OF(s->connections_max, lane->limit);
     s->connections_floor = MIN_OF(s->connections_floor, s->connections_max);
     throttle_set(&lane->throttle, s, now_ms);
-    l->rests[lane->index] = 0;
+    l->skips[lane->index] = 0;
     lanes_apply(l, lane, now_ms);
 }
 
@@ -149,11 +150,12 @@ static void step_warm_up(struct lanes *l, struct lane_state *lane, uint64_t sent
 /* ---- a tick of one lane ---- */
 
 /* Nothing that a tick looks at changes but by an attempt, or slowly. */
-static bool may_rest(const struct lane_state *lane, const struct schedule_lane_view *v)
+static bool may_skip(const struct lane_state *lane, const struct schedule_lane_view *v)
 {
     return v->ready == 0 && v->slots == 0 && lane->throttle.band == BAND_NORMAL &&
            lane->throttle.is_healthy && !lane->notes && !lane->is_refused && !lane->is_spreading &&
-           lane->to_release == 0 && lane->rules.warm_up.days == 0;
+           lane->to_release == 0 && lane->release_rounds == 0 && lane->resting == 0 &&
+           lane->rules.warm_up.days == 0;
 }
 
 static void decided(struct lanes *l, struct lane_state *lane, const struct throttle_decision *d)
@@ -164,7 +166,7 @@ static void decided(struct lanes *l, struct lane_state *lane, const struct throt
     if (d->action == THROTTLE_CUT || d->action == THROTTLE_PACE)
         lanes_spread_start(l, lane, d->at_ms);
     if (d->action == THROTTLE_FULL)
-        lanes_release_start(l, lane);
+        lanes_release_start(l, lane, d->at_ms);
     if (l->seams.decided)
         l->seams.decided(l->seams.ctx, lanes_name_of(lane), d);
 }
@@ -204,10 +206,11 @@ static void tick_lane(struct lanes *l, struct lane_state *lane, int64_t now_ms)
     look_at_policy(l, lane);
     step_warm_up(l, lane, sent, now_ms);
     lanes_note_time(l, lane, now_ms);
+    lanes_rest_step(l, lane, now_ms);
     lanes_apply(l, lane, now_ms);
     lanes_release_step(l, lane, now_ms);
-    if (may_rest(lane, &v))
-        l->rests[lane->index] = LANES_REST_TICKS;
+    if (may_skip(lane, &v))
+        l->skips[lane->index] = LANES_SKIP_TICKS;
     saved_ago = now_ms - lane->saved_ms;
     if (saved_ago >= 0 && saved_ago < lane->window.minute_ms)
         return;
@@ -227,8 +230,8 @@ int64_t lanes_tick(struct lanes *l, int64_t now_ms)
 
         if (*due_ms <= now_ms || *due_ms > now_ms + tick_ms) { /* or the clock went back */
             for (uint32_t i = slot; i < l->count; i += LANES_SLOTS)
-                if (l->rests[i] > 0)
-                    l->rests[i]--;
+                if (l->skips[i] > 0)
+                    l->skips[i]--;
                 else if (l->lanes[i]->is_used)
                     tick_lane(l, l->lanes[i], now_ms);
             /* The same moments of each tick, whenever the first one was. */

@@ -173,7 +173,7 @@ static void enter_waiting(struct schedule *s, entry_ref ref, int64_t due_ms)
 }
 
 /* Ready, or behind the pause of its destination. */
-static void enter_ready(struct schedule *s, entry_ref ref, bool first)
+void schedule_enter_ready(struct schedule *s, entry_ref ref, bool first)
 {
     struct entry *e = store_at(&s->store, ref);
     struct destination *d = turns_at(&s->turns, e->destination);
@@ -192,7 +192,7 @@ static void enter_by_time(struct schedule *s, entry_ref ref)
     int64_t due = entry_due(store_at(&s->store, ref));
 
     if (due <= s->now_ms)
-        enter_ready(s, ref, false);
+        schedule_enter_ready(s, ref, false);
     else
         enter_waiting(s, ref, due);
 }
@@ -288,7 +288,7 @@ size_t schedule_advance(struct schedule *s, int64_t now_ms, size_t max)
         if (ref == NONE)
             break;
         count_out(s, store_at(&s->store, ref));
-        enter_ready(s, ref, false);
+        schedule_enter_ready(s, ref, false);
         timeline_settle(&s->timeline);
         count++;
     }
@@ -433,7 +433,7 @@ void schedule_return(struct schedule *s, entry_ref ref)
     lane_charge(&s->turns, l, -1);
     lane_update(&s->turns, l);
     schedule_leave(s, ref);
-    enter_ready(s, ref, true);
+    schedule_enter_ready(s, ref, true);
 }
 
 void schedule_destination_failed(struct schedule *s, uint32_t destination, int64_t now_ms)
@@ -447,7 +447,7 @@ void schedule_destination_failed(struct schedule *s, uint32_t destination, int64
     if (is_paused(s, d))
         return; /* another slot has told already */
     d->failures++;
-    delay = (double)delay_ms(p, d->failures);
+    delay = (double)delay_ms(p, 1);
     d->paused_until_ms = s->now_ms + (int64_t)(delay * (1.0 - p->jitter));
     d->spread_ms = (uint32_t)MIN_OF(delay * p->jitter * 2.0, (double)UINT32_MAX - 1);
     while ((ref = turns_next(&s->turns, d)) != NONE) {
@@ -616,6 +616,11 @@ int schedule_set_lane(struct schedule *s, uint32_t destination, uint32_t lane,
         check_policy(policy);
     return turns_set_lane(&s->turns, destination_at(s, destination), lane_at(&s->turns, lane),
                           policy, connections);
+}
+
+uint32_t schedule_slots_of(const struct schedule *s, uint32_t destination)
+{
+    return destination_at(s, destination)->slots;
 }
 
 uint32_t schedule_lane_of(const struct schedule *s, uint32_t destination)

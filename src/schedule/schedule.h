@@ -120,6 +120,8 @@ size_t schedule_take(struct schedule *s, uint32_t destination, entry_ref *ret, s
 /* How many a slot should take, so that the slots its destination may still be granted get entries
  * too: the ready ones (that its lane's rate allows) divided by those slots. 0: none. */
 size_t schedule_share(const struct schedule *s, uint32_t destination);
+/* Slots of the destination that are in use. */
+uint32_t schedule_slots_of(const struct schedule *s, uint32_t destination);
 /* The slot's connection is closed, or handed back. */
 void schedule_release(struct schedule *s, uint32_t destination);
 struct slice schedule_destination_name(const struct schedule *s, uint32_t destination);
@@ -132,11 +134,11 @@ int64_t schedule_retry(struct schedule *s, entry_ref ref, int64_t now_ms);
  * attempt counted, its lane's token given back. */
 void schedule_return(struct schedule *s, entry_ref ref);
 /*
- * The destination cannot be reached at all. It is paused for the policy's delay (the n-th delay
- * after n failures without a schedule_done() between; what other slots report during the pause
- * counts no more): its ready entries count an attempt and wait by the policy, entries that come
- * due during the pause wait for its end and count none, all spread by the jitter. The active
- * entries are the caller's: schedule_retry() or schedule_return() for each.
+ * The destination cannot be reached at all. It is paused for the policy's first delay, however often
+ * it failed: to find out that it is back costs one connection, and all its mail waits for that (what
+ * other slots report during the pause counts no more). Its ready entries count an attempt and wait
+ * by the policy, entries that come due during the pause wait for its end and count none, all spread
+ * by the jitter. The active entries are the caller's: schedule_retry() or schedule_return() for each.
  */
 void schedule_destination_failed(struct schedule *s, uint32_t destination, int64_t now_ms);
 
@@ -237,10 +239,12 @@ bool schedule_lane_spread(struct schedule *s, uint32_t lane, int64_t now_ms, uin
 /*
  * The lane has recovered: up to `count` of its waiting entries become due now, before their own
  * time, one of each destination in turn, in the order filed (going on where the last call ended).
- * A pause of their destination ends. Returns how many: it may be fewer when waiting entries are far
- * between, for a call looks at 16 times `count` at most.
+ * A pause of their destination ends. They go behind what is ready already of their senders, or
+ * (`first`) before it. Returns how many: it may be fewer when waiting entries are far between, for a
+ * call looks at 16 times `count` at most, or at 4096.
  */
-size_t schedule_lane_release(struct schedule *s, uint32_t lane, int64_t now_ms, size_t count);
+size_t schedule_lane_release(struct schedule *s, uint32_t lane, int64_t now_ms, size_t count,
+                             bool first);
 
 struct schedule_lane_view {
     uint64_t entries, waiting, ready, active, held;

@@ -347,3 +347,5 @@ int64_t schedule_see_time(struct schedule *s, int64_t now_ms);
 void schedule_leave(struct schedule *s, uint32_t ref);
 /* It waits for that time, behind the pause of its destination; ready when it has come. */
 void schedule_enter_at(struct schedule *s, uint32_t ref, int64_t due_ms);
+/* As the last, or the first, of its sender's; where its destination is paused it waits instead. */
+void schedule_enter_ready(struct schedule *s, uint32_t ref, bool first);

@@ -776,7 +776,7 @@ static void check_spread_among_changes(uint64_t seed)
                     touched[n] |=
                         refs[n] && get(s, refs[n]).destination_index == e.destination_index;
             } else if (what == 31) {
-                (void)schedule_lane_release(s, lanes[0], NOW, 3);
+                (void)schedule_lane_release(s, lanes[0], NOW, 3, false);
                 for (uint32_t n = 0; n < COUNT; n++)
                     touched[n] |= refs[n] && get(s, refs[n]).due_ms == NOW;
             }
@@ -831,23 +831,23 @@ static void a_lane_that_is_well_again_goes_on_early(void **state)
     destination = get(s, held).destination_index;
     assert_int_equal(schedule_set_lane(s, destination, known, NULL, 0), 0);
     assert_int_equal(schedule_set_lane(s, get(s, of_b[0]).destination_index, known, NULL, 0), 0);
-    assert_int_equal(schedule_lane_release(s, known, NOW, 3), 3);
+    assert_int_equal(schedule_lane_release(s, known, NOW, 3, false), 3);
     assert_int_equal(get(s, of_a[0]).state, ENTRY_READY);
     assert_int_equal(get(s, of_b[0]).state, ENTRY_READY);
     assert_int_equal(get(s, of_a[1]).state, ENTRY_READY);
     assert_int_equal(get(s, of_b[1]).state, ENTRY_WAITING);
     assert_int_equal(get(s, of_a[0]).attempts, 1);
-    assert_int_equal(schedule_lane_release(s, known, NOW, 2), 2);
+    assert_int_equal(schedule_lane_release(s, known, NOW, 2, false), 2);
     assert_int_equal(get(s, of_b[1]).state, ENTRY_READY);
     assert_int_equal(get(s, of_a[2]).state, ENTRY_READY);
     assert_int_equal(get(s, of_a[3]).state, ENTRY_WAITING);
     assert_int_equal(get(s, held).state, ENTRY_HELD);
-    assert_int_equal(schedule_lane_release(s, known, NOW, 100), 3);
-    assert_int_equal(schedule_lane_release(s, known, NOW, 100), 0);
+    assert_int_equal(schedule_lane_release(s, known, NOW, 100, false), 3);
+    assert_int_equal(schedule_lane_release(s, known, NOW, 100, false), 0);
     /* A failed destination is tried again, too. */
     assert_true(schedule_grant(s, &destination));
     schedule_destination_failed(s, destination, NOW);
-    assert_int_equal(schedule_lane_release(s, known, NOW, 1), 1);
+    assert_int_equal(schedule_lane_release(s, known, NOW, 1, false), 1);
     assert_true(view(s, known).ready >= 1);
     schedule_free(&s);
 }
@@ -857,16 +857,20 @@ static void a_lane_that_is_well_again_goes_on_early(void **state)
 static void a_release_gets_there_in_steps(void **state)
 {
     struct schedule *s = make(&common);
-    uint32_t known = lane(s, 10, 0), calls = 1;
-    entry_ref last;
+    uint32_t known = lane(s, 10, 0), calls = 1, destination;
+    entry_ref last, ref;
 
     (void)state;
-    fill(s, known, "a", 1000);
+    fill(s, known, "a", 40000);
     last = add_at(s, "a", NOW, 1, NOW + HOUR);
-    while (schedule_lane_release(s, known, NOW, 4) == 0)
+    while (schedule_lane_release(s, known, NOW, 4, true) == 0)
         calls++;
     assert_int_equal(get(s, last).state, ENTRY_READY);
-    assert_in_range(calls, 1000 / 64, 1000 / 62 + 1);
+    assert_in_range(calls, 40000 / 4096, 40000 / 4096 + 1);
+    /* It was to be the first. */
+    assert_true(schedule_grant(s, &destination));
+    assert_int_equal(schedule_take(s, destination, &ref, 1), 1);
+    assert_int_equal(ref, last);
     schedule_free(&s);
 }
 

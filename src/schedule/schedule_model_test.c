@@ -316,7 +316,7 @@ static void step_destination_failed(struct model *m)
     if (d->paused_until > now)
         return;
     d->failures++;
-    delay = p->delays_s[MIN_OF(d->failures, p->delay_count) - 1] * 1000.0;
+    delay = p->delays_s[0] * 1000.0;
     d->paused_until = now + (int64_t)(delay * (1 - p->jitter));
     for (int i = 0; i < ENTRIES; i++) {
         struct model_entry *e = &m->entries[i];
@@ -472,7 +472,7 @@ static void step_spread(struct model *m)
     }
 }
 
-static bool release_next(struct model *m, int name, size_t *looks)
+static bool release_next(struct model *m, int name, bool first, size_t *looks)
 {
     struct model_destination *d = &m->destinations[name];
 
@@ -485,7 +485,7 @@ static bool release_next(struct model *m, int name, size_t *looks)
             continue;
         d->paused_until = 0;
         m->entries[k].due = m->now;
-        model_by_time(m, &m->entries[k]);
+        model_make_ready(m, &m->entries[k], first);
         model_update(m, name);
         return true;
     }
@@ -507,16 +507,17 @@ static void step_lane_release(struct model *m)
 {
     int lane = (int)rand_below(&m->chance, LANES);
     struct model_lane *l = &m->lanes[lane];
-    size_t count = (size_t)rand_below(&m->chance, 4), looks = count * 16, expect = 0, released;
+    size_t count = (size_t)rand_below(&m->chance, 4), looks = 4096, expect = 0, released;
+    bool first = rand_below(&m->chance, 2) == 0;
 
     model_see_time(m, m->now);
-    released = schedule_lane_release(m->s, (uint32_t)lane, m->now, count);
+    released = schedule_lane_release(m->s, (uint32_t)lane, m->now, count, first);
     while (expect < count && looks > 0 && lane_count(m, lane, ENTRY_WAITING) > 0) {
         int name = l->release_at == NOBODY ? l->members[0] : l->release_at;
 
         looks--;
         l->release_at = model_member_after(l, name);
-        expect += release_next(m, name, &looks);
+        expect += release_next(m, name, first, &looks);
     }
     assert_int_equal(released, expect);
 }

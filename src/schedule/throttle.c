@@ -74,7 +74,7 @@ static uint32_t floor_of(const struct throttle_settings *s)
     return MIN_OF(MAX_OF(s->connections_floor, 1U), s->connections_max);
 }
 
-static bool is_calm(enum band b)
+bool band_is_calm(enum band b)
 {
     return b == BAND_NORMAL || b == BAND_WATCH;
 }
@@ -112,7 +112,7 @@ void throttle_set(struct throttle *t, const struct throttle_settings *s, int64_t
     uint32_t connections = MIN_OF(t->connections, s->connections_max);
 
     ASSERT(s->connections_max > 0);
-    if (is_calm(t->band) || !s->enabled) {
+    if (band_is_calm(t->band) || !s->enabled) {
         t->connections = s->connections_max;
         t->rate = s->rate_max;
         t->rate_full = 0;
@@ -167,7 +167,7 @@ static void learn(struct throttle *t, const struct throttle_settings *s, const s
     for (int64_t hour = MAX_OF(first, last - WINDOW_HOURS + 1) + 1; hour <= last; hour++) {
         const struct window_counts *c = window_hour(w, (uint32_t)(w->hour_at - hour));
 
-        if (c && c->attempts > 0 && is_calm(t->band) && hour * hour_ms >= t->calm_since_ms)
+        if (c && c->attempts > 0 && band_is_calm(t->band) && hour * hour_ms >= t->calm_since_ms)
             learn_hour(t, s, c);
     }
     t->baseline_hour = last;
@@ -307,7 +307,7 @@ static bool tell(struct throttle *t, const struct look *l, enum band to, const c
                  struct throttle_decision *d)
 {
     if (to != t->band) {
-        if (is_calm(to) && !is_calm(t->band))
+        if (band_is_calm(to) && !band_is_calm(t->band))
             t->calm_since_ms = l->now_ms;
         t->band = to;
         t->band_since_ms = l->now_ms;
@@ -425,7 +425,7 @@ static bool is_our_own_limit(const struct throttle *t, const struct throttle_set
     int64_t since = MAX_OF(t->healthy_since_ms, t->changed_ms);
 
     since = MAX_OF(since, t->hold_until_ms);
-    return l->now_ms - since >= (int64_t)hold_ms(s) && l->recent.attempts > 0 &&
+    return l->now_ms - since >= (int64_t)step_hold_ms(s) && l->recent.attempts > 0 &&
            l->recent.delivered * 2 > l->recent.attempts;
 }
 
@@ -498,9 +498,13 @@ static bool restore(struct throttle *t, const struct throttle_settings *s, const
                 "looked again: at baseline, and the queue does not ease yet", d);
 }
 
-static bool settle(struct throttle *t, const struct look *l, struct throttle_decision *d)
+/* A lane that is at the edge is watched on for a whole window: no word of it each minute. */
+static bool settle(struct throttle *t, const struct throttle_settings *s, const struct look *l,
+                   struct throttle_decision *d)
 {
-    enum band to = l->is_at_baseline ? BAND_NORMAL : BAND_WATCH;
+    bool was_long = l->now_ms - t->healthy_since_ms >= (int64_t)s->window_ms;
+    bool is_normal = l->is_at_baseline && (t->band == BAND_NORMAL || was_long);
+    enum band to = is_normal ? BAND_NORMAL : BAND_WATCH;
 
     if (l->is_over_age)
         return tell(t, l, BAND_INCIDENT,
@@ -523,5 +527,5 @@ bool throttle_tick(struct throttle *t, const struct throttle_settings *s,
     *ret = decision_of(t, &l);
     if (l.level >= BAND_THROTTLE || l.has_rate_pressure)
         return press(t, s, &l, ret);
-    return is_calm(t->band) ? settle(t, &l, ret) : restore(t, s, &l, ret);
+    return band_is_calm(t->band) ? settle(t, s, &l, ret) : restore(t, s, &l, ret);
 }

@@ -9,7 +9,7 @@
  *
  * Bands. The share is capacity replies of attempts in the window.
  *     WATCH       above baseline: more than baseline * baseline_factor and watch_share or more; or
- *                 more than that, and not confirmed.
+ *                 more than that, and not confirmed. Left after a whole window at baseline.
  *     THROTTLE    confirmed to be above throttle_share (and above baseline * baseline_factor).
  *     INCIDENT    confirmed to be above incident_share; or the oldest mail is over its age. The
  *                 latter alone cuts nothing: fewer connections help no outage.
@@ -35,10 +35,10 @@
  * and needs both kinds of replies at baseline in the window (of too small a sample: in the last
  * hour), and a queue that eases: it is empty; or something was tried since the last cut, and either
  * its oldest mail is younger than at the last change or look, or nothing in it is due (one full
- * mailbox is no backlog). A queue that does not ease for as long as a hold after it, while the
- * receiver takes most of what it is offered and is at baseline, grows by our own limit: then a step
- * is made all the same, or a lane with more mail than its limit lets through would keep the limit
- * for ever. New pressure while restoring is a new cut. With the last step the lane is NORMAL.
+ * mailbox is no backlog). A queue that does not ease for a step_hold after the hold and
+ * after the last step, while the receiver takes most of what it is offered and is at baseline, grows
+ * by our own limit: then a step is made all the same, or a lane with more mail than its limit lets
+ * through would keep the limit for ever. New pressure while restoring is a new cut. With the last step the lane is NORMAL.
  *
  * More pressure never means more connections: of two ticks with the same state and input, but more
  * capacity replies of as many attempts, the one with more never leaves more connections. Of two
@@ -68,6 +68,8 @@
 #define BAND_LINE(constant, name) constant,
 enum band { BAND_TABLE(BAND_LINE) BANDS };
 const char *band_name(enum band b);
+/* NORMAL or WATCH: nothing is confirmed. */
+bool band_is_calm(enum band b);
 /* BANDS: there is none of that name. */
 enum band band_find(struct slice name);
 

@@ -242,7 +242,18 @@ static void rate_replies_pace(void **state)
     assert_true(b.t.connections == 16 && b.t.rate == 2.5);
 }
 
-/* Each step waits for one cycle, and for a queue that eases. */
+static void refused_minutes(struct bench *b, int minutes)
+{
+    for (int i = 0; i < minutes; i++) {
+        struct window_counts c = {.attempts = 1500, .deferred = 1500};
+
+        window_add(&b->window, b->now, &c);
+        (void)bench_minutes(b, 1, 1000, 0);
+    }
+}
+
+/* Each step waits for one cycle, and for a queue that eases: here most of what is tried is refused,
+ * for other reasons, so that it is not our own limit that it grows by. */
 static void steps_wait_for_the_queue(void **state)
 {
     struct bench b;
@@ -254,15 +265,15 @@ static void steps_wait_for_the_queue(void **state)
     b.in.queue_age_ms = 3600000;
     (void)bench_minutes(&b, 21, 1000, 50);
     assert_int_equal(b.t.connections, 12);
-    (void)bench_minutes(&b, 17, 1000, 0);
+    refused_minutes(&b, 17);
     /* The hold ends: not older, but not younger either. */
-    (void)bench_minutes(&b, 4, 1000, 0);
+    refused_minutes(&b, 4);
     assert_band(b.t.band, BAND_RECOVERING);
     assert_int_equal(b.t.connections, 12);
     assert_int_equal(b.decision.action, THROTTLE_NONE);
     assert_false(b.decision.age_is_falling);
     b.in.queue_age_ms = 3500000;
-    (void)bench_minutes(&b, 8, 1000, 0);
+    refused_minutes(&b, 8);
     assert_int_equal(b.t.connections, 12);
     (void)bench_minutes(&b, 2, 1000, 0);
     assert_int_equal(b.t.connections, 14);
@@ -285,8 +296,8 @@ static void steps_wait_for_the_queue(void **state)
     assert_int_equal(b.t.connections, 14);
 }
 
-/* More mail than the lowered limit lets through: the queue does not ease, and yet it ends. But not
- * while nothing gets through. */
+/* More mail than the lowered limit lets through: the queue does not ease, and yet it ends, a cycle
+ * after the hold. But not while nothing gets through. */
 static void a_queue_held_up_by_our_own_limit(void **state)
 {
     struct bench b;
@@ -305,7 +316,7 @@ static void a_queue_held_up_by_our_own_limit(void **state)
             if (is_outage)
                 window_add(&b.window, b.now, &c);
             (void)bench_minutes(&b, 1, is_outage ? 0 : 100, 0);
-            assert_true(i > 38 || b.t.connections == 16);
+            assert_true(i > 28 || b.t.connections == 16);
         }
         assert_band(b.t.band, is_outage ? BAND_RECOVERING : BAND_NORMAL);
         assert_int_equal(b.t.connections, is_outage ? 16 : 20);

@@ -144,6 +144,7 @@ static int playbook_init(struct policy *p)
         .sample_min = c->sample_min,
         .release_per_second = config_rate_per_second(c->release_rate),
         .other_connections = schedule_connections(p->scenario, p->setup->config),
+        .rest_ms = c->rest_ms,
         .spread_max_ms = c->spread_max_ms};
     const struct lanes_seams seams = {
         .ctx = p, .rules = on_rules, .decided = on_decided, .incident = on_incident};
@@ -353,7 +354,7 @@ static void oracle_second(struct policy *p, const struct world *w, int64_t now_m
             apply(p, lane);
             if (rate > 0)
                 (void)schedule_lane_release(p->schedule, lane->schedule_lane, now_ms,
-                                            (size_t)rate + 1);
+                                            (size_t)rate + 1, false);
         }
     }
 }

@@ -48,7 +48,7 @@ def test_a_provider_short_of_capacity_beside_one_that_is_well(make_server, make_
         **dns.settings(port=port),
         retry={"initial_retry": "1s", "next_retry": "1s", "jitter": "20%"},
         lanes={"tick": "200ms", "minute": "1s", "window": "10s", "sample_min": 100, "hits_min": 3,
-               "restore_step": "50%", "step_hold": "1s", "spread_max": "2s"},
+               "restore_step": "50%", "step_hold": "1s", "rest": "1s", "spread_max": "2s"},
         log={"level": "notice"}).start()
     with sink(sick, port, "--schedule", f"0:reply eod=0.05%:{CAPACITY}", "--schedule", f"3:reply eod=5%:{CAPACITY}",
               "--schedule", "9:clear") as ill, sink(well, port) as other:
@@ -62,7 +62,7 @@ def test_a_provider_short_of_capacity_beside_one_that_is_well(make_server, make_
         assert lanes(server)[WELL]["band"] in ("normal", "watch")
         wait_until(lambda: lanes(server)[SICK]["band"] == "normal", "the lane to have its limits back")
         connections = lanes(server)[SICK]["connections"]
-        assert connections["limit"] == connections["full"]
+        assert connections["controller"] == connections["full"]
         got_ill, got_other = figures(ill), figures(other)
     for got in (got_ill, got_other):
         assert (got["messages"], got["lost"], got["duplicates"], got["damaged"]) == (MESSAGES, 0, 0, 0)

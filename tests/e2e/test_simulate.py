@@ -71,9 +71,9 @@ def test_the_playbook_has_the_settings_that_are_said(tmp_path):
         connections, attempts = run(*options)
         assert connections[0] == 2 < defaults[0][0]
         assert connections[1] == defaults[0][1] and attempts[1] == defaults[1][1]
-    # A block of one's own for the mail of one provider.
-    config.write_text("destinations: [{destination: .a.example, initial_retry: 1m, next_retry: 1m}]\n",
-                      encoding="utf-8")
+    # A block of one's own for the mail of one provider: less patience costs attempts.
+    config.write_text("destinations: [{destination: .a.example, initial_retry: 1m, next_retry: 1m}]\n"
+                      "lanes: {rest: 0}\n", encoding="utf-8")
     connections, attempts = run("-c", config)
     assert attempts[0] > defaults[1][0] and attempts[1] == defaults[1][1]
 
