@@ -242,7 +242,7 @@ static void print_claims(const struct simulate_result *p, const struct simulate_
                            : "the same");
 }
 
-static void print_incidents(const struct simulate_result *r)
+static void print_incidents(const struct scenario *s, const struct simulate_result *r)
 {
     size_t kept = (size_t)MIN_OF(r->incident_count, (uint64_t)SIMULATE_INCIDENTS_MAX);
 
@@ -254,7 +254,10 @@ static void print_incidents(const struct simulate_result *r)
         format_age(n->opened_ms, from);
         if (n->closed_ms)
             format_age(n->closed_ms, to);
-        printf("  %s: %s at %s, over at %s, %llu refusals, %s\n", n->lane, n->kind, from, to,
+        printf("  ");
+        if (s->nodes > 1)
+            printf("node %u, ", n->node + 1);
+        printf("%s: %s at %s, over at %s, %llu refusals, %s\n", n->lane, n->kind, from, to,
                (unsigned long long)n->refusals, verdict_side_name(n->side));
     }
 }
@@ -265,8 +268,11 @@ static void print_text(const struct scenario *s, uint64_t seed,
     const struct simulate_result *playbook = find_result(results, count, SIMULATE_PLAYBOOK);
     const struct simulate_result *fixed = find_result(results, count, SIMULATE_FIXED);
 
-    printf("%s\n%llu messages, seed %llu\n\n", s->title, (unsigned long long)results[0].messages,
+    printf("%s\n%llu messages, seed %llu", s->title, (unsigned long long)results[0].messages,
            (unsigned long long)seed);
+    if (s->nodes > 1)
+        printf(", %u nodes", s->nodes);
+    printf("\n\n");
     print_table(results, count);
     printf(
         "\nCAPACITY: replies that the receiver is short of resources. FIRST, FINAL: delivered at\n"
@@ -275,7 +281,7 @@ static void print_text(const struct scenario *s, uint64_t seed,
     if (playbook && fixed)
         print_claims(playbook, fixed);
     if (playbook)
-        print_incidents(playbook);
+        print_incidents(s, playbook);
 }
 
 /* ---- JSON ---- */
@@ -335,8 +341,8 @@ static int print_json(const struct scenario *s, uint64_t seed,
 
     for (size_t i = 0; i < count; i++)
         (void)json_array_append_new(list, json_of(&results[i]));
-    top =
-        json_pack("{s:s, s:I, s:o}", "title", s->title, "seed", (json_int_t)seed, "policies", list);
+    top = json_pack("{s:s, s:I, s:I, s:o}", "title", s->title, "seed", (json_int_t)seed, "nodes",
+                    (json_int_t)s->nodes, "policies", list);
     r = top ? json_dumpf(top, stdout, JSON_COMPACT) : -1;
     json_decref(top);
     if (r < 0)

@@ -107,10 +107,10 @@ static void on_decided(void *ctx, struct slice lane, const struct throttle_decis
 }
 
 /* The one that is told of, or a new place for it; NULL: all are taken. */
-static struct simulate_incident *place_of(struct simulate_result *r, uint64_t id)
+static struct simulate_incident *place_of(struct simulate_result *r, uint32_t node, uint64_t id)
 {
     for (size_t i = 0; i < MIN_OF(r->incident_count, (uint64_t)SIMULATE_INCIDENTS_MAX); i++)
-        if (r->incidents[i].id == id)
+        if (r->incidents[i].id == id && r->incidents[i].node == node)
             return &r->incidents[i];
     if (r->incident_count >= SIMULATE_INCIDENTS_MAX)
         return NULL;
@@ -121,15 +121,16 @@ static void on_incident(void *ctx, const struct incident *i)
 {
     struct policy *p = ctx;
     struct simulate_result *r = p->result;
-    struct simulate_incident *to = place_of(r, i->id);
+    struct simulate_incident *to = place_of(r, p->node, i->id);
 
-    if (!to || to->id != i->id)
+    if (!to || to->id != i->id || to->node != p->node)
         r->incident_count++;
     if (!to)
         return;
     *to = (struct simulate_incident){.opened_ms = i->opened_ms - p->start_ms,
                                      .closed_ms = i->closed_ms ? i->closed_ms - p->start_ms : 0,
                                      .id = i->id,
+                                     .node = p->node,
                                      .refusals = i->refusals,
                                      .side = i->verdict.side};
     memcpy(to->lane, i->lane, sizeof(to->lane));
@@ -180,8 +181,8 @@ static int models_init(struct policy *p)
 }
 
 int policy_init(struct policy *p, enum simulate_policy id, const struct scenario *s,
-                const struct simulate_setup *setup, struct schedule *schedule, int64_t now_ms,
-                struct simulate_result *result)
+                const struct simulate_setup *setup, struct schedule *schedule, uint32_t node,
+                int64_t now_ms, struct simulate_result *result)
 {
     int r;
 
@@ -190,6 +191,7 @@ int policy_init(struct policy *p, enum simulate_policy id, const struct scenario
                          .setup = setup,
                          .schedule = schedule,
                          .result = result,
+                         .node = node,
                          .start_ms = now_ms};
     r = id == SIMULATE_PLAYBOOK ? playbook_init(p) : models_init(p);
     if (r < 0)
@@ -339,8 +341,9 @@ static void oracle_second(struct policy *p, const struct world *w, int64_t now_m
 
     for (uint32_t i = 0; i < s->provider_count; i++) {
         double limit = config_rate_per_second(s->providers[i].limit);
-        double rate = world_rate(w, i) / (double)s->source_count;
-        uint32_t connections = world_connections(w, i) / (uint32_t)s->source_count;
+        uint32_t senders = s->nodes * (uint32_t)s->source_count;
+        double rate = world_rate(w, i) / senders;
+        uint32_t connections = world_connections(w, i) / senders;
 
         if (limit > 0)
             rate = MIN_OF(rate, limit);

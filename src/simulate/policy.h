@@ -48,16 +48,17 @@ struct policy { /* fields are private */
     struct lanes *lanes;        /* playbook; else NULL */
     struct policy_lane *models; /* provider * sources + source */
     struct simulate_result *result;
+    uint32_t node;
     int64_t start_ms;
 };
 
 /* How messages wait, and the limits of the schedule. */
 void policy_schedule(enum simulate_policy id, const struct scenario *s, const struct config *c,
                      struct schedule_config *ret);
-/* All arguments are borrowed. Incidents are told to `result`. 0, -ENOMEM. */
+/* All pointers are borrowed. `node`: whose it is, from 0. Incidents are told to `result`. 0, -ENOMEM. */
 MUST_CHECK int policy_init(struct policy *p, enum simulate_policy id, const struct scenario *s,
                            const struct simulate_setup *setup, struct schedule *schedule,
-                           int64_t now_ms, struct simulate_result *result);
+                           uint32_t node, int64_t now_ms, struct simulate_result *result);
 void policy_done(struct policy *p);
 
 /* Puts a new destination into its lane. 0, -ENOMEM. */

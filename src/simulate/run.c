@@ -27,8 +27,21 @@ struct destination { /* what the schedule's handle stands for */
     lane_ref lane;
 };
 
+struct engine { /* a node's own */
+    struct schedule *schedule;
+    struct policy policy;
+    struct rand rand;
+    struct destination *destinations;
+    size_t destination_room;
+    int64_t *first_ms; /* of each entry's first attempt; 0: none yet */
+    size_t entry_room;
+    int64_t tick_ms;
+    uint32_t number;
+};
+
 struct sender { /* a connection slot */
     struct list node;
+    struct engine *engine;
     uint32_t destination, sent;
     struct destination to;
     entry_ref entry;
@@ -43,17 +56,12 @@ struct run {
     const struct scenario *scenario;
     struct simulate_result *result;
     const struct simulate_setup *setup;
-    struct schedule *schedule;
+    struct engine *engines; /* as many as the scenario has nodes */
     struct world world;
-    struct policy policy;
     struct wheel *wheel;
-    struct rand schedule_rand, mail_rand;
-    int64_t now_ms, second_ms, tick_ms, minute_ms, stop_ms;
+    struct rand mail_rand;
+    int64_t now_ms, second_ms, minute_ms, stop_ms;
     double *next_ms; /* of each entry of traffic, since the start; HUGE_VAL: none */
-    struct destination *destinations;
-    size_t destination_room;
-    int64_t *first_ms; /* of each entry's first attempt; 0: none yet */
-    size_t entry_room;
     struct list free_senders;
     uint64_t next_id;
     uint64_t old_left; /* messages that came before the trouble ended */
@@ -128,6 +136,7 @@ static int file_message(struct run *r, uint32_t provider, uint32_t domain)
     const struct scenario *s = r->scenario;
     uint64_t id = r->next_id++;
     uint32_t source = (uint32_t)(id % s->source_count);
+    struct engine *to = &r->engines[id / s->source_count % s->nodes];
     char name[NAME_MAX_BYTES];
     struct schedule_entry e;
     struct destination *d;
@@ -137,23 +146,23 @@ static int file_message(struct run *r, uint32_t provider, uint32_t domain)
     int result;
 
     key = slice_make(name, write_name(r, provider, domain, source, name, &name_len));
-    result = schedule_add(r->schedule, id, key, 0, r->now_ms, 0, r->now_ms, false, &ref);
+    result = schedule_add(to->schedule, id, key, 0, r->now_ms, 0, r->now_ms, false, &ref);
     if (result < 0)
         return result;
-    if (!schedule_get(r->schedule, ref, &e) ||
-        make_room((void **)&r->destinations, &r->destination_room, e.destination_index,
-                  sizeof(*r->destinations)) < 0 ||
-        make_room((void **)&r->first_ms, &r->entry_room, ref, sizeof(*r->first_ms)) < 0)
+    if (!schedule_get(to->schedule, ref, &e) ||
+        make_room((void **)&to->destinations, &to->destination_room, e.destination_index,
+                  sizeof(*to->destinations)) < 0 ||
+        make_room((void **)&to->first_ms, &to->entry_room, ref, sizeof(*to->first_ms)) < 0)
         return -ENOMEM;
-    r->first_ms[ref] = 0;
+    to->first_ms[ref] = 0;
     r->result->messages++;
     minute_of(r)->arrived++;
     r->old_left += since_start(r) <= s->trouble_end_ms;
-    d = &r->destinations[e.destination_index];
+    d = &to->destinations[e.destination_index];
     if (e.lane != SCHEDULE_LANE_NEW)
         return 0; /* a destination that is known */
     *d = (struct destination){.provider = provider, .domain = domain, .source = source};
-    return policy_join(&r->policy, e.destination_index, provider, slice_sub(key, 0, name_len),
+    return policy_join(&to->policy, e.destination_index, provider, slice_sub(key, 0, name_len),
                        source, r->now_ms, &d->lane);
 }
 
@@ -220,7 +229,7 @@ static int64_t next_mail(const struct run *r)
 
 static void message_gone(struct run *r, const struct sender *s)
 {
-    schedule_done(r->schedule, s->entry);
+    schedule_done(s->engine->schedule, s->entry);
     if (s->arrival_ms - START_MS > (int64_t)r->scenario->trouble_end_ms)
         return;
     if (--r->old_left == 0 && since_start(r) >= r->scenario->trouble_end_ms) {
@@ -240,29 +249,31 @@ static void hang_up(struct run *r, struct sender *s)
 /* Takes the next message and tries it; or gives the slot back. */
 static void send_next(struct run *r, struct sender *s)
 {
+    struct engine *of = s->engine;
     struct schedule_entry e;
 
-    while (schedule_take(r->schedule, s->destination, &s->entry, 1) == 1) {
-        bool found = schedule_get(r->schedule, s->entry, &e);
+    while (schedule_take(of->schedule, s->destination, &s->entry, 1) == 1) {
+        bool found = schedule_get(of->schedule, s->entry, &e);
         struct world_try t = {.provider = s->to.provider,
                               .domain = s->to.domain,
-                              .source = s->to.source,
+                              .source =
+                                  of->number * (uint32_t)r->scenario->source_count + s->to.source,
                               .at_ms = since_start(r)};
 
         ASSERT(found);
         s->id = e.id;
         s->arrival_ms = e.arrival_ms;
         s->attempts = e.attempts;
-        if (schedule_is_expired(r->schedule, s->entry, r->now_ms)) {
+        if (schedule_is_expired(of->schedule, s->entry, r->now_ms)) {
             r->result->messages_expired++;
             message_gone(r, s);
             continue;
         }
         if (s->sent++ == PER_CONNECTION)
             hang_up(r, s);
-        if (r->first_ms[s->entry] == 0)
-            r->first_ms[s->entry] = r->now_ms;
-        t.first_ago_ms = (uint64_t)(r->now_ms - r->first_ms[s->entry]);
+        if (of->first_ms[s->entry] == 0)
+            of->first_ms[s->entry] = r->now_ms;
+        t.first_ago_ms = (uint64_t)(r->now_ms - of->first_ms[s->entry]);
         t.is_connected = s->is_connected;
         world_attempt(&r->world, &t, &s->outcome);
         s->is_connected = !s->outcome.no_session;
@@ -270,24 +281,25 @@ static void send_next(struct run *r, struct sender *s)
         return;
     }
     hang_up(r, s);
-    schedule_release(r->schedule, s->destination);
+    schedule_release(of->schedule, s->destination);
     list_add_head(&r->free_senders, &s->node);
 }
 
-static void grant(struct run *r)
+static void grant(struct run *r, struct engine *of)
 {
     uint32_t destination;
 
-    while (schedule_grant(r->schedule, &destination)) {
+    while (schedule_grant(of->schedule, &destination)) {
         struct list *node = list_pop(&r->free_senders);
         struct sender *s = node ? LIST_ENTRY(node, struct sender, node) : malloc(sizeof(*s));
 
         if (!s) {
             r->no_memory = true;
-            schedule_release(r->schedule, destination);
+            schedule_release(of->schedule, destination);
             return;
         }
-        *s = (struct sender){.destination = destination, .to = r->destinations[destination]};
+        *s = (struct sender){
+            .engine = of, .destination = destination, .to = of->destinations[destination]};
         list_init(&s->node);
         send_next(r, s);
     }
@@ -299,7 +311,7 @@ static struct attempt attempt_of(const struct run *r, const struct sender *s)
 {
     const struct scenario_provider *p = &r->scenario->providers[s->to.provider];
     const struct answer *answer = s->outcome.answer;
-    struct slice name = schedule_destination_name(r->schedule, s->destination);
+    struct slice name = schedule_destination_name(s->engine->schedule, s->destination);
     ptrdiff_t end = slice_find(name, '\0');
     struct attempt a = {.queue_id = s->id,
                         .arrival_ms = s->arrival_ms,
@@ -363,24 +375,39 @@ static void count(struct run *r, const struct attempt *a)
 static void answered(struct run *r, struct sender *s)
 {
     struct attempt a = attempt_of(r, s);
+    struct engine *of = s->engine;
     bool is_dead;
 
     count(r, &a);
-    is_dead = policy_attempt(&r->policy, s->to.lane, s->to.provider, s->to.source, &a, &s->outcome);
+    is_dead =
+        policy_attempt(&of->policy, s->to.lane, s->to.provider, s->to.source, &a, &s->outcome);
     if (a.result != ATTEMPT_RESULT_DEFERRED) {
         message_gone(r, s);
-    } else if (schedule_is_expired(r->schedule, s->entry, r->now_ms)) {
+    } else if (schedule_is_expired(of->schedule, s->entry, r->now_ms)) {
         r->result->messages_expired++;
         message_gone(r, s);
     } else {
-        (void)schedule_retry(r->schedule, s->entry, r->now_ms);
+        (void)schedule_retry(of->schedule, s->entry, r->now_ms);
     }
     if (is_dead)
-        schedule_destination_failed(r->schedule, s->destination, r->now_ms);
+        schedule_destination_failed(of->schedule, s->destination, r->now_ms);
     send_next(r, s);
 }
 
 /* ---- time ---- */
+
+/* Of all nodes. */
+static struct schedule_totals totals_of(const struct run *r)
+{
+    struct schedule_totals all = {.entries = 0}, t;
+
+    for (uint32_t i = 0; i < r->scenario->nodes; i++) {
+        schedule_get_totals(r->engines[i].schedule, &t);
+        all.entries += t.entries;
+        all.slots += t.slots;
+    }
+    return all;
+}
 
 static int next_minute(struct run *r)
 {
@@ -389,7 +416,7 @@ static int next_minute(struct run *r)
     void *more;
 
     if (to->minute_count > 0) {
-        schedule_get_totals(r->schedule, &t);
+        t = totals_of(r);
         minute_of(r)->queue = t.entries;
         minute_of(r)->connections = t.slots;
     }
@@ -404,6 +431,14 @@ static int next_minute(struct run *r)
     return 0;
 }
 
+static void step_engine(struct run *r, struct engine *of)
+{
+    if (r->now_ms >= of->tick_ms)
+        of->tick_ms = policy_tick(&of->policy, r->now_ms);
+    (void)schedule_advance(of->schedule, r->now_ms, SIZE_MAX);
+    grant(r, of);
+}
+
 static int step(struct run *r)
 {
     struct schedule_totals t;
@@ -414,28 +449,43 @@ static int step(struct run *r)
         result = next_minute(r);
     if (r->now_ms >= r->second_ms) {
         world_second(&r->world, since_start(r));
-        policy_second(&r->policy, &r->world, r->now_ms);
+        for (uint32_t i = 0; i < r->scenario->nodes; i++)
+            policy_second(&r->engines[i].policy, &r->world, r->now_ms);
         r->second_ms += SECOND_MS;
     }
     while ((node = wheel_take(r->wheel, r->now_ms)))
         answered(r, LIST_ENTRY(node, struct sender, node));
     if (result == 0)
         result = receive(r);
-    if (r->now_ms >= r->tick_ms)
-        r->tick_ms = policy_tick(&r->policy, r->now_ms);
-    (void)schedule_advance(r->schedule, r->now_ms, SIZE_MAX);
-    grant(r);
-    schedule_get_totals(r->schedule, &t);
+    for (uint32_t i = 0; i < r->scenario->nodes; i++)
+        step_engine(r, &r->engines[i]);
+    t = totals_of(r);
     r->result->queue_peak = MAX_OF(r->result->queue_peak, t.entries);
     return r->no_memory ? -ENOMEM : result;
 }
 
 static bool is_finished(const struct run *r)
 {
-    struct schedule_totals t;
+    struct schedule_totals t = totals_of(r);
 
-    schedule_get_totals(r->schedule, &t);
     return r->now_ms >= r->stop_ms || (t.entries == 0 && next_mail(r) == SCHEDULE_NEVER);
+}
+
+/* When something happens next. */
+static int64_t next_of(const struct run *r)
+{
+    int64_t next = MIN_OF(r->second_ms, r->minute_ms), wheel = wheel_next(r->wheel);
+    int64_t mail = next_mail(r);
+
+    next = MIN_OF(next, wheel);
+    next = MIN_OF(next, mail);
+    for (uint32_t i = 0; i < r->scenario->nodes; i++) {
+        int64_t due = schedule_next_due_ms(r->engines[i].schedule);
+
+        next = MIN_OF(next, due);
+        next = MIN_OF(next, r->engines[i].tick_ms);
+    }
+    return next;
 }
 
 static int run_all(struct run *r)
@@ -446,11 +496,7 @@ static int run_all(struct run *r)
         int64_t next;
 
         result = step(r);
-        next = MIN_OF(r->second_ms, r->tick_ms);
-        next = MIN_OF(next, wheel_next(r->wheel));
-        next = MIN_OF(next, next_mail(r));
-        next = MIN_OF(next, schedule_next_due_ms(r->schedule));
-        next = MIN_OF(next, r->minute_ms);
+        next = next_of(r);
         if (is_finished(r))
             break;
         r->now_ms = MAX_OF(next, r->now_ms + 1);
@@ -459,6 +505,30 @@ static int run_all(struct run *r)
 }
 
 /* ---- the object ---- */
+
+static int open_engine(struct run *r, uint32_t number, enum simulate_policy policy,
+                       const struct schedule_config *config, uint64_t seed)
+{
+    struct engine *e = &r->engines[number];
+    int result;
+
+    e->number = number;
+    e->tick_ms = START_MS;
+    rand_init(&e->rand, seed + 2 + ((uint64_t)number << 32));
+    result = schedule_new(&e->schedule, config, &e->rand);
+    if (result < 0)
+        return result;
+    return policy_init(&e->policy, policy, r->scenario, r->setup, e->schedule, number, START_MS,
+                       r->result);
+}
+
+static void close_engine(struct engine *e)
+{
+    policy_done(&e->policy);
+    schedule_free(&e->schedule);
+    free(e->destinations);
+    free(e->first_ms);
+}
 
 static int open_run(struct run *r, enum simulate_policy policy, uint64_t seed)
 {
@@ -469,16 +539,15 @@ static int open_run(struct run *r, enum simulate_policy policy, uint64_t seed)
     if (result < 0)
         return result;
     rand_init(&r->mail_rand, seed + 1);
-    rand_init(&r->schedule_rand, seed + 2);
     policy_schedule(policy, s, r->setup->config, &config);
     r->stop_ms =
         START_MS + (int64_t)s->duration_ms + 2 * SECOND_MS * (int64_t)config.retry.max_queue_time_s;
-    result = schedule_new(&r->schedule, &config, &r->schedule_rand);
-    if (result == 0)
-        result = policy_init(&r->policy, policy, s, r->setup, r->schedule, START_MS, r->result);
+    r->engines = calloc(s->nodes, sizeof(*r->engines));
+    for (uint32_t i = 0; r->engines && result == 0 && i < s->nodes; i++)
+        result = open_engine(r, i, policy, &config, seed);
     r->wheel = malloc(sizeof(*r->wheel));
     r->next_ms = calloc(s->traffic_count, sizeof(*r->next_ms));
-    if (result < 0 || !r->wheel || !r->next_ms)
+    if (result < 0 || !r->engines || !r->wheel || !r->next_ms)
         return result < 0 ? result : -ENOMEM;
     wheel_init(r->wheel, START_MS);
     for (size_t i = 0; i < s->traffic_count; i++)
@@ -498,10 +567,9 @@ static void close_run(struct run *r)
         free(LIST_ENTRY(node, struct sender, node));
     free(r->wheel);
     free(r->next_ms);
-    free(r->destinations);
-    free(r->first_ms);
-    policy_done(&r->policy);
-    schedule_free(&r->schedule);
+    for (uint32_t i = 0; r->engines && i < r->scenario->nodes; i++)
+        close_engine(&r->engines[i]);
+    free(r->engines);
     world_done(&r->world);
 }
 
@@ -513,9 +581,7 @@ int simulate_run(const struct scenario *s, const struct simulate_setup *setup,
                     .result = ret,
                     .now_ms = START_MS,
                     .second_ms = START_MS,
-                    .tick_ms = START_MS,
                     .minute_ms = START_MS};
-    struct schedule_totals t;
     int result;
 
     *ret = (struct simulate_result){.policy = policy};
@@ -524,9 +590,8 @@ int simulate_run(const struct scenario *s, const struct simulate_setup *setup,
     if (result == 0)
         result = run_all(&r);
     if (result == 0) {
-        schedule_get_totals(r.schedule, &t);
-        minute_of(&r)->queue = t.entries;
-        ret->messages_left = t.entries;
+        ret->messages_left = totals_of(&r).entries;
+        minute_of(&r)->queue = ret->messages_left;
         ret->ended_ms = since_start(&r);
     }
     close_run(&r);

@@ -71,6 +71,7 @@ static const struct setting scenario_fields[] = {
     {"duration", VALUE_DURATION, MS(struct scenario, duration_ms), .required = true,
      RANGE(1000, DAYS_MAX *S_DAY_MS)},
     {"connections", VALUE_NUMBER, IN(struct scenario, connections), .def = "20", RANGE(1, 10000)},
+    {"nodes", VALUE_NUMBER, IN(struct scenario, nodes), .def = "1", RANGE(1, SCENARIO_NODES_MAX)},
 };
 
 struct fields { /* of a map, and where they go */

@@ -20,6 +20,7 @@
 #define SCENARIO_TRAFFIC_MAX 64
 #define SCENARIO_EVENTS_MAX 64
 #define SCENARIO_SOURCES_MAX 16
+#define SCENARIO_NODES_MAX 16
 
 struct scenario_provider {
     const char *name;
@@ -63,6 +64,7 @@ struct scenario {
     const char *title;
     uint64_t duration_ms; /* of the traffic */
     uint32_t connections; /* full limit of a lane, whatever the policy */
+    uint32_t nodes;       /* servers that know nothing of each other, each with its addresses */
     struct scenario_provider *providers;
     size_t provider_count;
     struct scenario_traffic *traffic;

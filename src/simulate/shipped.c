@@ -12,7 +12,8 @@
     X(scenario_flapping, "flapping")                                                               \
     X(scenario_our_side, "our-side")                                                               \
     X(scenario_warm_up, "warm-up")                                                                 \
-    X(scenario_small, "small")
+    X(scenario_small, "small")                                                                     \
+    X(scenario_nodes, "nodes")
 
 #define SHIPPED_EXTERN(variable, name) extern const struct slice variable;
 SHIPPED(SHIPPED_EXTERN)

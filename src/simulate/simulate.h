@@ -46,7 +46,8 @@ struct simulate_minute {
 struct simulate_incident {
     char lane[INCIDENT_ITEM_MAX], kind[16];
     int64_t opened_ms, closed_ms; /* since the scenario began; closed 0: open at the end */
-    uint64_t id, refusals;
+    uint64_t id, refusals;        /* the id is the node's */
+    uint32_t node;
     enum verdict_side side;
 };
 

@@ -55,9 +55,9 @@ static void run_ok(const struct scenario *s, enum simulate_policy p, uint64_t se
 }
 
 /* Every kind of trouble at once: a dip, an outage, greylisting, a limit, unknown mailboxes, dead
- * domains, two sources of which one warms up, our own relay, a burst. */
+ * domains, two nodes with two sources of which one warms up, our own relay, a burst. */
 static const char all_of_it[] =
-    HEAD "sources:\n  - name: s1\n  - name: s2\n    warm_up: 2000, 5000\n"
+    HEAD "nodes: 2\nsources:\n  - name: s1\n  - name: s2\n    warm_up: 2000, 5000\n"
          "providers:\n"
          "  - name: a.example\n    rate: 20/s\n    connections: 50\n    refusals: 0.1%\n"
          "  - name: b.example\n    rate: 50/s\n    greylist: 5m\n    domains: 20\n    limit: 5/s\n"
@@ -250,6 +250,29 @@ static void the_playbook_is_configured(void **state)
     scenario_free(&s);
 }
 
+/* Each node has evidence and limits of its own; together they send what one would. */
+static void nodes_know_nothing_of_each_other(void **state)
+{
+    struct scenario *s =
+        read_ok(HEAD "nodes: 3\n" ONE MAIL "events:\n  - provider: a.example\n    at: 5m\n"
+                     "    for: 15m\n    capacity: 10%\n");
+    static struct simulate_result r;
+    uint32_t most = 0;
+    unsigned seen = 0;
+
+    (void)state;
+    run_ok(s, SIMULATE_PLAYBOOK, 3, &r);
+    for (size_t i = 0; i < r.minute_count; i++)
+        most = MAX_OF(most, r.minutes[i].connections);
+    assert_in_range(most, s->connections + 1, 3 * s->connections);
+    for (size_t i = 0; i < r.incident_count; i++)
+        seen |= 1U << r.incidents[i].node;
+    assert_int_equal(seen, 7);
+    assert_int_equal(r.messages, r.messages_delivered);
+    simulate_result_done(&r);
+    scenario_free(&s);
+}
+
 static void scenarios_say_where(void **state)
 {
     static const struct {
@@ -321,7 +344,7 @@ static void shipped_scenarios_are_right(void **state)
         scenario_free(&s);
         buf_done(&why);
     }
-    assert_int_equal(i, 8);
+    assert_int_equal(i, 9);
 }
 
 static void events_take_capacity(void **state)
@@ -405,6 +428,7 @@ int main(void)
         cmocka_unit_test(the_healthy_world_takes_all),
         cmocka_unit_test(the_oracle_is_refused_least),
         cmocka_unit_test(the_playbook_is_configured),
+        cmocka_unit_test(nodes_know_nothing_of_each_other),
         cmocka_unit_test(pages_are_whole),
         cmocka_unit_test(dead_ones_fail_at_last),
         cmocka_unit_test(same_seed_same_run),

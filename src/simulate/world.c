@@ -158,7 +158,7 @@ static bool is_over_limit(const struct world *w, const struct world_try *t)
     if (limit <= 0)
         return false;
     if (p->minute != minute)
-        for (int i = 0; i < SCENARIO_SOURCES_MAX; i++)
+        for (int i = 0; i < WORLD_SENDERS_MAX; i++)
             p->sent[i] = 0;
     p->minute = minute;
     return ++p->sent[t->source] > limit;

@@ -19,6 +19,8 @@
 #include "simulate/scenario.h"
 #include "smtp/reply.h"
 
+#define WORLD_SENDERS_MAX (SCENARIO_NODES_MAX * SCENARIO_SOURCES_MAX)
+
 enum answer_kind {
     ANSWER_TAKEN,
     ANSWER_CAPACITY,
@@ -45,7 +47,7 @@ struct world_provider { /* fields are private */
     double offered;       /* messages in the present second */
     uint32_t connections;
     int64_t minute; /* of the sources' counts */
-    uint32_t sent[SCENARIO_SOURCES_MAX];
+    uint32_t sent[WORLD_SENDERS_MAX];
 };
 
 struct world {
@@ -70,7 +72,8 @@ void world_done(struct world *w);
 void world_second(struct world *w, uint64_t at_ms);
 
 struct world_try {
-    uint32_t provider, domain, source;
+    uint32_t provider, domain;
+    uint32_t source;       /* each node's own: node * sources + source */
     uint64_t at_ms;        /* since the scenario began */
     uint64_t first_ago_ms; /* since the message's first attempt */
     bool is_connected;     /* the connection is there already */

@@ -23,7 +23,7 @@ events:
 def test_the_shipped_scenarios_are_listed():
     lines = run_tool("simulate", "--list", check=0).stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [
-        "spike", "dip", "brown-out", "outage", "flapping", "our-side", "warm-up", "small"]
+        "spike", "dip", "brown-out", "outage", "flapping", "our-side", "warm-up", "small", "nodes"]
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
