@@ -308,6 +308,8 @@ static void on_decided(void *ctx, struct slice lane, const struct throttle_decis
     if (d->to == BAND_THROTTLE || d->to == BAND_INCIDENT || d->action == THROTTLE_CUT ||
         d->action == THROTTLE_PACE)
         TELL(EVENT_LANE_CHANGED);
+    else if (d->to == BAND_WATCH && d->from == BAND_NORMAL)
+        TELL(EVENT_LANE_WATCHED);
     else
         TELL(EVENT_LANE_RESTORED);
 #undef TELL

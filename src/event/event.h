@@ -97,6 +97,7 @@ enum event_level {
     X(EVENT_RECORDS_LOST, "records_lost", EVENT_WARNING, COUNTER_NONE)                             \
     X(EVENT_PROVIDER_LEARNT, "provider_learnt", EVENT_DEBUG, COUNTER_NONE)                         \
     X(EVENT_LANE_CHANGED, "lane_changed", EVENT_WARNING, COUNTER_LANE_CHANGES)                     \
+    X(EVENT_LANE_WATCHED, "lane_watched", EVENT_INFO, COUNTER_LANE_CHANGES)                        \
     X(EVENT_LANE_RESTORED, "lane_restored", EVENT_NOTICE, COUNTER_LANE_CHANGES)                    \
     X(EVENT_LANE_REFUSED, "lane_refused", EVENT_WARNING, COUNTER_NONE)                             \
     X(EVENT_LANE_ACTION, "lane_action", EVENT_NOTICE, COUNTER_NONE)                                \

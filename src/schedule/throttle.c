@@ -448,7 +448,7 @@ static bool step_up(struct throttle *t, const struct throttle_settings *s, const
     uint32_t room = s->connections_max - t->connections;
     uint32_t step = (uint32_t)(s->connections_max * s->restore_step + 0.5);
     const char *why = l->is_easing ? "at baseline, and the queue eases"
-                                   : "at baseline for a hold: the queue grows by our own limit";
+                                   : "at baseline, and the queue grows by our own limit";
 
     step = MAX_OF(step, 1U);
     t->connections += MIN_OF(step, room);
@@ -465,6 +465,25 @@ static bool step_up(struct throttle *t, const struct throttle_settings *s, const
     t->look_at_ms = 0;
     t->hold_until_ms = 0;
     return tell(t, l, l->is_over_age ? BAND_INCIDENT : BAND_NORMAL, why, d);
+}
+
+/* Nothing to change yet. The end of a hold is told, the looks after it only with a new band. */
+static bool look_again(struct throttle *t, const struct throttle_settings *s, const struct look *l,
+                       struct throttle_decision *d)
+{
+    enum band to = l->is_over_age ? BAND_INCIDENT : BAND_RECOVERING;
+    bool ends_hold = t->look_at_ms <= t->hold_until_ms;
+
+    if (!l->is_at_baseline)
+        to = t->band;
+    t->look_at_ms = l->now_ms + (int64_t)step_hold_ms(s);
+    t->age_before_ms = l->in->queue_age_ms;
+    if (to == t->band && !ends_hold)
+        return false;
+    return tell(t, l, to,
+                l->is_at_baseline ? "looked again: at baseline, and the queue does not ease yet"
+                                  : "looked again: still above baseline",
+                d);
 }
 
 /* No confirmed pressure, and a band to leave or limits to give back. */
@@ -490,12 +509,7 @@ static bool restore(struct throttle *t, const struct throttle_settings *s, const
     }
     if (l->is_at_baseline && (l->is_easing || is_our_own_limit(t, s, l)))
         return step_up(t, s, l, d);
-    t->look_at_ms = l->now_ms + (int64_t)step_hold_ms(s);
-    t->age_before_ms = l->in->queue_age_ms;
-    if (!l->is_at_baseline)
-        return tell(t, l, t->band, "looked again: still above baseline", d);
-    return tell(t, l, l->is_over_age ? BAND_INCIDENT : BAND_RECOVERING,
-                "looked again: at baseline, and the queue does not ease yet", d);
+    return look_again(t, s, l, d);
 }
 
 /* A lane that is at the edge is watched on for a whole window: no word of it each minute. */
