@@ -48,6 +48,9 @@ struct attempt {
     struct slice message_id; /* of the header section; empty: not looked for or none */
     bool tls;                /* the session was encrypted */
     bool is_ours; /* the host is our own relay, smart host or gateway (a route named it) */
+    /* Not kept in the ledger: the words or the enhanced code tell the class, not the bare code; no
+     * host was asked, for the recipients are on the suppression list: recorded, and not counted. */
+    bool is_explicit, is_suppressed;
 };
 
 /* What the attempt adds to the counts of its lane. */
