@@ -352,6 +352,11 @@ struct config_evidence {
     uint64_t age_max_s, size_max_bytes, commit_ms;
 };
 
+struct config_suppression {
+    bool automatic;
+    uint64_t age_max_s, entries_max; /* age_max_s 0: for ever */
+};
+
 struct config_private;
 struct config {
     struct config_server server;
@@ -372,6 +377,7 @@ struct config {
     const struct config_pool *pool; /* delivery.pool, or that of all sources */
     struct config_lanes lanes;
     struct config_evidence evidence;
+    struct config_suppression suppression;
     struct {
         const char *file; /* NULL: the shipped table alone */
     } providers, replies;

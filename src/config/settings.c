@@ -525,6 +525,21 @@ static const struct setting main_list[] = {
      RANGE(10, 60000), .reload = true,
      .what = "It is written so often; a crash forgets what came since."},
 
+    {"suppression.automatic", VALUE_BOOL, AT(suppression.automatic), .def = "yes", .reload = true,
+     .what = "An address goes on the suppression list when a host says for good (5xx) that its "
+             "mailbox is unknown or disabled; its mail is then returned without being tried. No "
+             "temporary reply (4xx) ever does that. With `no` the list has only what the operator "
+             "puts there with `penstock suppress`. The list is kept in `evidence.directory`: "
+             "without `evidence.enabled` there is none."},
+    {"suppression.age_max", VALUE_DURATION, UNIT_S, AT(suppression.age_max_s), .def = "4320h",
+     RANGE(0, 3650 * (uint64_t)S_DAY), .def_note = "4320h (180 days)", .reload = true,
+     .what = "Automatic entries leave the list after this time, and the address is tried again; 0 "
+             "is never. The operator's stay."},
+    {"suppression.entries_max", VALUE_NUMBER, AT(suppression.entries_max), .def = "1000000",
+     RANGE(1, 20000000), .reload = true,
+     .what = "Entries of the list, each of about 500 bytes of memory. Over it the oldest automatic "
+             "ones leave."},
+
     {"providers.file", VALUE_PATH, AT(providers.file), .optional = true, .reload = true,
      .what = "Providers of your own, in the form of share/providers.yaml; they come before the "
              "shipped ones."},
@@ -703,6 +718,7 @@ const struct settings_section settings_sections[] = {
     {"lanes", "A lane is all mail to one provider from one source. The share of its attempts that "
               "meet a receiver short of capacity decides how many connections it may have."},
     {"evidence", "What is remembered of attempts, lanes and incidents."},
+    {"suppression", "Recipients that are not tried any more."},
     {"providers", "Who operates a destination's MX hosts."},
     {"replies", "What replies mean."},
     {"bounce", "Notices to senders (RFC 3464)."},

@@ -102,6 +102,9 @@ enum event_level {
     X(EVENT_LANE_REFUSED, "lane_refused", EVENT_WARNING, COUNTER_NONE)                             \
     X(EVENT_LANE_ACTION, "lane_action", EVENT_NOTICE, COUNTER_NONE)                                \
     X(EVENT_LEDGER_ERROR, "ledger_error", EVENT_ERROR, COUNTER_LEDGER_ERRORS)                      \
+    X(EVENT_SUPPRESSION_ADDED, "suppression_added", EVENT_NOTICE, COUNTER_SUPPRESSIONS_ADDED)      \
+    X(EVENT_RECIPIENT_SUPPRESSED, "recipient_suppressed", EVENT_NOTICE,                            \
+      COUNTER_RECIPIENTS_SUPPRESSED)                                                               \
     X(EVENT_WARM_UP, "warm_up", EVENT_NOTICE, COUNTER_NONE)                                        \
     X(EVENT_INCIDENT_OPENED, "incident_opened", EVENT_ERROR, COUNTER_INCIDENTS)                    \
     X(EVENT_INCIDENT_CLOSED, "incident_closed", EVENT_NOTICE, COUNTER_NONE)                        \
@@ -151,6 +154,8 @@ enum event_level {
     X(COUNTER_LANE_CHANGES, "lane_changes", "Changes of band or limits of a lane.")                \
     X(COUNTER_INCIDENTS, "incidents", "Incidents opened.")                                         \
     X(COUNTER_LEDGER_ERRORS, "ledger_errors", "Errors of the ledger of evidence.")                 \
+    X(COUNTER_SUPPRESSIONS_ADDED, "suppressions_added", "Addresses that a host's 5xx listed.")     \
+    X(COUNTER_RECIPIENTS_SUPPRESSED, "recipients_suppressed", "Recipients returned untried.")      \
     X(COUNTER_EVIDENCE_LOST, "evidence_lost", "Attempts without memory for their evidence.")
 
 #define EVENT_ENUM_LINE(constant, name, level, counter) constant,

@@ -33,7 +33,7 @@ struct ledger {
     struct parcel last;
     struct thread thread;
     char path[512];
-    _Atomic uint64_t age_max_s, size_max_bytes, commit_ms;
+    _Atomic uint64_t age_max_s, size_max_bytes, commit_ms, suppression_age_max_s;
     _Atomic uint64_t written, dropped, waiting, errors, file_bytes;
     _Atomic int64_t oldest_ms;
 
@@ -43,6 +43,7 @@ struct ledger {
     bool is_open, stop;
     uint64_t trimmed_ms, told_ms; /* monotonic */
     int error;                    /* of the transaction under way */
+    struct list changes;          /* of the suppression list, in the transaction under way */
 };
 
 enum note_kind { NOTE_LANE, NOTE_INCIDENT, NOTE_DESTINATION, NOTE_QUEUE };
@@ -127,7 +128,7 @@ static void attempt_came(struct parcel *p, void *receiver)
     begin(l);
     if (l->store.in_transaction && l->error == 0) {
         fail(l, "attempt", store_attempt(&l->store, &a->attempt));
-        if (l->error == 0)
+        if (l->error == 0 && !a->attempt.is_suppressed)
             fail(l, "figures", figures_add(&l->figures, &l->store, &a->attempt));
     }
     atomic_fetch_add(l->error || !l->is_open ? &l->dropped : &l->written, 1);
@@ -164,6 +165,57 @@ static void note_came(struct parcel *p, void *receiver)
     free(n);
 }
 
+static int write_change(struct ledger *l, const struct ledger_change *c)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < c->count; i++)
+        r = store_suppression(&l->store, suppression_get(c->items[i].s), c->items[i].is_removal);
+    return r;
+}
+
+/* What somebody waits for has a transaction that waits for the disk: what came before is
+ * committed without that. */
+static void begin_durable(struct ledger *l)
+{
+    if (!l->is_open || l->error || l->store.waits_for_disk)
+        return;
+    if (l->store.in_transaction)
+        fail(l, "commit", store_commit(&l->store));
+    if (l->error == 0)
+        fail(l, "commit", store_wait_for_disk(&l->store, true));
+}
+
+static void change_came(struct parcel *p, void *receiver)
+{
+    struct ledger *l = receiver;
+    struct ledger_change *c = CONTAINER_OF(p, struct ledger_change, parcel);
+
+    if (c->answered)
+        begin_durable(l);
+    begin(l);
+    if (l->store.in_transaction && l->error == 0)
+        fail(l, "suppression list", write_change(l, c));
+    list_add_tail(&l->changes, &c->node);
+}
+
+static void answer_changes(struct ledger *l, int result)
+{
+    struct list *node;
+
+    while ((node = list_pop(&l->changes))) {
+        struct ledger_change *c = LIST_ENTRY(node, struct ledger_change, node);
+
+        c->result = result;
+        if (!c->answered) {
+            ledger_change_free(&c);
+            continue;
+        }
+        c->parcel.deliver = c->answered;
+        mailbox_post(c->answer_to, &c->parcel);
+    }
+}
+
 static void stop_came(struct parcel *p, void *receiver)
 {
     (void)p;
@@ -181,6 +233,9 @@ static void trim_the_rest(struct ledger *l)
         r = store_trim_figures(&l->store, 86400, now / 1000 - age * FIGURES_KEPT);
     if (r >= 0)
         r = store_trim_rest(&l->store, now - (int64_t)DESTINATIONS_KEPT_S * 1000);
+    if (r >= 0 && atomic_load(&l->suppression_age_max_s))
+        r = store_trim_suppressions(&l->store,
+                                    now - (int64_t)atomic_load(&l->suppression_age_max_s) * 1000);
     fail(l, "trim", MIN_OF(r, 0));
     l->trimmed_ms = clock_mono_ms();
 }
@@ -205,12 +260,19 @@ static void trim(struct ledger *l)
 
 static void end_transaction(struct ledger *l)
 {
+    int r;
+
     if (l->error == 0 && l->is_open && l->store.in_transaction)
         trim(l);
     if (l->error == 0)
         fail(l, "commit", store_commit(&l->store));
     else
         store_abandon(&l->store);
+    r = l->is_open ? l->error : -EIO;
+    l->error = 0;
+    answer_changes(l, r);
+    if (l->is_open)
+        fail(l, "commit", store_wait_for_disk(&l->store, false));
     l->error = 0;
     if (l->is_open)
         atomic_store(&l->oldest_ms, store_oldest_ms(&l->store));
@@ -242,6 +304,7 @@ void ledger_set(struct ledger *l, const struct ledger_settings *s)
     atomic_store(&l->age_max_s, s->age_max_s);
     atomic_store(&l->size_max_bytes, s->size_max_bytes);
     atomic_store(&l->commit_ms, MAX_OF(s->commit_ms, 1));
+    atomic_store(&l->suppression_age_max_s, s->suppression_age_max_s);
 }
 
 static int make_directory(const char *path, struct buf *why)
@@ -260,6 +323,7 @@ int ledger_open(struct ledger **ret, const struct ledger_settings *s, struct buf
     if (!l)
         return -ENOMEM;
     ledger_set(l, s);
+    list_init(&l->changes);
     figures_init(&l->figures, clock_mono_ns());
     (void)snprintf(l->path, sizeof(l->path), "%s/" LEDGER_FILE, s->directory);
     r = make_directory(s->directory, why);
@@ -384,6 +448,12 @@ void ledger_post_destination(struct ledger *l, struct slice domain, struct slice
         n->extra_len = mx_host.len;
     post_note(l, n);
     buf_done(&text);
+}
+
+void ledger_post_change(struct ledger *l, struct ledger_change *c)
+{
+    c->parcel.deliver = change_came;
+    mailbox_post_urgent(l->box, &c->parcel, c->answered ? MAILBOX_NOW : MAILBOX_LAZY);
 }
 
 const char *ledger_path(const struct ledger *l)

@@ -20,8 +20,10 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/list.h"
 #include "base/slice.h"
 #include "evidence/attempt.h"
+#include "evidence/suppression.h"
 #include "io/mailbox.h"
 
 struct ledger; /* opaque */
@@ -29,10 +31,11 @@ struct ledger; /* opaque */
 #define LEDGER_WAITING_MAX 50000
 
 struct ledger_settings {
-    const char *directory;   /* made when missing, 0700 */
-    uint64_t age_max_s;      /* attempts; figures by hour are kept ten times as long */
-    uint64_t size_max_bytes; /* of the file: the oldest attempts go first */
-    uint64_t commit_ms;      /* a transaction is at least so long apart: 1000 */
+    const char *directory;          /* made when missing, 0700 */
+    uint64_t age_max_s;             /* attempts; figures by hour are kept ten times as long */
+    uint64_t size_max_bytes;        /* of the file: the oldest attempts go first */
+    uint64_t commit_ms;             /* a transaction is at least so long apart: 1000 */
+    uint64_t suppression_age_max_s; /* automatic entries of the suppression list; 0: for ever */
 };
 
 /* Opens or makes the file and starts the thread. 0, -errno with a line in `why`. */
@@ -72,7 +75,38 @@ void ledger_post_queue(struct ledger *l, const struct ledger_queue *q);
 void ledger_post_destination(struct ledger *l, struct slice domain, struct slice provider,
                              struct slice mx_host);
 
+/*
+ * Changes of the suppression list: put and removed in the order given, all or none. The operator's
+ * are made durable (waited for on the disk) before they are answered; of others, which nobody waits
+ * for, a crash may forget those of the last commit_ms.
+ */
+struct ledger_change {
+    struct parcel parcel;
+    /* Called in the thread that receives `answer_to`, and owns the change; NULL: nobody waits. */
+    void (*answered)(struct parcel *p, void *receiver);
+    struct mailbox *answer_to;
+    void *ctx;  /* the caller's */
+    int result; /* 0, or the store's error: nothing of it was written */
+    /* The rest is private. */
+    struct list node;
+    struct ledger_change_item {
+        struct suppression *s;
+        bool is_removal;
+    } * items;
+    size_t count, room;
+};
+struct ledger_change *ledger_change_new(void); /* NULL: no memory */
+void ledger_change_free(struct ledger_change **c);
+/* Holds a reference. 0 or -ENOMEM. */
+MUST_CHECK int ledger_change_add(struct ledger_change *c, struct suppression *s, bool is_removal);
+/* Takes it over. */
+void ledger_post_change(struct ledger *l, struct ledger_change *c);
+
 /* ---- at start, before the server serves ---- */
+
+/* The suppression list, the oldest entry first; what is no entry is passed over. */
+MUST_CHECK int ledger_each_suppression(struct ledger *l,
+                                       int (*fn)(void *ctx, struct suppression *s), void *ctx);
 
 MUST_CHECK int ledger_each_lane(struct ledger *l, int (*fn)(void *ctx, struct slice state),
                                 void *ctx);

@@ -7,6 +7,7 @@
  *     read.c      what a start reads
  *     query.c     what people ask
  *     attempt.c   an attempt in one piece of memory
+ *     change.c    a change of the suppression list
  */
 #pragma once
 
@@ -20,7 +21,9 @@
 #include "ledger/ledger.h"
 
 #define LEDGER_FILE "ledger.sqlite"
-#define LEDGER_VERSION 1 /* PRAGMA user_version */
+/* PRAGMA user_version. 2: the suppression list. A file of version 1 gets it when a server opens it,
+ * and can be read as it is. */
+#define LEDGER_VERSION 2
 
 const char *ledger_path(const struct ledger *l);
 
@@ -36,6 +39,8 @@ enum store_statement {
     STORE_FIGURES_TIMES,
     STORE_FIGURES,
     STORE_QUEUE,
+    STORE_SUPPRESSION,
+    STORE_SUPPRESSION_REMOVE,
     STORE_STATEMENTS,
 };
 
@@ -55,7 +60,7 @@ struct store {
     sqlite3_stmt *statements[STORE_STATEMENTS];
     struct store_name *names;
     uint64_t last_attempt_id;
-    bool in_transaction;
+    bool in_transaction, waits_for_disk;
 };
 
 /* Opens or makes `path`. 0; -ERR_DAMAGED (no ledger, or one of a later version), -EIO, -ENOSPC,
@@ -63,12 +68,16 @@ struct store {
 MUST_CHECK int store_open(struct store *s, const char *path, struct buf *why);
 /* A connection for questions. 0, -ENOENT, or an error as above. */
 MUST_CHECK int store_open_to_read(sqlite3 **ret, const char *path);
+/* The file may be older than the list. */
+bool store_has_suppressions(sqlite3 *db);
 int store_error(int rc); /* SQLite's as ours; 0 for SQLITE_OK, _ROW and _DONE */
 void store_close(struct store *s);
 /* 0 or an error as above; nothing of a failed transaction is kept. */
 MUST_CHECK int store_begin(struct store *s);
 MUST_CHECK int store_commit(struct store *s);
 void store_abandon(struct store *s);
+/* Between transactions: whether a commit waits until the disk has it. 0 or an error as above. */
+MUST_CHECK int store_wait_for_disk(struct store *s, bool waits);
 
 /* Within a transaction. 0 or an error. */
 MUST_CHECK int store_attempt(struct store *s, const struct attempt *a);
@@ -77,6 +86,12 @@ MUST_CHECK int store_incident(struct store *s, uint64_t id, struct slice lane, i
                               int64_t closed_ms, struct slice json);
 MUST_CHECK int store_destination(struct store *s, struct slice domain, struct slice provider,
                                  struct slice mx_host);
+MUST_CHECK int store_suppression(struct store *s, const struct suppression_view *v,
+                                 bool is_removal);
+/* A row of SUPPRESSION_COLUMN_NAMES. 0; -EINVAL: it is no entry; -ENOMEM. */
+#define SUPPRESSION_COLUMN_NAMES                                                                   \
+    "address, at, kind, code, enhanced, class, text, host, queue_id, source, note"
+MUST_CHECK int store_suppression_of(sqlite3_stmt *row, struct suppression **ret);
 struct store_figures {
     uint32_t span_s;           /* 60, 3600, 86400 */
     int64_t at_s;              /* its beginning */
@@ -96,6 +111,8 @@ int store_trim_attempts(struct store *s, int64_t before_ms, uint32_t max);
 int store_trim_figures(struct store *s, uint32_t span_s, int64_t before_s);
 /* Closed incidents, and destinations not learnt anew since. */
 int store_trim_rest(struct store *s, int64_t before_ms);
+/* Automatic entries of the suppression list from before then. */
+int store_trim_suppressions(struct store *s, int64_t before_ms);
 /* Bytes of the file that hold something. */
 uint64_t store_bytes_used(struct store *s);
 int64_t store_oldest_ms(struct store *s); /* of the attempts; 0: none */

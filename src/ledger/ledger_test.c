@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "ledger/ledger_int.h"
 #include "ledger/query.h"
@@ -290,6 +291,168 @@ static void test_state_comes_back(void **state)
     assert_int_equal(ledger_incident_id_max(w->ledger), 41);
 }
 
+/* ---- the suppression list ---- */
+
+static struct suppression *operators(const char *address, int64_t at_ms)
+{
+    struct suppression *s;
+    const char *why;
+
+    assert_int_equal(
+        suppression_by_operator(&s, slice_str(address), SLICE_LIT("note"), at_ms, &why), 0);
+    return s;
+}
+
+static struct suppression *automatic(const char *address, int64_t at_ms)
+{
+    struct attempt a = attempt_at(at_ms);
+    struct permanent_failure *f;
+
+    a.result = ATTEMPT_RESULT_FAILED;
+    a.phase = SMTP_PHASE_RCPT;
+    a.code = 550;
+    a.enhanced = SMTP_ENHANCED(5, 1, 1);
+    a.klass = REPLY_MAILBOX_UNKNOWN;
+    a.text = SLICE_LIT("550 5.1.1 No such user");
+    a.recipient = slice_str(address);
+    a.is_explicit = true;
+    assert_true(permanent_failure_of(&a, &f));
+    return suppression_of_failure(&f);
+}
+
+static void add_to(struct ledger_change *c, struct suppression *s, bool is_removal)
+{
+    assert_int_equal(ledger_change_add(c, s, is_removal), 0);
+    suppression_unref(&s);
+}
+
+static int add_suppression(void *ctx, struct suppression *s)
+{
+    const struct suppression_view *v = suppression_get(s);
+
+    ignore_result(add_lane(ctx, v->address));
+    return add_lane(ctx, v->kind == SUPPRESSION_AUTOMATIC ? v->text : v->note);
+}
+
+static void on_answer(struct parcel *p, void *receiver)
+{
+    struct ledger_change *c = CONTAINER_OF(p, struct ledger_change, parcel);
+
+    *(int *)receiver = c->result;
+    ledger_change_free(&c);
+}
+
+static void test_the_suppression_list_is_kept(void **state)
+{
+    struct world *w = *state;
+    struct ledger_change *c = ledger_change_new();
+    struct seen seen = {""};
+    struct mailbox *box;
+    int result = 1;
+
+    assert_int_equal(mailbox_new_blocking(&box, &result), 0);
+    open_ledger(w, &usual);
+    add_to(c, automatic("b@example.org", T0 + 1), false);
+    ledger_post_change(w->ledger, c);
+    c = ledger_change_new();
+    add_to(c, operators("a@example.org", T0), false);
+    add_to(c, operators("c@example.org", T0 + 2), false);
+    add_to(c, operators("c@example.org", T0 + 2), true);
+    c->answered = on_answer;
+    c->answer_to = box;
+    ledger_post_change(w->ledger, c);
+    while (mailbox_receive(box, UINT64_MAX) == 0)
+        ;
+    assert_int_equal(result, 0);
+    expect(w, "SELECT count(*) FROM suppressions", "2"); /* answered: another process sees it */
+    ledger_close(&w->ledger);
+    open_ledger(w, &usual);
+    assert_int_equal(ledger_each_suppression(w->ledger, add_suppression, &seen), 0);
+    assert_string_equal(seen.text, "a@example.org;note;b@example.org;550 5.1.1 No such user;");
+    mailbox_free(&box);
+}
+
+/* Automatic ones by their own age, not by the evidence's; the operator's never. */
+static void test_suppressions_have_an_age_of_their_own(void **state)
+{
+    struct ledger_settings s = usual;
+    struct world *w = *state;
+    struct ledger_change *c = ledger_change_new();
+    struct seen seen = {""};
+    int64_t now = clock_wall_ms();
+
+    s.age_max_s = 3600;
+    s.suppression_age_max_s = 100 * 86400;
+    open_ledger(w, &s);
+    add_to(c, operators("a@example.org", T0 / 2), false);
+    add_to(c, automatic("b@example.org", now - INT64_C(101) * 86400000), false);
+    add_to(c, automatic("c@example.org", now - INT64_C(99) * 86400000), false);
+    ledger_post_change(w->ledger, c);
+    ledger_close(&w->ledger);
+    open_ledger(w, &s);
+    assert_int_equal(ledger_each_suppression(w->ledger, add_suppression, &seen), 0);
+    assert_string_equal(seen.text, "a@example.org;note;c@example.org;550 5.1.1 No such user;");
+}
+
+static int count_view(void *ctx, const struct suppression_view *v)
+{
+    ++*(int *)ctx;
+    return v->address.len > 0 ? 0 : -EINVAL;
+}
+
+/* A file from before the list is read as it is, and gets the list from a server. */
+static void test_a_file_without_the_list(void **state)
+{
+    const struct ledger_suppression_filter all = {.limit = 0};
+    struct ledger_reader *r;
+    struct world *w = *state;
+    struct seen seen = {""};
+    struct buf why = BUF_INIT(KIB(1));
+    sqlite3 *db;
+    int count = 0;
+
+    open_ledger(w, &usual);
+    ledger_post_lane(w->ledger, SLICE_LIT("a/default"), SLICE_LIT("kept"));
+    ledger_close(&w->ledger);
+    assert_int_equal(sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "DROP TABLE suppressions; PRAGMA user_version = 1", NULL, NULL, NULL),
+        SQLITE_OK);
+    (void)sqlite3_close(db);
+    assert_int_equal(ledger_reader_open(&r, w->folder, &why), 0);
+    assert_int_equal(ledger_suppressions(r, &all, count_view, &count), 0);
+    assert_int_equal(count, 0);
+    ledger_reader_close(&r);
+    open_ledger(w, &usual);
+    expect(w, "PRAGMA user_version", "2");
+    assert_int_equal(ledger_each_lane(w->ledger, add_lane, &seen), 0);
+    assert_string_equal(seen.text, "kept;");
+    buf_done(&why);
+}
+
+/* A row that says it is automatic and has a temporary code is no entry, whoever wrote it. */
+static void test_a_row_that_was_edited(void **state)
+{
+    struct world *w = *state;
+    struct ledger_change *c = ledger_change_new();
+    struct seen seen = {""};
+    sqlite3 *db;
+
+    open_ledger(w, &usual);
+    add_to(c, automatic("b@example.org", T0), false);
+    add_to(c, automatic("c@example.org", T0), false);
+    ledger_post_change(w->ledger, c);
+    ledger_close(&w->ledger);
+    assert_int_equal(sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE suppressions SET code = 452 WHERE address LIKE 'b%'",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    (void)sqlite3_close(db);
+    open_ledger(w, &usual);
+    assert_int_equal(ledger_each_suppression(w->ledger, add_suppression, &seen), 0);
+    assert_string_equal(seen.text, "c@example.org;550 5.1.1 No such user;");
+}
+
 /* ---- questions ---- */
 
 struct answer {
@@ -500,7 +663,7 @@ static void test_a_later_version_is_not_touched(void **state)
     }
     open_ledger(w, &usual);
     ledger_close(&w->ledger);
-    expect(w, "PRAGMA user_version", "1");
+    expect(w, "PRAGMA user_version", "2");
     (void)snprintf(command, sizeof(command), "ls %s.damaged-* > /dev/null", w->path);
     assert_int_equal(system(command), 0);
 }
@@ -585,6 +748,10 @@ int main(void)
         TEST(test_figures_by_minute_hour_and_day),
         TEST(test_a_queue_belongs_to_its_minute),
         TEST(test_state_comes_back),
+        TEST(test_the_suppression_list_is_kept),
+        TEST(test_suppressions_have_an_age_of_their_own),
+        TEST(test_a_file_without_the_list),
+        TEST(test_a_row_that_was_edited),
         TEST(test_questions_about_attempts),
         TEST(test_an_attempt_comes_back_whole),
         TEST(test_questions_about_figures_and_incidents),

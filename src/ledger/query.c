@@ -277,6 +277,48 @@ int ledger_incidents(struct ledger_reader *r, uint64_t id, int64_t from_ms, uint
     return e;
 }
 
+/* ---- the suppression list ---- */
+
+struct suppressions_asked {
+    int (*fn)(void *ctx, const struct suppression_view *v);
+    void *ctx;
+};
+
+static int on_suppression(void *ctx, sqlite3_stmt *row)
+{
+    struct suppressions_asked *asked = ctx;
+    struct suppression *s;
+    int e = store_suppression_of(row, &s);
+
+    if (e < 0) /* what is no entry is none for the server, too */
+        return e == -ENOMEM ? e : 0;
+    e = asked->fn(asked->ctx, suppression_get(s));
+    suppression_unref(&s);
+    return e;
+}
+
+int ledger_suppressions(struct ledger_reader *r, const struct ledger_suppression_filter *f,
+                        int (*fn)(void *ctx, const struct suppression_view *v), void *ctx)
+{
+    struct question q = {.sql = BUF_INIT(SQL_MAX)};
+    struct suppressions_asked asked = {fn, ctx};
+    int e;
+
+    if (!store_has_suppressions(r->db))
+        return 0;
+    (void)buf_add_str(&q.sql, "SELECT " SUPPRESSION_COLUMN_NAMES " FROM suppressions WHERE 1");
+    add_text(&q, " AND address = ? COLLATE NOCASE", f->address);
+    add_text(&q, " AND address LIKE '%@' || ?", f->domain);
+    if (f->has_kind)
+        add_number(&q, " AND kind = ?", f->kind);
+    (void)buf_add_str(&q.sql, " ORDER BY at DESC, address");
+    if (f->limit)
+        add_number(&q, " LIMIT ?", (int64_t)MIN_OF(f->limit, (uint64_t)INT64_MAX));
+    e = ask(r, &q, on_suppression, &asked);
+    buf_done(&q.sql);
+    return e;
+}
+
 /* ---- figures ---- */
 
 #define COUNT_COLUMN(field, name) "f." name ", "

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "evidence/attempt.h"
+#include "evidence/suppression.h"
 
 struct ledger_reader; /* opaque */
 
@@ -45,6 +46,18 @@ MUST_CHECK int ledger_attempts(struct ledger_reader *r, const struct ledger_filt
 /* Incidents, newest first; `json` as incident_encode(). Those that are open have closed_ms 0. */
 MUST_CHECK int ledger_incidents(struct ledger_reader *r, uint64_t id, int64_t from_ms,
                                 uint64_t limit, int (*fn)(void *ctx, struct slice json), void *ctx);
+
+struct ledger_suppression_filter { /* empty and false do not filter */
+    struct slice address, domain;  /* exact, without case */
+    bool has_kind;
+    enum suppression_kind kind;
+    uint64_t limit; /* 0: all; the newest */
+};
+/* The suppression list, the newest entry first. 0, what fn returned, or an error as above. */
+MUST_CHECK int ledger_suppressions(struct ledger_reader *r,
+                                   const struct ledger_suppression_filter *f,
+                                   int (*fn)(void *ctx, const struct suppression_view *v),
+                                   void *ctx);
 
 struct ledger_row { /* figures of one span */
     int64_t at_ms;

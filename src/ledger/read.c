@@ -36,6 +36,7 @@ static struct slice column(sqlite3_stmt *row, int at)
 }
 
 struct reading {
+    int (*suppression)(void *ctx, struct suppression *s);
     int (*lane)(void *ctx, struct slice state);
     int (*destination)(void *ctx, struct slice domain, struct slice provider, struct slice mx_host);
     void *ctx;
@@ -53,6 +54,19 @@ static int on_destination(void *ctx, sqlite3_stmt *row)
     struct reading *r = ctx;
 
     return r->destination(r->ctx, column(row, 0), column(row, 1), column(row, 2));
+}
+
+static int on_suppression(void *ctx, sqlite3_stmt *row)
+{
+    struct reading *r = ctx;
+    struct suppression *s;
+    int e = store_suppression_of(row, &s);
+
+    if (e < 0)
+        return e == -ENOMEM ? e : 0;
+    e = r->suppression(r->ctx, s);
+    suppression_unref(&s);
+    return e;
 }
 
 static int on_number(void *ctx, sqlite3_stmt *row)
@@ -77,6 +91,16 @@ int ledger_each_destination(struct ledger *l,
 
     return each(ledger_path(l), "SELECT domain, provider, mx FROM destinations ORDER BY at DESC",
                 on_destination, &r);
+}
+
+int ledger_each_suppression(struct ledger *l, int (*fn)(void *ctx, struct suppression *s),
+                            void *ctx)
+{
+    struct reading r = {.suppression = fn, .ctx = ctx};
+
+    return each(ledger_path(l),
+                "SELECT " SUPPRESSION_COLUMN_NAMES " FROM suppressions ORDER BY at, address",
+                on_suppression, &r);
 }
 
 uint64_t ledger_incident_id_max(struct ledger *l)

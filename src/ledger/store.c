@@ -39,6 +39,13 @@ static const char schema[] =
         " times BLOB, queue INTEGER, age_oldest INTEGER, age_median INTEGER, age_p90 INTEGER,"
         " PRIMARY KEY (span, at, lane, domain)) WITHOUT ROWID;";
 
+static const char schema_2[] =
+    "CREATE TABLE suppressions (address TEXT PRIMARY KEY, at INTEGER NOT NULL, kind INTEGER NOT"
+    " NULL, code INTEGER, enhanced TEXT, class TEXT, text TEXT, host TEXT, queue_id INTEGER,"
+    " source TEXT, note TEXT) WITHOUT ROWID;"
+    "CREATE INDEX suppressions_by_age ON suppressions (kind, at);"
+    "PRAGMA user_version = 2;";
+
 #define COUNT_NAME(field, name) name ", "
 #define COUNT_MARK(field, name) "?, "
 #define COUNT_SUM(field, name) name " = " name " + excluded." name ", "
@@ -66,6 +73,9 @@ static const char *const sql[STORE_STATEMENTS] = {
                     " age_p90) VALUES (60, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                     " queue = excluded.queue, age_oldest = excluded.age_oldest,"
                     " age_median = excluded.age_median, age_p90 = excluded.age_p90",
+    [STORE_SUPPRESSION] = "INSERT OR REPLACE INTO suppressions (" SUPPRESSION_COLUMN_NAMES
+                          ") VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+    [STORE_SUPPRESSION_REMOVE] = "DELETE FROM suppressions WHERE address = ?",
 };
 
 int store_error(int rc)
@@ -111,24 +121,27 @@ static int64_t number_of(struct store *s, const char *text)
     return n;
 }
 
-/* Makes the tables of a new file; refuses one that is not ours, or of a later version. */
+/* Makes the tables of a new file, and those that an older version did not have; refuses a file that
+ * is not ours, or of a later version. */
 static int check_schema(struct store *s)
 {
     int64_t version = number_of(s, "PRAGMA user_version");
     int64_t tables = number_of(s, "SELECT count(*) FROM sqlite_master");
-    int r;
+    int r = 0;
 
-    if (version == LEDGER_VERSION)
-        return number_of(s, "SELECT count(*) FROM sqlite_master WHERE name = 'attempts'") == 1
-                   ? 0
-                   : -ERR_DAMAGED;
-    if (version != 0 || tables != 0)
+    if (version > LEDGER_VERSION || (version == 0 && tables != 0) ||
+        (version > 0 &&
+         number_of(s, "SELECT count(*) FROM sqlite_master WHERE name = 'attempts'") != 1))
         return -ERR_DAMAGED;
-    r = run(s, "BEGIN");
-    if (r == 0)
+    if (version == LEDGER_VERSION)
+        return 0;
+    r = run(s, "BEGIN IMMEDIATE");
+    if (r == 0 && version == 0)
         r = run(s, schema);
     if (r == 0)
-        r = run(s, "PRAGMA user_version = 1; COMMIT");
+        r = run(s, schema_2);
+    if (r == 0)
+        r = run(s, "COMMIT");
     return r;
 }
 
@@ -181,13 +194,22 @@ int store_open_to_read(sqlite3 **ret, const char *path)
             sqlite3_open_v2(path, &s.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL));
     if (r == 0) {
         (void)sqlite3_busy_timeout(s.db, BUSY_MS);
-        r = number_of(&s, "PRAGMA user_version") == LEDGER_VERSION ? 0 : -ERR_DAMAGED;
+        int64_t version = number_of(&s, "PRAGMA user_version");
+
+        r = version > 0 && version <= LEDGER_VERSION ? 0 : -ERR_DAMAGED;
     }
     if (r == 0)
         *ret = s.db;
     else
         (void)sqlite3_close(s.db);
     return r;
+}
+
+bool store_has_suppressions(sqlite3 *db)
+{
+    struct store s = {.db = db};
+
+    return number_of(&s, "PRAGMA user_version") >= 2;
 }
 
 void store_close(struct store *s)
@@ -214,6 +236,17 @@ int store_commit(struct store *s)
     if (r < 0)
         store_abandon(s);
     s->in_transaction = false;
+    return r;
+}
+
+int store_wait_for_disk(struct store *s, bool waits)
+{
+    int r = 0;
+
+    if (s->waits_for_disk != waits)
+        r = run(s, waits ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+    if (r == 0)
+        s->waits_for_disk = waits;
     return r;
 }
 
@@ -382,6 +415,57 @@ int store_destination(struct store *s, struct slice domain, struct slice provide
     return finish(s, STORE_DESTINATION);
 }
 
+/* ---- the suppression list ---- */
+
+int store_suppression(struct store *s, const struct suppression_view *v, bool is_removal)
+{
+    sqlite3_stmt *st = s->statements[is_removal ? STORE_SUPPRESSION_REMOVE : STORE_SUPPRESSION];
+
+    bind_text(st, 1, v->address);
+    if (is_removal)
+        return finish(s, STORE_SUPPRESSION_REMOVE);
+    (void)sqlite3_bind_int64(st, 2, v->at_ms);
+    (void)sqlite3_bind_int64(st, 3, v->kind);
+    (void)sqlite3_bind_int64(st, 4, v->code);
+    bind_enhanced(st, 5, v->enhanced);
+    bind_text(st, 6, slice_str(v->klass == REPLY_NONE ? "" : reply_class_name(v->klass)));
+    bind_text(st, 7, v->text);
+    bind_text(st, 8, v->host);
+    (void)sqlite3_bind_int64(st, 9, (int64_t)v->queue_id);
+    bind_text(st, 10, v->source);
+    bind_text(st, 11, v->note);
+    return finish(s, STORE_SUPPRESSION);
+}
+
+static struct slice text_of(sqlite3_stmt *row, int at)
+{
+    const char *text = (const char *)sqlite3_column_text(row, at);
+
+    return slice_make(text, text ? (size_t)sqlite3_column_bytes(row, at) : 0);
+}
+
+/* The file is not to be trusted: suppression_restore() judges. */
+int store_suppression_of(sqlite3_stmt *row, struct suppression **ret)
+{
+    struct suppression_view v = {.address = text_of(row, 0),
+                                 .at_ms = sqlite3_column_int64(row, 1),
+                                 .kind = sqlite3_column_int64(row, 2) == SUPPRESSION_OPERATOR
+                                             ? SUPPRESSION_OPERATOR
+                                             : SUPPRESSION_AUTOMATIC,
+                                 .code = (uint16_t)sqlite3_column_int64(row, 3),
+                                 .klass = reply_class_find(text_of(row, 5)),
+                                 .text = text_of(row, 6),
+                                 .host = text_of(row, 7),
+                                 .queue_id = (uint64_t)sqlite3_column_int64(row, 8),
+                                 .source = text_of(row, 9),
+                                 .note = text_of(row, 10)};
+    const char *why;
+    size_t used;
+
+    (void)smtp_enhanced_parse(text_of(row, 4), &v.enhanced, &used);
+    return suppression_restore(ret, &v, &why);
+}
+
 /* ---- figures ---- */
 
 /* Of 256 buckets few hold anything: pairs of a number (u8) and a count (u32). */
@@ -509,6 +593,12 @@ int store_trim_rest(struct store *s, int64_t before_ms)
     if (r >= 0)
         r = remove_rows(s, "DELETE FROM destinations WHERE at < ? AND ? = ?2", before_ms / 1000, 0);
     return r;
+}
+
+int store_trim_suppressions(struct store *s, int64_t before_ms)
+{
+    return remove_rows(s, "DELETE FROM suppressions WHERE kind = ? AND at < ?",
+                       SUPPRESSION_AUTOMATIC, before_ms);
 }
 
 uint64_t store_bytes_used(struct store *s)
