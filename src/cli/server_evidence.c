@@ -22,7 +22,8 @@ static struct ledger_settings settings_of(const struct config *c)
     return (struct ledger_settings){.directory = c->evidence.directory,
                                     .age_max_s = c->evidence.age_max_s,
                                     .size_max_bytes = c->evidence.size_max_bytes,
-                                    .commit_ms = c->evidence.commit_ms};
+                                    .commit_ms = c->evidence.commit_ms,
+                                    .suppression_age_max_s = c->suppression.age_max_s};
 }
 
 void server_open_ledger(struct server *s)
@@ -62,6 +63,11 @@ static int restore_destination(void *ctx, struct slice domain, struct slice prov
     return queue_restore_destination(ctx, domain, provider, mx_host);
 }
 
+static int restore_suppression(void *ctx, struct suppression *s)
+{
+    return queue_restore_suppression(ctx, s);
+}
+
 void server_restore_lanes(struct server *s)
 {
     int r;
@@ -71,8 +77,11 @@ void server_restore_lanes(struct server *s)
     r = ledger_each_lane(s->ledger, restore_lane, s->queue);
     if (r == 0)
         r = ledger_each_destination(s->ledger, restore_destination, s->queue);
+    if (r == 0)
+        r = ledger_each_suppression(s->ledger, restore_suppression, s->queue);
     lanes_set_incident_id(queue_lanes(s->queue), ledger_incident_id_max(s->ledger));
     if (r < 0)
         event(EVENT_LEDGER_ERROR, EVENT_NO_ID, EV_ERR("why", r),
-              EV_STR("then", "lanes and providers are not all as they were before the start"));
+              EV_STR("then", "lanes, providers and the suppression list are not all as they were "
+                             "before the start"));
 }

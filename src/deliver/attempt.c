@@ -98,16 +98,21 @@ static void tell(struct transaction *t, size_t recipient, enum reply_class klass
     a->text_len = attempt_reply_text(r->code, r->text, a->text);
 }
 
+static struct reply_facts facts_of(const struct job *job, const struct smtp_result *r)
+{
+    return (struct reply_facts){.code = (uint16_t)r->code,
+                                .enhanced = r->enhanced,
+                                .phase = r->phase,
+                                .err = r->err,
+                                .text = r->text,
+                                .provider = slice_str(job->provider)};
+}
+
 enum reply_class attempt_result(struct transaction *t, size_t batch_index,
                                 const struct smtp_result *r)
 {
     const struct job *job = t->entry->job;
-    struct reply_facts f = {.code = (uint16_t)r->code,
-                            .enhanced = r->enhanced,
-                            .phase = r->phase,
-                            .err = r->err,
-                            .text = r->text,
-                            .provider = slice_str(job->provider)};
+    const struct reply_facts f = facts_of(job, r);
     enum reply_class klass = r->outcome == SMTP_DELIVERED ? REPLY_NONE : classify(job, &f);
 
     tell(t, t->batch_from + batch_index, klass, r);
@@ -122,7 +127,8 @@ void attempt_settled(struct transaction *t, enum smtp_outcome outcome, enum repl
     tell(t, MIN_OF(t->batch_from + t->batch_count, t->to_count - 1), klass, &r);
 }
 
-static void post(struct worker *w, const struct job *job, const struct attempt *a)
+static void post(struct worker *w, const struct job *job, const struct attempt *a,
+                 void (*deliver)(struct parcel *p, void *receiver))
 {
     struct ledger_attempt *l = ledger_attempt_new(a);
 
@@ -132,7 +138,7 @@ static void post(struct worker *w, const struct job *job, const struct attempt *
     }
     l->owner = job->queue;
     l->lane = job->lane;
-    l->parcel.deliver = queue_attempt_made;
+    l->parcel.deliver = deliver;
     mailbox_post_later(w->seams.queue, &l->parcel);
 }
 
@@ -190,7 +196,44 @@ void attempt_end(struct transaction *t)
     a.sender = t->envelope.sender;
     a.message_id = t->has_looked ? header_text_slice(&t->scan.message_id) : (struct slice){0};
     a.tls = told->tls;
-    post(t->worker, job, &a);
+    post(t->worker, job, &a, queue_attempt_made);
+}
+
+/* Whether more than its code says what the reply means. */
+static bool is_explicit(const struct job *job, const struct reply_facts *f)
+{
+    struct reply_verdict v;
+
+    if (f->enhanced.klass == 5)
+        return true;
+    replies_explain(job->knowledge->replies, f, &v);
+    return *v.rule != '\0';
+}
+
+void attempt_mailbox_refused(struct transaction *t, size_t batch_index, enum reply_class klass,
+                             const struct smtp_result *r)
+{
+    const struct attempt_told *told = &t->told;
+    const struct job *job = t->entry->job;
+    const struct reply_facts f = facts_of(job, r);
+    struct attempt a = attempt_of(job, t->entry);
+    char text[ATTEMPT_TEXT_MAX], peer[ADDR_TEXT_MAX];
+
+    if (!job->config->suppression.automatic)
+        return;
+    a.result = ATTEMPT_RESULT_FAILED;
+    a.recipients = (uint32_t)t->batch_count;
+    a.failed = 1;
+    a.phase = r->phase;
+    a.code = (uint16_t)r->code;
+    a.enhanced = r->enhanced;
+    a.text = slice_make(text, attempt_reply_text(r->code, r->text, text));
+    a.klass = klass;
+    a.is_explicit = is_explicit(job, &f);
+    a.recipient = t->to[t->batch_from + batch_index].address;
+    a.host = slice_str(told->host);
+    a.peer = attempt_ip_text(&told->peer, peer);
+    post(t->worker, job, &a, queue_mailbox_refused);
 }
 
 void attempt_no_session(struct run *run, const struct smtp_result *f, int err, const char *why)
@@ -231,5 +274,5 @@ void attempt_no_session(struct run *run, const struct smtp_result *f, int err, c
     a.peer = attempt_ip_text(&tried->peer, peer);
     a.latency_ms =
         (uint32_t)MIN_OF(loop_now_ms(run->worker->seams.loop) - tried->began_ms, UINT32_MAX);
-    post(run->worker, job, &a);
+    post(run->worker, job, &a, queue_attempt_made);
 }

@@ -48,6 +48,10 @@ enum reply_class attempt_result(struct transaction *t, size_t batch_index,
 /* The same for recipients that no host was asked about; `text` is ours. */
 void attempt_settled(struct transaction *t, enum smtp_outcome outcome, enum reply_class klass,
                      struct slice text);
+/* One recipient of the present batch was refused for good, with a class of mailboxes: tells the
+ * queue manager, who keeps the suppression list. */
+void attempt_mailbox_refused(struct transaction *t, size_t batch_index, enum reply_class klass,
+                             const struct smtp_result *r);
 /* All results are in: tells the queue manager. */
 void attempt_end(struct transaction *t);
 /* A host was tried and did not come so far as to be sent mail, with the entry at run->at waiting.

@@ -58,7 +58,10 @@ int queue_new(struct queue **ret, const struct queue_settings *settings, struct 
     }
     queue_age_init(q);
     r = queue_lanes_new(q);
+    if (r == 0)
+        r = queue_suppress_init(q);
     if (r < 0) {
+        queue_lanes_free(q);
         schedule_free(&q->schedule);
         free(q);
         return r;
@@ -86,6 +89,7 @@ void queue_free(struct queue **qp)
     queue_forget(&q->shared);
     queue_forget(&q->waiting);
     queue_lanes_free(q);
+    queue_suppress_done(q);
     queue_age_done(q);
     schedule_free(&q->schedule);
     free(q->recipients);
@@ -110,8 +114,12 @@ struct spool *queue_spool(const struct queue *q)
 
 void queue_get_figures(const struct queue *q, struct queue_figures *ret)
 {
-    *ret = (struct queue_figures){
-        .unfiled = q->unfiled + q->unreadable, .jobs = q->jobs, .requests = q->requests};
+    *ret = (struct queue_figures){.unfiled = q->unfiled + q->unreadable,
+                                  .jobs = q->jobs,
+                                  .requests = q->requests,
+                                  .suppressions = suppressions_count(q->suppress.list),
+                                  .suppressions_operator =
+                                      suppressions_count_operator(q->suppress.list)};
 }
 
 void queue_stop(struct queue *q)
@@ -122,7 +130,7 @@ void queue_stop(struct queue *q)
 
 bool queue_is_idle(const struct queue *q)
 {
-    return q->jobs == 0 && q->requests == 0 && !queue_has_kept(q);
+    return q->jobs == 0 && q->requests == 0 && q->suppress.changes_out == 0 && !queue_has_kept(q);
 }
 
 /* ---- jobs ---- */
@@ -153,6 +161,10 @@ static void job_fill(struct queue *q, struct job *job)
         knowledge_unref(&job->knowledge);
         job->knowledge = knowledge_ref(q->settings.knowledge);
     }
+    if (job->filter != suppressions_filter(q->suppress.list)) {
+        suppression_filter_unref(&job->filter);
+        job->filter = suppression_filter_ref(suppressions_filter(q->suppress.list));
+    }
     job->count = (uint32_t)n;
     job->returned = 0;
 }
@@ -163,6 +175,7 @@ static void job_end(struct queue *q, struct job *job)
     q->jobs--;
     config_unref(&job->config);
     knowledge_unref(&job->knowledge);
+    suppression_filter_unref(&job->filter);
     free(job);
 }
 
@@ -201,7 +214,7 @@ static bool start_job(struct queue *q, uint32_t destination)
 int64_t queue_run(struct queue *q)
 {
     uint32_t destination;
-    int64_t age_ms, kept_ms, lanes_ms;
+    int64_t age_ms, kept_ms, lanes_ms, suppress_ms;
 
     kept_ms = queue_kept_step(q);
     if (q->changing && !q->stopping && queue_is_idle(q))
@@ -218,11 +231,12 @@ int64_t queue_run(struct queue *q)
         queue_refile(q);
     age_ms = queue_age_step(q);
     lanes_ms = queue_lanes_step(q);
+    suppress_ms = queue_suppress_step(q);
     (void)schedule_advance(q->schedule, queue_now(q), ADVANCE_MAX);
     while (schedule_grant(q->schedule, &destination))
         if (!start_job(q, destination))
             break;
-    kept_ms = MIN_OF(kept_ms, MIN_OF(age_ms, lanes_ms));
+    kept_ms = MIN_OF(MIN_OF(kept_ms, suppress_ms), MIN_OF(age_ms, lanes_ms));
     return MIN_OF(kept_ms, schedule_next_due_ms(q->schedule));
 }
 

@@ -22,6 +22,7 @@
 #include "base/rand.h"
 #include "base/slice.h"
 #include "evidence/providers.h"
+#include "evidence/suppressions.h"
 #include "io/mailbox.h"
 #include "io/resolver.h"
 #include "message/envelope.h"
@@ -51,6 +52,8 @@ enum attempt_outcome {
     ATTEMPT_UNKNOWN, /* nothing is known (no memory, or the spool cannot be read now): as deferred */
     ATTEMPT_GONE,    /* the spool no longer has the message */
     ATTEMPT_DAMAGED, /* the spool's copy is damaged: the queue has it set aside */
+    /* Not made either: some of its recipients are on the suppression list, says the filter. */
+    ATTEMPT_SUPPRESSED,
 };
 
 /*
@@ -103,6 +106,7 @@ struct job {
     bool was_refused;
     const struct config *config;       /* references of the job's own */
     const struct knowledge *knowledge; /* NULL: every refusal is of the class "other" */
+    struct suppression_filter *filter; /* as of when it was filled last; the same */
     char name[JOB_NAME_MAX];           /* a domain, or the text of a static next hop */
     char source[JOB_SOURCE_MAX];       /* the name of the source it is sent from */
     uint32_t lane;                     /* lane_ref of its provider and source */
@@ -162,6 +166,9 @@ MUST_CHECK int queue_restore_lane(struct queue *q, struct slice state);
 MUST_CHECK int queue_restore_destination(struct queue *q, struct slice domain,
                                          struct slice provider, struct slice mx_host);
 
+/* An entry of the suppression list as the ledger kept it: before queue_load(). -ENOMEM. */
+MUST_CHECK int queue_restore_suppression(struct queue *q, struct suppression *s);
+
 /* At the start: files everything the spool holds; what is over schedule.entries_max later. 0,
  * -ENOMEM. */
 MUST_CHECK int queue_load(struct queue *q);
@@ -189,6 +196,10 @@ void queue_entry_finished(struct parcel *p, void *receiver);
 
 /* parcel.deliver of a struct ledger_attempt, posted by a worker to the queue thread. */
 void queue_attempt_made(struct parcel *p, void *receiver);
+
+/* The same of an attempt whose one recipient a host refused for good, with a class of mailboxes: it
+ * may go on the suppression list. */
+void queue_mailbox_refused(struct parcel *p, void *receiver);
 
 /* For workers: results of `count` recipients; NULL when there is no memory. attempt_add() copies
  * the text (cut to ENVELOPE_TEXT_MAX). */
@@ -257,6 +268,19 @@ void queue_wait_durable(struct queue *q, struct queue_waiter *w);
 /* It is not called any more. Also when it was, or nobody waits (after list_init()). */
 void queue_wait_cancel(struct queue_waiter *w);
 
+/* ---- the suppression list (evidence/suppression.h): what the operator does to it ---- */
+
+/* Where no ledger keeps it there is none. */
+bool queue_has_suppressions(const struct queue *q);
+/* Holds a reference of its own. Mail that waits meets it at its next turn. 0; -ENOBUFS: all
+ * suppression.entries_max are the operator's; -ENOMEM. */
+MUST_CHECK int queue_suppress(struct queue *q, struct suppression *s, enum suppressions_added *ret);
+/* 0; -ENOENT: it was not there; -ENOMEM. */
+MUST_CHECK int queue_unsuppress(struct queue *q, struct slice address);
+/* What was suppressed and unsuppressed until now is made durable, then w->fn() is called, maybe
+ * before this returns; `w` is borrowed till then. queue_wait_cancel() holds for it too. */
+void queue_wait_suppressions(struct queue *q, struct queue_waiter *w);
+
 /* One message whole, from the spool (blocking): envelope with its marks folded in. `buffers` keep
  * the bytes the envelope points into. 0, -ENOENT, -ERR_DAMAGED, -EIO, -ENOMEM. */
 struct queue_message {
@@ -279,5 +303,6 @@ struct spool *queue_spool(const struct queue *q);
 struct queue_figures {
     uint64_t unfiled;        /* in the spool and not in the schedule: no room, or not readable */
     uint64_t jobs, requests; /* with workers, with the writer */
+    uint64_t suppressions, suppressions_operator; /* in all; of them the operator's */
 };
 void queue_get_figures(const struct queue *q, struct queue_figures *ret);

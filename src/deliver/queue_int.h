@@ -87,6 +87,13 @@ struct queue {
         int64_t due_ms;
     } kept;
 
+    struct { /* queue_suppress.c */
+        struct suppressions *list;
+        struct ledger_change *change; /* the operator's, not yet posted; NULL: none */
+        uint64_t changes_out;         /* with the ledger, waited for */
+        int64_t expire_ms;
+    } suppress;
+
     bool changing; /* new settings wait for the jobs to come back */
     int64_t change_began_ms;
     struct queue_settings next_settings;
@@ -129,7 +136,9 @@ struct settlement {
     enum tracking_event ended_by;
     size_t ended_from; /* in `details`: these and those behind them */
     struct attempt_details *details;
-    struct buf held;    /* the entry's, until it is known when the next attempt is */
+    struct buf held; /* the entry's, until it is known when the next attempt is */
+    /* They are on the suppression list; others of the entry are not, and it goes on with them. */
+    bool is_suppression, goes_on;
     struct buf delayed; /* u32 indices: recipients whose delay report was made with this */
 };
 
@@ -262,6 +271,19 @@ void queue_learn(struct queue *q, struct job *job);
 int64_t queue_lanes_step(struct queue *q);
 /* Before and after the schedule is made anew: lanes keep their state. 0 or -ENOMEM. */
 MUST_CHECK int queue_lanes_renew(struct queue *q, struct schedule *fresh);
+
+/* ---- queue_suppress.c ---- */
+
+MUST_CHECK int queue_suppress_init(struct queue *q);
+void queue_suppress_done(struct queue *q);
+/* A worker gave it back as ATTEMPT_SUPPRESSED: settles those of its recipients that are listed. */
+void queue_suppress_entry(struct queue *q, struct job_entry *entry);
+/* Those of the settlement were not tried, and that is recorded now. */
+void queue_suppress_tell(const struct settlement *s);
+/* Nobody could be told of it now: the entry rests for a while. */
+void queue_suppress_later(struct queue *q, entry_ref ref);
+/* Old entries leave. Returns when it is next; SCHEDULE_NEVER. */
+int64_t queue_suppress_step(struct queue *q);
 
 /* ---- queue_age.c ---- */
 

@@ -183,9 +183,20 @@ static void let_go(struct settlement *s)
     schedule_unclaim(s->queue->schedule, s->ref, s->was_held);
 }
 
+/* Of a claimed entry some recipients are settled, and others were not touched: it waits as before,
+ * once nobody can read those as pending any more. */
+static void go_on_with_others(struct settlement *s)
+{
+    post_mark(s, MARK_ATTEMPT, 0, s->details->results, s->details->count, s->ref);
+}
+
 void queue_settle(struct settlement *s)
 {
-    if (!details_any(s->details, RECIPIENT_PENDING))
+    if (s->is_suppression)
+        queue_suppress_tell(s);
+    if (s->goes_on)
+        go_on_with_others(s);
+    else if (!details_any(s->details, RECIPIENT_PENDING))
         end_entry(s);
     else if (s->is_claimed)
         let_go(s);
@@ -206,9 +217,11 @@ void queue_settle_later(struct settlement *s)
 {
     if (s->details)
         unlearn_failures(s->details);
-    if (s->is_claimed)
+    if (s->is_claimed) {
         let_go(s);
-    else if (s->details && details_any(s->details, RECIPIENT_PENDING))
+        if (s->is_suppression)
+            queue_suppress_later(s->queue, s->ref);
+    } else if (s->details && details_any(s->details, RECIPIENT_PENDING))
         retry_entry(s);
     else if (s->details)
         end_entry(s);
@@ -297,6 +310,9 @@ void queue_entry_finished(struct parcel *p, void *receiver)
         break;
     case ATTEMPT_UNKNOWN:
         delivery_release(&entry->held, schedule_retry(q->schedule, entry->ref, queue_now(q)));
+        break;
+    case ATTEMPT_SUPPRESSED:
+        queue_suppress_entry(q, entry);
         break;
     case ATTEMPT_DAMAGED:
         set_aside(q, entry->id);

@@ -140,9 +140,10 @@ void tell_settled(struct transaction *t, size_t i, enum smtp_outcome outcome,
 
 static enum delivery_event end_of(const struct settlement *s, const struct mark_result *r)
 {
-    return s->ended_by == TRACKING_EXPIRE  ? DELIVERY_EXPIRED
-           : r->state == RECIPIENT_REMOVED ? DELIVERY_REMOVED
-                                           : DELIVERY_BOUNCED;
+    return s->is_suppression                ? DELIVERY_SUPPRESSED
+           : s->ended_by == TRACKING_EXPIRE ? DELIVERY_EXPIRED
+           : r->state == RECIPIENT_REMOVED  ? DELIVERY_REMOVED
+                                            : DELIVERY_BOUNCED;
 }
 
 void tell_end(const struct settlement *s, const struct envelope *e)
@@ -165,7 +166,7 @@ void tell_end(const struct settlement *s, const struct envelope *e)
             .domain = address_domain(address),
             .size = e->body_bytes,
             .code = r->code,
-            .reply = r->code ? track_reply_of(r->text) : r->text,
+            .reply = r->code && !s->is_suppression ? track_reply_of(r->text) : r->text,
             .in_queue_ms = (uint64_t)MAX_OF(s->now_ms - e->arrival_ms, 0),
         };
         if (r->code && smtp_enhanced_parse(slice_from(d.reply, CODE_LEN), &enhanced, &used))

@@ -154,7 +154,8 @@ static enum attempt_outcome outcome_of(int err)
     }
 }
 
-int transaction_open(struct transaction *t, struct job *job, struct job_entry *entry)
+/* Reads the message and picks the entry's recipients. 0 and it is open, or the error. */
+static int load(struct transaction *t, struct job *job, struct job_entry *entry)
 {
     int r;
 
@@ -178,6 +179,43 @@ int transaction_open(struct transaction *t, struct job *job, struct job_entry *e
             t->is_open = false;
         }
     }
+    return r;
+}
+
+/* Some of its recipients may be on the suppression list: the queue manager knows. */
+static bool give_back_suppressed(struct transaction *t)
+{
+    const struct suppression_filter *f = t->entry->job->filter;
+    size_t i = 0;
+
+    while (i < t->to_count && !suppression_filter_has(f, t->to[i].address))
+        i++;
+    if (i == t->to_count)
+        return false;
+    spool_read_done(&t->reader);
+    t->is_open = false;
+    post_entry(t->worker, t->entry, ATTEMPT_SUPPRESSED);
+    return true;
+}
+
+bool transaction_is_suppressed(struct transaction *t, struct job *job, struct job_entry *entry)
+{
+    if (!job->filter || suppression_filter_is_empty(job->filter) || load(t, job, entry) < 0)
+        return false; /* what is wrong with it is told when it is opened */
+    if (give_back_suppressed(t))
+        return true;
+    spool_read_done(&t->reader);
+    t->is_open = false;
+    return false;
+}
+
+int transaction_open(struct transaction *t, struct job *job, struct job_entry *entry)
+{
+    int r = load(t, job, entry);
+
+    if (r == 0 && job->filter && !suppression_filter_is_empty(job->filter) &&
+        give_back_suppressed(t))
+        return -ECANCELED;
     if (r < 0) {
         event(EVENT_SPOOL_ERROR, entry->id, EV_ERR("why", r));
         post_entry(t->worker, entry, outcome_of(r));
@@ -328,6 +366,9 @@ void transaction_result(struct transaction *t, size_t batch_index, const struct 
     }
     add_result(t, t->indices[i], r->outcome, (uint16_t)r->code, whole);
     tell_result(t, i, klass, r);
+    if (r->outcome == SMTP_FAILED &&
+        (klass == REPLY_MAILBOX_UNKNOWN || klass == REPLY_MAILBOX_DISABLED))
+        attempt_mailbox_refused(t, batch_index, klass, r);
 }
 
 static void swap_recipients(struct transaction *t, size_t a, size_t b)

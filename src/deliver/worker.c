@@ -516,6 +516,13 @@ static void run_connect(struct run *run)
 {
     const struct config_target *t = destination_target(run->job->config, slice_str(run->job->name));
 
+    while (!run->transaction.is_open && run->at < run->count &&
+           transaction_is_suppressed(&run->transaction, run->job, &run->job->entries[run->at]))
+        run->at++;
+    if (!run->transaction.is_open && run->at == run->count) {
+        run_end(run);
+        return;
+    }
     stop_looking(run);
     run->is_lmtp = t->kind == CONFIG_TARGET_LMTP || t->kind == CONFIG_TARGET_UNIX;
     if (t->kind == CONFIG_TARGET_DISCARD) {

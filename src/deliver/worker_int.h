@@ -95,9 +95,13 @@ void transaction_done(struct transaction *t);
 
 /*
  * Reads the entry's message and picks its recipients. 0; negative: it was told to the queue
- * (gone, damaged, not readable now) and the entry is over.
+ * (gone, damaged, not readable now, on the suppression list) and the entry is over.
  */
 MUST_CHECK int transaction_open(struct transaction *t, struct job *job, struct job_entry *entry);
+/* Before a host is looked for: true when some of its recipients are on the suppression list, and the
+ * entry is the queue's again. Else nothing was done. */
+MUST_CHECK bool transaction_is_suppressed(struct transaction *t, struct job *job,
+                                          struct job_entry *entry);
 /* Whether recipients are left that were in no batch yet. */
 bool transaction_has_more(const struct transaction *t);
 /* The next batch of them, at most `max` (1 or more). */
