@@ -31,5 +31,6 @@ int cmd_serve(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_deliveries(int argc, char **argv);
 int cmd_events(int argc, char **argv);
+int cmd_suppress(int argc, char **argv);
 int cmd_spool(int argc, char **argv);
 int cmd_trace(int argc, char **argv);

@@ -28,6 +28,7 @@ static const struct command {
      "try policies of sending against providers in trouble, in virtual time"},
     {"sink", cmd_sink, "receive test mail: count it, check it, refuse it as told"},
     {"spool", cmd_spool, "check, export and measure the queue on disk, the server stopped"},
+    {"suppress", cmd_suppress, "list who is not tried any more, add, remove, import and export"},
     {"trace", cmd_trace, "show one message's whole life, with each reply"},
     {NULL, NULL, NULL},
 };

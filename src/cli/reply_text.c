@@ -37,7 +37,7 @@ static const char *temporary_text(enum reply_class klass)
         break;
     }
     return "Keeps the mail in the queue and tries it again by the retry policy. The lane's speed "
-           "does not change, and no recipient is removed for it.";
+           "does not change, and no recipient is put on the suppression list for it.";
 }
 
 static const char *permanent_text(enum reply_class klass)
@@ -52,10 +52,16 @@ static const char *permanent_text(enum reply_class klass)
     case REPLY_CAPACITY:
     case REPLY_RATE:
         return "Reports the failure to the sender and counts it for the lane, as a temporary one.";
-    case REPLY_NONE:
-    case REPLY_MAILBOX_FULL:
     case REPLY_MAILBOX_UNKNOWN:
     case REPLY_MAILBOX_DISABLED:
+        return "Reports the failure to the sender. As the answer to one recipient, with an "
+               "enhanced "
+               "code of 5 or with words that a rule knows, it puts the address on the suppression "
+               "list (suppression.automatic): further mail to it is returned without being tried, "
+               "until it is removed or suppression.age_max has passed. A bare code does not, nor "
+               "does 551.";
+    case REPLY_NONE:
+    case REPLY_MAILBOX_FULL:
     case REPLY_CONTENT:
     case REPLY_GREYLIST:
     case REPLY_PROTOCOL:
@@ -66,7 +72,7 @@ static const char *permanent_text(enum reply_class klass)
     case REPLY_CLASSES:
         break;
     }
-    return "Reports the failure to the sender.";
+    return "Reports the failure to the sender. The recipient is not put on the suppression list.";
 }
 
 const char *reply_action_text(enum reply_class klass, unsigned code)

@@ -59,6 +59,11 @@ static void each_class_has_its_text(void **state)
             assert_non_null(strstr(temporary, "Keeps the mail"));
     }
     assert_non_null(strstr(reply_action_text(REPLY_MAILBOX_UNKNOWN, 550), "Reports the failure"));
+    assert_non_null(strstr(reply_action_text(REPLY_MAILBOX_UNKNOWN, 550),
+                           "puts the address on the suppression"));
+    assert_non_null(strstr(reply_action_text(REPLY_MAILBOX_UNKNOWN, 450),
+                           "no recipient is put on the suppression list"));
+    assert_non_null(strstr(reply_action_text(REPLY_MAILBOX_FULL, 552), "is not put on"));
     assert_non_null(strstr(reply_action_text(REPLY_POLICY, 550), "warm-up"));
     assert_non_null(strstr(reply_action_text(REPLY_BATCH, 452), "smaller transaction"));
     assert_string_equal(reply_action_text(REPLY_NONE, 250), "Nothing: it is no refusal.");

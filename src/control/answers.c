@@ -69,6 +69,7 @@ static void add_totals(struct json_out *j, struct queue *q)
     json_out_uint(j, "unfiled", figures.unfiled);
     json_out_uint(j, "jobs", figures.jobs);
     json_out_uint(j, "spool_requests", figures.requests);
+    json_out_uint(j, "suppressions", figures.suppressions);
     json_out_object_end(j);
 }
 

@@ -124,6 +124,48 @@ void queue_wait_cancel(struct queue_waiter *w)
             queue.waiters[i] = queue.waiters[--queue.waiter_count];
 }
 
+/* ---- a suppression list of one address ---- */
+
+static struct {
+    bool is_missing, is_listed;
+    int result, waited_result;
+    unsigned waits;
+} suppressed;
+
+bool queue_has_suppressions(const struct queue *q)
+{
+    (void)q;
+    return !suppressed.is_missing;
+}
+
+int queue_suppress(struct queue *q, struct suppression *s, enum suppressions_added *ret)
+{
+    (void)q;
+    *ret = !suppressed.is_listed                              ? SUPPRESSIONS_ADDED
+           : suppression_get(s)->kind == SUPPRESSION_OPERATOR ? SUPPRESSIONS_REPLACED
+                                                              : SUPPRESSIONS_ALREADY;
+    suppressed.is_listed |= suppressed.result == 0;
+    return suppressed.result;
+}
+
+int queue_unsuppress(struct queue *q, struct slice address)
+{
+    bool was = suppressed.is_listed;
+
+    (void)q;
+    assert_true(address.len > 0);
+    suppressed.is_listed = false;
+    return was ? 0 : -ENOENT;
+}
+
+void queue_wait_suppressions(struct queue *q, struct queue_waiter *w)
+{
+    (void)q;
+    suppressed.waits++;
+    list_init(&w->node);
+    w->fn(w, suppressed.waited_result);
+}
+
 int queue_read_message(struct queue *q, uint64_t id, struct queue_message *ret)
 {
     const struct mark_result results[] = {

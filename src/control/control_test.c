@@ -351,6 +351,51 @@ static void a_server_ends_while_an_action_waits(void **state)
     buf_done(&why);
 }
 
+static void the_suppression_list_is_changed(void **state)
+{
+    static const char url[] = "/v1/suppressions/actions",
+                      add[] = "{\"action\":\"add\",\"addresses\":[\"A@b.test\",\"none\"],"
+                              "\"note\":\"n\"}",
+                      import[] = "{\"action\":\"import\",\"csv\":\"address,kind,code,class\\n"
+                                 "a@b.test,automatic,550,mailbox-unknown\\n"
+                                 "b@b.test,automatic,450,mailbox-unknown\\n\"}",
+                      off[] = "{\"action\":\"remove\",\"addresses\":[\"a@b.test\"]}";
+    json_t *answer = ask_json("POST", url, add, 200);
+
+    (void)state;
+    assert_int_equal(int_of(answer, "added"), 1);
+    assert_int_equal(json_array_size(json_object_get(answer, "refused")), 1);
+    json_decref(answer);
+    answer = ask_json("POST", url, import, 200);
+    assert_int_equal(int_of(answer, "already"), 1);
+    assert_int_equal(json_array_size(json_object_get(answer, "refused")), 1);
+    json_decref(answer);
+    answer = ask_json("POST", url, off, 200);
+    assert_int_equal(int_of(answer, "removed"), 1);
+    json_decref(answer);
+    answer = ask_json("POST", url, off, 200);
+    assert_int_equal(int_of(answer, "removed"), 0);
+    json_decref(answer);
+    assert_int_equal(suppressed.waits, 4);
+    suppressed.result = -ENOBUFS; /* full: told of the address */
+    answer = ask_json("POST", url, add, 200);
+    assert_int_equal(json_array_size(json_object_get(answer, "refused")), 2);
+    json_decref(answer);
+    suppressed.result = -ENOMEM;
+    json_decref(ask_json("POST", url, add, 503));
+    suppressed.result = 0;
+    suppressed.waited_result = -ENOSPC;
+    json_decref(ask_json("POST", url, add, 500));
+    suppressed.waited_result = 0;
+    suppressed.is_missing = true;
+    json_decref(ask_json("POST", url, add, 503));
+    suppressed.is_missing = false;
+    json_decref(ask_json("POST", url, "{\"action\":\"x\"}", 400));
+    json_decref(ask_json("POST", url, "{\"action\":\"add\",\"addresses\":[1]}", 400));
+    json_decref(ask_json("POST", url, "{\"action\":\"import\"}", 400));
+    json_decref(ask_json("POST", url, "no", 400));
+}
+
 static void a_reload_tells_what_is_wrong(void **state)
 {
     json_t *answer = ask_json("POST", "/v1/config/reload", "", 200);
@@ -791,6 +836,7 @@ int main(void)
         cmocka_unit_test(actions_come_in_pages),
         cmocka_unit_test(an_action_is_answered_when_it_is_durable),
         cmocka_unit_test(a_server_ends_while_an_action_waits),
+        cmocka_unit_test(the_suppression_list_is_changed),
         cmocka_unit_test(a_reload_tells_what_is_wrong),
         cmocka_unit_test(pressure_is_told_whole),
         cmocka_unit_test(pressure_tells_what_was_set),

@@ -382,6 +382,10 @@ static void add_queue(struct metrics_out *m, struct queue *q)
     metrics_uint(m, NULL, totals.slots);
     metrics_gauge(m, "queue_unfiled", "Messages in the spool that wait for room in the schedule.");
     metrics_uint(m, NULL, figures.unfiled);
+    metrics_gauge(m, "suppression_entries", "Entries of the suppression list.");
+    metrics_uint(m, METRICS_LABELS({"kind", "automatic"}),
+                 figures.suppressions - figures.suppressions_operator);
+    metrics_uint(m, METRICS_LABELS({"kind", "operator"}), figures.suppressions_operator);
 }
 
 static void add_spool(struct metrics_out *m, struct queue *q)

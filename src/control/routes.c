@@ -21,6 +21,7 @@
 #include "control/lane_int.h"
 #include "control/metrics_int.h"
 #include "control/pressure_int.h"
+#include "control/suppress_int.h"
 #include "event/event.h"
 #include "spool/spool.h"
 
@@ -52,7 +53,8 @@ struct asked {
     struct MHD_Response *response; /* set by a route that does not answer with JSON */
     const char *type;              /* of `out`; NULL: JSON */
     bool is_answered;              /* `out` is the answer, whatever the status */
-    bool waits;                    /* until what was done is durable */
+    /* Until what was done is durable, in the spool or in the ledger. */
+    bool waits, waits_for_ledger;
 };
 
 void control_routes_init(struct control_routes *r, const struct control_seams *seams,
@@ -315,6 +317,27 @@ static unsigned post_lane_actions(struct asked *a)
     return MHD_HTTP_OK;
 }
 
+static unsigned post_suppressions(struct asked *a)
+{
+    struct control_seams *seams = &a->routes->seams;
+    int r;
+
+    if (!queue_has_suppressions(seams->queue))
+        return fail(a, MHD_HTTP_SERVICE_UNAVAILABLE,
+                    "This server keeps no evidence, and so no suppression list: set "
+                    "evidence.enabled to yes and restart it, or see in its log why the ledger in "
+                    "evidence.directory could not be opened.");
+    if (a->routes->waiting_count == WAITING_MAX)
+        return fail(a, MHD_HTTP_SERVICE_UNAVAILABLE, "Too many actions wait for the disk.");
+    r = act_on_suppressions(seams->queue, buf_slice(&a->request->body), now_ms(a), a->out, a->why);
+    if (r == -EINVAL)
+        return MHD_HTTP_BAD_REQUEST;
+    if (r < 0)
+        return fail(a, MHD_HTTP_SERVICE_UNAVAILABLE, "The server is out of memory.");
+    a->waits = a->waits_for_ledger = true;
+    return MHD_HTTP_OK;
+}
+
 static unsigned post_reload(struct asked *a)
 {
     struct control_seams *seams = &a->routes->seams;
@@ -341,6 +364,7 @@ static const struct route {
     {"GET", "/v1/lanes", get_lanes},
     {"POST", "/v1/lanes/actions", post_lane_actions},
     {"GET", "/v1/lanes/{lane}", get_lane},
+    {"POST", "/v1/suppressions/actions", post_suppressions},
     {"GET", "/metrics", get_metrics},
     {"GET", "/health/live", get_live},
     {"GET", "/health/ready", get_ready},
@@ -493,7 +517,10 @@ static void begin_wait(struct asked *a, uid_t uid)
     list_add_tail(&a->routes->waiting, &request->node);
     a->routes->waiting_count++;
     MHD_suspend_connection(a->connection);
-    queue_wait_durable(a->routes->seams.queue, &request->waiter);
+    if (a->waits_for_ledger)
+        queue_wait_suppressions(a->routes->seams.queue, &request->waiter);
+    else
+        queue_wait_durable(a->routes->seams.queue, &request->waiter);
 }
 
 static enum MHD_Result answer_waited(struct request *request, const char *method, const char *url)
