@@ -258,6 +258,16 @@ void queue_learn(struct queue *q, struct job *job)
     ignore_result(queue_join_lane(q, job->destination));
 }
 
+/*
+ * A lane learns from its provider's own hosts. A domain may list a host of a provider that does not
+ * exist and behind it one of its own, which answers 452 to everything: that slows nobody else down.
+ */
+static bool is_of_lane(const struct queue *q, const struct attempt *a)
+{
+    return a->is_ours || a->host.len == 0 ||
+           providers_is_host_of(q->settings.knowledge->providers, a->host, a->provider);
+}
+
 void queue_attempt_made(struct parcel *p, void *receiver)
 {
     struct ledger_attempt *a = CONTAINER_OF(p, struct ledger_attempt, parcel);
@@ -265,7 +275,7 @@ void queue_attempt_made(struct parcel *p, void *receiver)
 
     (void)receiver;
     a->attempt.at_ms = queue_now(q);
-    if (a->lane != LANE_NONE)
+    if (a->lane != LANE_NONE && is_of_lane(q, &a->attempt))
         lanes_attempt(q->lanes, a->lane, &a->attempt);
     if (q->seams.ledger)
         ledger_post_attempt(q->seams.ledger, a);

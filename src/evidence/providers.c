@@ -261,11 +261,16 @@ static const char *registered_name(struct slice host, char name_buf[PROVIDER_NAM
 {
     const char *registered = NULL;
 
-    host = slice_sub(host, 0, PROVIDER_NAME_MAX - 1);
+    host = slice_sub(host, 0, PROVIDER_NAME_MAX - 2);
     for (size_t i = 0; i < host.len; i++)
         name_buf[i] = host.ptr[i] ? (char)byte_lower(host.ptr[i]) : '?';
     name_buf[host.len] = '\0';
-    if (!is_address(host))
+    if (is_address(host))
+        return name_buf;
+    /* Words are the table's: an MX record "10 microsoft-365." puts nobody into that lane. */
+    if (slice_find(host, '.') < 0)
+        memcpy(name_buf + host.len, ".", sizeof("."));
+    else
         registered = psl_registrable_domain(psl_builtin(), name_buf);
     return registered ? registered : name_buf;
 }
@@ -293,6 +298,15 @@ void providers_of(const struct providers *p, const struct slice *hosts, size_t c
 static bool is_named(const char *name, struct slice s)
 {
     return name && slice_eq(slice_str(name), s);
+}
+
+bool providers_is_host_of(const struct providers *p, struct slice host, struct slice provider)
+{
+    char name_buf[PROVIDER_NAME_MAX];
+    struct provider_info info;
+
+    providers_of(p, &host, 1, name_buf, &info);
+    return slice_eq_case(slice_str(info.name), provider);
 }
 
 bool providers_knows(const struct providers *p, struct slice name)

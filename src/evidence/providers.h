@@ -5,7 +5,8 @@
  * names, groups, and MX patterns ("*.mail.protection.outlook.com"). A destination is of the
  * provider that its best MX host matches, the first in the table. One that matches none is named
  * by that host's registered domain (libpsl's rules, from its built-in list), so that a hoster's
- * thousand domains are one provider; a host without one (an address, a bare name) by itself.
+ * thousand domains are one provider; a host without one by itself: an address, or a bare name, which
+ * keeps its last dot ("localhost."), for words without a dot are names of the table.
  * Immutable once made: any thread may ask it.
  */
 #pragma once
@@ -43,6 +44,11 @@ struct provider_info {   /* borrowed from the table, or from `ret` of providers_
  */
 void providers_of(const struct providers *p, const struct slice *hosts, size_t count,
                   char name_buf[PROVIDER_NAME_MAX], struct provider_info *ret);
+/*
+ * Is a host of that name (one, as above) operated by that provider? A domain's owner chooses the MX
+ * hosts it lists: only what a provider's own hosts answer tells of the provider.
+ */
+bool providers_is_host_of(const struct providers *p, struct slice host, struct slice provider);
 /* Is that the name of a provider or a group in the table? */
 bool providers_knows(const struct providers *p, struct slice name);
 /* Is the provider (by name) in that group, or is it that provider? */

@@ -105,7 +105,7 @@ static void hosts_give_names(void **state)
         {"mail.example.org mx.other.net", "example.org", NULL},
         {"example.org", "example.org", NULL},
         /* None has one. */
-        {"localhost", "localhost", NULL},
+        {"localhost", "localhost.", NULL},
         {"co.uk", "co.uk", NULL},
         {"192.0.2.1", "192.0.2.1", NULL},
         {"[192.0.2.1]", "[192.0.2.1]", NULL},
@@ -113,7 +113,10 @@ static void hosts_give_names(void **state)
         {"mx.99999999999999999999999", "mx.99999999999999999999999", NULL},
         {"", "unknown", NULL},
         {".", "unknown", NULL},
-        /* No suffix of another name. */
+        /* No suffix of another name, and no name of the table. */
+        {"microsoft-365", "microsoft-365.", NULL},
+        {"Google.", "google.", NULL},
+        {"other", "other.", NULL},
         {"evil-google.com", "evil-google.com", NULL},
         {"google.com.evil.example", "evil.example", NULL},
     };
@@ -122,6 +125,39 @@ static void hosts_give_names(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         check_name(p, cases[i].hosts, cases[i].name, cases[i].group);
+    providers_free(&p);
+}
+
+/* Names that a hoster gives to its customers' machines are not those of its own mail hosts. */
+static void machines_of_customers_are_not_the_hosters(void **state)
+{
+    static const struct {
+        const char *host, *provider;
+        bool is;
+    } cases[] = {
+        {"example-com.mail.protection.outlook.com", "microsoft-365", true},
+        {"Example-Com.Mail.Protection.Outlook.com.", "microsoft-365", true},
+        {"mx.evil.example", "microsoft-365", false},
+        {"mail.protection.outlook.com.evil.example", "microsoft-365", false},
+        {"microsoft-365", "microsoft-365", false},
+        {"mx2.evil.example", "evil.example", true},
+        {"192.0.2.1", "192.0.2.1", true},
+        {"mail.your-server.de", "hetzner", true},
+        {"static.4.3.2.1.clients.your-server.de", "hetzner", false},
+        {"mx1.mail.ovh.net", "ovh", true},
+        {"mxb.ovh.net", "ovh", true},
+        {"vps-0a1b2c3d.vps.ovh.net", "ovh", false},
+        {"alice.fbx.proxad.net", "free", false},
+        {"alice.xs4all.nl", "kpn", false},
+        {"1.2-200-80.adsl-dyn.isp.belgacom.be", "proximus", false},
+    };
+    struct providers *p = load("");
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        if (providers_is_host_of(p, slice_str(cases[i].host), slice_str(cases[i].provider)) !=
+            cases[i].is)
+            fail_msg("%s, %s: not %d", cases[i].host, cases[i].provider, cases[i].is);
     providers_free(&p);
 }
 
@@ -279,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shipped_hosts_are_found),
         cmocka_unit_test(hosts_give_names),
+        cmocka_unit_test(machines_of_customers_are_not_the_hosters),
         cmocka_unit_test(names_and_groups_are_known),
         cmocka_unit_test(own_files_come_first),
         cmocka_unit_test(patterns_match_hosts),

@@ -51,6 +51,7 @@ struct lane_state {
     uint32_t resting; /* their sum */
     uint32_t rest_turn;
     int64_t rest_ms;
+    bool has_delivered; /* since the last session that was refused at its greeting */
 
     bool paused;
     uint32_t limit;

@@ -32,23 +32,45 @@ void lanes_rest_step(const struct lanes *l, struct lane_state *lane, int64_t now
     }
 }
 
+static bool is_refused_session(const struct attempt *a)
+{
+    return a->phase == SMTP_PHASE_GREETING && a->code >= 400 && a->code < 500;
+}
+
 /* How many slots are to rest after that attempt. */
 static uint32_t wanted(const struct lanes *l, const struct lane_state *lane,
                        const struct attempt *a)
 {
     struct schedule_lane_view v;
 
-    if (a->phase == SMTP_PHASE_GREETING && a->code >= 400 && a->code < 500) {
+    if (is_refused_session(a)) {
         schedule_lane_get(l->schedule, lane->schedule_lane, &v);
         return lane->limits.connections > v.slots ? lane->limits.connections - v.slots + 1 : 1;
     }
     return a->klass == REPLY_CAPACITY || a->klass == REPLY_RATE ? 1 : 0;
 }
 
+/*
+ * Slots that do not rest after that attempt, whatever it was. One refused session rests all that are
+ * free: a destination whose host always says 421, behind a provider that takes the mail of others,
+ * would silence these with four attempts a minute. So one slot goes on as long as something was
+ * delivered since the session before that was refused.
+ */
+static uint32_t kept(struct lane_state *lane, const struct attempt *a)
+{
+    bool is_kept = is_refused_session(a) && lane->has_delivered && lane->throttle.connections > 1;
+
+    if (a->result == ATTEMPT_RESULT_DELIVERED)
+        lane->has_delivered = true;
+    else if (is_refused_session(a))
+        lane->has_delivered = false;
+    return is_kept ? 1 : 0;
+}
+
 void lanes_rest_after(struct lanes *l, struct lane_state *lane, const struct attempt *a,
                       int64_t now_ms)
 {
-    uint32_t count, room;
+    uint32_t count, room, keep = kept(lane, a);
 
     if (l->settings.rest_ms == 0 || !lane->settings.enabled)
         return;
@@ -56,7 +78,7 @@ void lanes_rest_after(struct lanes *l, struct lane_state *lane, const struct att
     if (count == 0)
         return;
     lanes_rest_step(l, lane, now_ms);
-    room = lane->throttle.connections - MIN_OF(lane->resting, lane->throttle.connections);
+    room = lane->throttle.connections - MIN_OF(lane->resting + keep, lane->throttle.connections);
     count = MIN_OF(count, room);
     if (lane->resting == 0)
         lane->rest_ms = now_ms;

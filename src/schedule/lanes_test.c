@@ -411,6 +411,38 @@ static void no_more_connections_than_it_takes(void **state)
     assert_int_equal(grants(), 15);
 }
 
+/* Sessions refused again and again, beside `delivered` messages a second; the seconds in which no
+ * slot was free. */
+static int silent_seconds(uint32_t delivered)
+{
+    struct attempt a = bench_attempt(&b, "big", REPLY_CONNECTION);
+    int silent = 0;
+
+    a.phase = SMTP_PHASE_GREETING;
+    a.code = 421;
+    for (int i = 0; i < 300; i++) {
+        if (free_slots() > 0)
+            bench_attempts(&b, "big", delivered, 0, REPLY_NONE);
+        silent += free_slots() == 0;
+        if (i % 10 == 0)
+            lanes_attempt(b.lanes, LANE_NONE, &a);
+        bench_run(&b, SECOND_MS);
+    }
+    return silent;
+}
+
+/* One host in the lane that refuses all sessions does not silence the others; a provider that
+ * refuses all of them is left in peace. */
+static void one_bad_host_does_not_rest_the_lane(void **state)
+{
+    (void)state;
+    (void)bench_mail(&b, "big", "example.org", 0, b.now);
+    b.settings.rest_ms = MINUTE_MS / 2;
+    lanes_set(b.lanes, &b.settings, b.now);
+    assert_int_equal(silent_seconds(1), 0);
+    assert_true(silent_seconds(0) > 200);
+}
+
 /* A clock that steps back makes no rest longer; a controller that is off makes none. */
 static void rests_end_whatever_the_clock_does(void **state)
 {
@@ -860,6 +892,7 @@ int main(void)
         STORY(a_slot_rests_after_want_of_capacity),
         STORY(slots_come_back_one_after_another),
         STORY(no_more_connections_than_it_takes),
+        STORY(one_bad_host_does_not_rest_the_lane),
         STORY(rests_end_whatever_the_clock_does),
         STORY(pause_and_limit),
         STORY(a_warm_up_is_a_rate_and_a_number),
