@@ -175,8 +175,9 @@ void permanent_failure_free(struct permanent_failure **f)
 
 struct suppression *suppression_of_failure(struct permanent_failure **f)
 {
-    struct suppression *s = suppression_ref((*f)->made);
+    struct suppression *s = (*f)->made;
 
+    (*f)->made = NULL;
     permanent_failure_free(f);
     return s;
 }

@@ -225,7 +225,7 @@ static int put(struct suppressions *l, struct suppression *s)
 
     if (r == 0)
         r = map_put(&l->items, v->address, item);
-    if (r < 0) {
+    if (r != 0) {
         free(item);
         return r;
     }
