@@ -13,9 +13,9 @@
 #include "base/utf8.h"
 
 const struct table_column attempt_text_columns[ATTEMPT_TEXT_COLUMNS] = {
-    {"TIME", 0, false},   {"ID", 0, false},    {"TRY", 0, true},
-    {"RESULT", 0, false}, {"CLASS", 0, false}, {"DOMAIN", 28, false},
-    {"HOST", 36, false},  {"TOOK", 0, true},   {"REPLY", 0, false},
+    {"TIME (UTC)", 0, false}, {"ID", 0, false},    {"TRY", 0, true},
+    {"RESULT", 0, false},     {"CLASS", 0, false}, {"DOMAIN", 28, false},
+    {"HOST", 36, false},      {"TOOK", 0, true},   {"REPLY", 0, false},
 };
 
 static struct slice time_text(int64_t ms, char text[FORMAT_TEXT_MAX])

@@ -173,9 +173,10 @@ static void write_list(const struct writer *w, const char *name, const struct in
     if (l->used == 0 && l->others == 0)
         return;
     heading(w, name);
-    (void)buf_add_str(w->to, w->markdown ? "| refused | attempts | first | last | what |\n"
-                                           "| ---: | ---: | --- | --- | --- |\n"
-                                         : "  REFUSED  ATTEMPTS  FIRST                LAST\n");
+    (void)buf_add_str(w->to, w->markdown
+                                 ? "| refused | attempts | first (UTC) | last (UTC) | what |\n"
+                                   "| ---: | ---: | --- | --- | --- |\n"
+                                 : "  REFUSED  ATTEMPTS  FIRST (UTC)          LAST (UTC)\n");
     for (uint32_t n = 0; n < l->used; n++) {
         uint64_t refusals = incident_item_refusals(&l->items[n]);
         uint32_t at = n;
@@ -257,8 +258,8 @@ void incident_text_markdown(struct buf *to, const struct incident *i, int64_t no
 /* ---- a row ---- */
 
 const struct table_column incident_text_columns[INCIDENT_TEXT_COLUMNS] = {
-    {"ID", 0, true},     {"LANE", 40, false},  {"KIND", 0, false}, {"SINCE (UTC)", 0, false},
-    {"LASTED", 0, true}, {"REFUSED", 0, true}, {"OF", 0, true},    {"VERDICT", 0, false},
+    {"ID", 0, true},       {"LANE", 40, false}, {"SINCE (UTC)", 0, false}, {"LASTED", 0, true},
+    {"VERDICT", 0, false}, {"KIND", 0, false},  {"REFUSED", 0, true},      {"OF", 0, true},
 };
 
 PRINTF_LIKE(2, 3) static int cell(struct table *t, const char *format, ...)
@@ -285,10 +286,10 @@ int incident_text_row(struct table *t, const struct incident *i, int64_t now_ms)
     format_age((i->closed_ms ? i->closed_ms : now_ms) - i->opened_ms, age);
     r = cell(t, "%llu", (unsigned long long)i->id);
     r = r < 0 ? r : cell(t, "%s", i->lane);
-    r = r < 0 ? r : cell(t, "%s", i->kind);
     r = r < 0 ? r : cell(t, "%s", since);
     r = r < 0 ? r : cell(t, "%s%s", age, i->closed_ms ? "" : "+");
+    r = r < 0 ? r : cell(t, "%s", verdict_side_name(i->verdict.side));
+    r = r < 0 ? r : cell(t, "%s", i->kind);
     r = r < 0 ? r : cell(t, "%llu", (unsigned long long)i->refusals);
-    r = r < 0 ? r : cell(t, "%u", i->counts.attempts);
-    return r < 0 ? r : cell(t, "%s", verdict_side_name(i->verdict.side));
+    return r < 0 ? r : cell(t, "%u", i->counts.attempts);
 }

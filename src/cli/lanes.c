@@ -183,7 +183,10 @@ static int run_limit(const struct options *o, struct client *c, const char *cons
     uint64_t n;
 
     if (slice_to_u64(slice_str(arguments[1]), UINT32_MAX - 1, &n) < 0)
-        return usage_error("lanes", "'%s' is no number of connections", arguments[1]);
+        return usage_error(
+            "lanes",
+            "limit %s '%s': allowed: a number of connections from 1, or 0 to end the limit",
+            arguments[0], arguments[1]);
     return act(o, c,
                json_pack("{s:s, s:s, s:I}", "lane", arguments[0], "action", "limit", "connections",
                          (json_int_t)n));
@@ -197,16 +200,17 @@ static int take_hosts(struct resolve_question *q, const char *text)
     struct slice left = slice_str(text);
 
     q->hosts_from = "--mx";
-    while (left.len) {
+    do {
         ptrdiff_t comma = slice_find(left, ',');
         struct slice host = slice_trim(comma < 0 ? left : slice_sub(left, 0, (size_t)comma));
 
         if (host.len == 0 || q->host_count == RESOLVE_HOSTS_MAX)
-            return usage_error("lanes", "--mx: 1 to %d host names, with commas between them",
-                               RESOLVE_HOSTS_MAX);
+            return usage_error("lanes",
+                               "--mx '%s': allowed: 1 to %d host names, with commas between them",
+                               text, RESOLVE_HOSTS_MAX);
         q->hosts[q->host_count++] = host;
         left = comma < 0 ? slice_make(NULL, 0) : slice_from(left, (size_t)comma + 1);
-    }
+    } while (left.len);
     return EXIT_DONE;
 }
 
@@ -225,7 +229,7 @@ static int resolve(const struct options *o, struct resolve_question *q)
         if (o->json)
             print_json(view, stdout);
         else
-            lanes_print_resolved(view, stdout);
+            lanes_print_resolved(view, format_terminal_width(stdout), stdout);
         json_decref(view);
     }
     buf_done(&names);
@@ -300,8 +304,11 @@ static int run(const struct options *o, int argc, char **argv)
     int count = argc ? argc - 1 : 0, r = EXIT_DONE;
     struct client *c = NULL;
 
+    if (!v && strchr(argv[0], '/'))
+        return usage_error("lanes", "'%s': for one lane it is 'penstock lanes show LANE'", argv[0]);
     if (!v)
-        return usage_error("lanes", "'%s': say show, pause, resume, limit or resolve", argv[0]);
+        return usage_error("lanes", "'%s': allowed: show, pause, resume, limit or resolve",
+                           argv[0]);
     if (count < v->arguments_min || count > v->arguments_max)
         return usage_error("lanes", "it is 'penstock lanes %s%s'", v->name, v->wanted);
     if (o->mx && v->asks_server)

@@ -18,7 +18,7 @@ struct config;
 struct providers;
 
 struct lanes_style {
-    size_t width;   /* longer lines are cut; 0: none is */
+    size_t width;   /* of the terminal: rows are cut, sentences wrapped; 0: neither */
     bool is_colour; /* bands that need a look in colours of a terminal */
 };
 
@@ -41,8 +41,8 @@ struct resolve_question {
 };
 /* What holds for mail to that address, and why: the object of docs/api.md. NULL: no memory. */
 MUST_CHECK json_t *lanes_resolve(const struct resolve_question *q);
-/* The same for people. */
-void lanes_print_resolved(const json_t *view, FILE *to);
+/* The same for people, in lines of `width` columns; 0: however long. */
+void lanes_print_resolved(const json_t *view, size_t width, FILE *to);
 /* Does mail for the address go to hosts that are found by MX? */
 bool lanes_goes_by_mx(const struct config *c, struct slice address);
 /* "deferred mail is tried again after 10m, 20m and then every 40m, ..." */

@@ -5,9 +5,15 @@
 #include "cli/format.h"
 #include "cli/json_get.h"
 #include "cli/lanes_int.h"
+#include "cli/wrap.h"
 
 #define LINE_MAX KIB(16)
-#define LABEL "%-10s "
+#define INDENT 11 /* of what is told, behind its labels */
+
+struct page {
+    FILE *to;
+    size_t width; /* 0: lines are as long as they come */
+};
 
 /* "90s", "10m", "48h": as the configuration would have it. */
 static void add_duration(struct buf *to, uint64_t s)
@@ -41,16 +47,16 @@ void lanes_add_retries(const json_t *view, struct buf *to)
     (void)buf_add_str(to, " goes back to its sender");
 }
 
-static void print_line(const char *label, const struct buf *text, FILE *to)
+static void print_line(const char *label, const struct buf *text, const struct page *page)
 {
-    struct buf harmless = BUF_INIT(LINE_MAX);
+    struct buf lines = BUF_INIT(4 * LINE_MAX);
 
-    (void)format_harmless(&harmless, buf_slice(text));
-    fprintf(to, LABEL "%s\n", label, buf_cstr(&harmless));
-    buf_done(&harmless);
+    wrap_add_to(&lines, label, INDENT, buf_slice(text), page->width);
+    (void)fwrite(buf_slice(&lines).ptr, 1, buf_len(&lines), page->to);
+    buf_done(&lines);
 }
 
-static void print_route(const json_t *view, FILE *to)
+static void print_route(const json_t *view, const struct page *page)
 {
     const json_t *route = json_object_get(view, "route");
     struct buf line = BUF_INIT(LINE_MAX);
@@ -59,11 +65,11 @@ static void print_route(const json_t *view, FILE *to)
         (void)buf_addf(&line, "%s, from %s", get_text(route, "next_hop"), get_text(route, "from"));
     else
         (void)buf_addf(&line, "the MX hosts of %s", get_text(view, "domain"));
-    print_line("route", &line, to);
+    print_line("route", &line, page);
     buf_done(&line);
 }
 
-static void print_hosts(const json_t *view, FILE *to)
+static void print_hosts(const json_t *view, const struct page *page)
 {
     const json_t *mx = json_object_get(view, "mx"), *hosts = json_object_get(mx, "hosts");
     struct buf line = BUF_INIT(LINE_MAX);
@@ -76,11 +82,11 @@ static void print_hosts(const json_t *view, FILE *to)
         (void)buf_addf(&line, " (%s, the best first)", get_text(mx, "from"));
     else
         (void)buf_addf(&line, "none is known: %s", get_text(mx, "from"));
-    print_line("MX hosts", &line, to);
+    print_line("MX hosts", &line, page);
     buf_done(&line);
 }
 
-static void print_provider(const json_t *view, FILE *to)
+static void print_provider(const json_t *view, const struct page *page)
 {
     const json_t *p = json_object_get(view, "provider");
     struct buf line = BUF_INIT(LINE_MAX);
@@ -94,16 +100,17 @@ static void print_provider(const json_t *view, FILE *to)
                        get_text(p, "title"), get_text(p, "pattern"));
     else
         (void)buf_addf(&line, "%s: the registered domain of the best host", get_text(p, "name"));
-    print_line("provider", &line, to);
+    print_line("provider", &line, page);
     buf_clear(&line);
     if (has_value(p, "group")) {
         (void)buf_add_str(&line, get_text(p, "group"));
-        print_line("group", &line, to);
+        print_line("group", &line, page);
     }
     buf_done(&line);
 }
 
-static void print_block(const char *label, const json_t *block, const char *none, FILE *to)
+static void print_block(const char *label, const json_t *block, const char *none,
+                        const struct page *page)
 {
     struct buf line = BUF_INIT(LINE_MAX);
 
@@ -112,7 +119,7 @@ static void print_block(const char *label, const json_t *block, const char *none
     else
         (void)buf_addf(&line, "'%s' at %s: %s", get_text(block, "destination"),
                        get_text(block, "origin"), get_text(block, "why"));
-    print_line(label, &line, to);
+    print_line(label, &line, page);
     buf_done(&line);
 }
 
@@ -229,32 +236,33 @@ static void print_sources(const json_t *view, FILE *to)
     table_done(&t);
 }
 
-void lanes_print_resolved(const json_t *view, FILE *to)
+void lanes_print_resolved(const json_t *view, size_t width, FILE *to)
 {
+    const struct page page = {.to = to, .width = width};
     struct buf line = BUF_INIT(LINE_MAX);
 
     (void)buf_add_str(&line, get_text(view, "address"));
-    print_line("address", &line, to);
-    print_route(view, to);
+    print_line("address", &line, &page);
+    print_route(view, &page);
     if (strcmp(get_text(json_object_get(view, "route"), "kind"), "discard") != 0) {
-        print_hosts(view, to);
-        print_provider(view, to);
+        print_hosts(view, &page);
+        print_provider(view, &page);
     }
     print_block("policy", json_object_get(view, "policy"),
-                "no block of destinations is for it: the sections retry and delivery", to);
+                "no block of destinations is for it: the sections retry and delivery", &page);
     buf_clear(&line);
     lanes_add_retries(view, &line);
-    print_line("retries", &line, to);
+    print_line("retries", &line, &page);
     fputc('\n', to);
     print_settings(json_object_get(view, "settings"), to);
     fputc('\n', to);
     print_block("lanes", json_object_get(view, "lane_policy"),
-                "no block of destinations is for them: the section lanes", to);
+                "no block of destinations is for them: the section lanes", &page);
     print_settings(json_object_get(view, "lane_settings"), to);
     fputc('\n', to);
     buf_clear(&line);
     (void)buf_add_str(&line, get_text(view, "pool"));
-    print_line("pool", &line, to);
+    print_line("pool", &line, &page);
     print_sources(view, to);
     buf_done(&line);
 }

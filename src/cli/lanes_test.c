@@ -138,8 +138,7 @@ static char *printed(void (*print)(const json_t *view, const struct lanes_style 
 
 static void print_resolved(const json_t *view, const struct lanes_style *style, FILE *to)
 {
-    (void)style;
-    lanes_print_resolved(view, to);
+    lanes_print_resolved(view, style ? style->width : 0, to);
 }
 
 static void what_holds_is_told_in_words(void **state)
@@ -232,8 +231,8 @@ static json_t *lane_view(const char *name, const char *band, int entries, const 
         "{s:s, s:s, s:I, s:b, s:b, s:n, s:{s:i, s:i, s:i, s:i, s:i, s:n}, s:{s:n, s:n, s:f},"
         " s:{s:i, s:i, s:i, s:i, s:i, s:i, s:I}, s:n, s:n, s:i, s:{s:i, s:i, s:f}}",
         "name", name, "band", band, "band_since_ms", (json_int_t)(NOW - 720000), "enabled", 1,
-        "paused", 0, "incident", "connections", "used", 12, "peak", 16, "limit", 16, "full", 20,
-        "floor", 1, "operator", "rate_per_s", "limit", "full", "floor", 0.1, "queue", "entries",
+        "paused", 0, "incident", "connections", "used", 12, "peak", 16, "controller", 16, "full",
+        20, "floor", 1, "operator", "rate_per_s", "limit", "full", "floor", 0.1, "queue", "entries",
         entries, "waiting", entries, "ready", 0, "active", 0, "held", 0, "destinations", 2,
         "oldest_age_ms", (json_int_t)2700000, "next_change_ms", "warm_up", "window_ms", 600000,
         "window", "attempts", 4512, "capacity", 31, "capacity_per_10000", 68.7);
@@ -261,13 +260,15 @@ static void lanes_that_need_a_look_come_first(void **state)
         "     -\n"
         "bad?[1mname/out  normal    12m    12  16/20       -      1     45m      4512        68.7  "
         "     -  paused\n";
-    const struct lanes_style plain = {.width = 0}, narrow = {.width = 30, .is_colour = true};
+    const struct lanes_style plain = {.width = 0}, usual = {.width = 80},
+                             narrow = {.width = 30, .is_colour = true};
     json_t *view = json_pack(
         "{s:I, s:[o, o, o, o]}", "now_ms", (json_int_t)NOW, "lanes",
         lane_view("bad\x1b[1mname/out", "normal", 1, "{\"paused\": true}"),
-        lane_view("google/out1", "watch", 0,
-                  "{\"rate_per_s\": {\"limit\": 2.5}, \"connections\": {\"used\": 12, \"limit\": "
-                  "16, \"full\": 20, \"operator\": 5}}"),
+        lane_view(
+            "google/out1", "watch", 0,
+            "{\"rate_per_s\": {\"limit\": 2.5}, \"connections\": {\"used\": 12, \"controller\": "
+            "16, \"full\": 20, \"operator\": 5}}"),
         lane_view("yahoo/out1", "normal", 9, "{}"),
         lane_view("microsoft/out1", "incident", 5,
                   "{\"incident\": 7, \"next_change_ms\": 1795382650000, \"warm_up\": "
@@ -278,9 +279,15 @@ static void lanes_that_need_a_look_come_first(void **state)
     assert_string_equal(out, wanted);
     free(out);
     out = printed(lanes_print, view, &narrow);
-    assert_non_null(strstr(out, "\033[1;31mmicrosoft/out1   incident  12m\033[0m\n"));
+    assert_non_null(strstr(out, "\033[1;31mmicrosoft/out1   incident  16/\033[0m\n"));
     assert_non_null(strstr(out, "\033[33mbad?[1mname/out  normal"));
-    assert_non_null(strstr(out, "\ngoogle/out1      watch     12m\n"));
+    assert_non_null(strstr(out, "\ngoogle/out1      watch     16/\n"));
+    free(out);
+    out = printed(lanes_print, view, &usual);
+    assert_non_null(
+        strstr(out, "\nLANE             BAND      LIMIT  QUEUE  OLDEST  PER 10,000  CHANGE\n"
+                    "microsoft/out1   incident  16/20      5     45m        68.7     10m  incident "
+                    "7,\n"));
     free(out);
     json_decref(view);
 }
@@ -324,16 +331,16 @@ static void one_lane_is_told_whole(void **state)
         "10,000 (at least 50.1), baseline 0.5; queue 100, oldest 1m, not easing\n"
         "delivered      half in 2s, 90 % in 5m, 99 % in 1h, all in 2h (800 messages)\n"
         "\n"
-        "SPAN  ATTEMPTS  AT FIRST  LATER  DEFERRED  FAILED  CAPACITY  RATE  POLICY  CONNECT  PER "
-        "10,000\n"
-        "10m       4512         0      0         0       0        31     0       0        0        "
-        "68.7\n"
-        "hour      9000      8000      0         0       0        40     0       0        0        "
-        "44.4\n"
-        "day          0         0      0         0       0         0     0       0        0        "
-        "   -\n"
+        "SPAN  ATTEMPTS  PER 10,000  AT FIRST  LATER  DEFERRED  FAILED  CAPACITY  RATE  POLICY  "
+        "CONNECT\n"
+        "10m       4512        68.7         0      0         0       0        31     0       0  "
+        "      0\n"
+        "hour      9000        44.4      8000      0         0       0        40     0       0  "
+        "      0\n"
+        "day          0           -         0      0         0       0         0     0       0  "
+        "      0\n"
         "\n"
-        "Since the incident began\n"
+        "Since the incident began (times are UTC)\n"
         "2026-11-22 21:04:10  connections 20 -> 16\n"
         "\n"
         "What was answered\n"
@@ -344,6 +351,38 @@ static void one_lane_is_told_whole(void **state)
 
     (void)state;
     assert_string_equal(out, wanted);
+    free(out);
+    json_decref(view);
+}
+
+/* Sentences are wrapped at the terminal's width: no word of them is cut. */
+static void one_lane_is_wrapped(void **state)
+{
+    const struct lanes_style usual = {.width = 80, .is_colour = true};
+    json_t *view = lane_view("microsoft/out1", "incident", 5, one_lane);
+    char *out = printed(lanes_print_one, view, &usual);
+
+    (void)state;
+    assert_non_null(strstr(
+        out, "\033[1;31mmicrosoft/out1 incident for 12m, since 2026-11-22 21:02:10 UTC; incident "
+             "7,\033[0m\n\033[1;31m               verdict so far: receiver-side\033[0m\n"));
+    assert_non_null(strstr(
+        out, "\nseen           31 of 4512 attempts in 10m were refused for want of capacity:\n"
+             "               68.7 per 10,000, with 99 % confidence at least 46.2\n"));
+    free(out);
+    json_decref(view);
+}
+
+static void what_holds_is_wrapped(void **state)
+{
+    const struct lanes_style usual = {.width = 80};
+    json_t *view = resolve("u@a.example", NULL);
+    char *out = printed(print_resolved, view, &usual);
+
+    (void)state;
+    for (const char *line = out; *line != '\n'; line += strcspn(line, "\n") + 1)
+        assert_true(strcspn(line, "\n") <= 80);
+    assert_non_null(strstr(out, "\nretries    deferred mail is tried again after "));
     free(out);
     json_decref(view);
 }
@@ -408,6 +447,8 @@ int main(void)
         cmocka_unit_test(what_is_not_known_is_said),
         cmocka_unit_test(lanes_that_need_a_look_come_first),
         cmocka_unit_test(one_lane_is_told_whole),
+        cmocka_unit_test(one_lane_is_wrapped),
+        cmocka_unit_test(what_holds_is_wrapped),
         cmocka_unit_test(missing_members_do_no_harm),
     };
 

@@ -7,9 +7,13 @@
 #include "cli/json_get.h"
 #include "cli/lanes_int.h"
 #include "cli/screen.h"
+#include "cli/wrap.h"
 
 #define LINE_MAX KIB(16)
-#define LABEL "%-14s "
+#define INDENT 15 /* of what is told of one lane, behind its labels */
+#define TIME_INDENT 21
+#define COUNT_INDENT 8
+#define NARROW 110 /* columns of a terminal that are too few for all columns of the table */
 #define TEXTS_SHOWN 5
 
 /* What needs a look, first. */
@@ -49,6 +53,16 @@ static const struct table_column columns[] = {
     {"LIMIT", 0, true},    {"RATE/S", 0, true},     {"QUEUE", 0, true},  {"OLDEST", 0, true},
     {"ATTEMPTS", 0, true}, {"PER 10,000", 0, true}, {"CHANGE", 0, true}, {"", 0, false},
 };
+/* What a narrow terminal has room for: how bad it is must not be what is cut. */
+static const struct table_column narrow_columns[] = {
+    {"LANE", 48, false}, {"BAND", 0, false},      {"LIMIT", 0, true},  {"QUEUE", 0, true},
+    {"OLDEST", 0, true}, {"PER 10,000", 0, true}, {"CHANGE", 0, true}, {"", 0, false},
+};
+
+static bool is_narrow(const struct screen *screen)
+{
+    return screen->width > 0 && screen->width < NARROW;
+}
 
 static int compare_lanes(const void *a, const void *b)
 {
@@ -124,24 +138,28 @@ static void write_note(const json_t *lane, struct buf *note)
         add_word(note, "lanes.enabled: no");
 }
 
-static void add_lane(struct sheet *s, const json_t *lane, int64_t now_ms)
+static void add_lane(struct sheet *s, const json_t *lane, int64_t now_ms, bool narrow)
 {
     const json_t *connections = part(lane, "connections"), *queue = part(lane, "queue");
     struct buf note = BUF_INIT(KIB(1));
     char limit[48];
 
     write_note(lane, &note);
-    (void)snprintf(limit, sizeof(limit), "%" PRIu64 "/%" PRIu64, get_uint(connections, "limit"),
-                   get_uint(connections, "full"));
+    (void)snprintf(limit, sizeof(limit), "%" PRIu64 "/%" PRIu64,
+                   get_uint(connections, "controller"), get_uint(connections, "full"));
     sheet_cell(s, get_text(lane, "name"));
     sheet_cell(s, get_text(lane, "band"));
-    add_age(s, now_ms - get_int(lane, "band_since_ms"));
-    add_number(s, get_uint(connections, "used"));
+    if (!narrow) {
+        add_age(s, now_ms - get_int(lane, "band_since_ms"));
+        add_number(s, get_uint(connections, "used"));
+    }
     sheet_cell(s, limit);
-    add_real(s, part(lane, "rate_per_s"), "limit");
+    if (!narrow)
+        add_real(s, part(lane, "rate_per_s"), "limit");
     add_number(s, get_uint(queue, "entries"));
     add_age(s, get_int(queue, "oldest_age_ms"));
-    add_number(s, get_uint(part(lane, "window"), "attempts"));
+    if (!narrow)
+        add_number(s, get_uint(part(lane, "window"), "attempts"));
     add_real(s, part(lane, "window"), "capacity_per_10000");
     add_age(s, has_value(lane, "next_change_ms") ? get_int(lane, "next_change_ms") - now_ms : 0);
     sheet_cell(s, buf_cstr(&note));
@@ -177,16 +195,18 @@ static void print_head(const json_t *view, const json_t *const *lanes, size_t co
 static void print_lanes(const json_t *view, const json_t **lanes, const char **colours,
                         size_t count, const struct screen *screen, FILE *to)
 {
+    bool narrow = is_narrow(screen);
     struct sheet s;
 
     qsort(lanes, count, sizeof(lanes[0]), compare_lanes);
     print_head(view, lanes, count, screen, to);
-    if (count == 0 || !sheet_begin(&s, columns, ARRAY_SIZE(columns)))
+    if (count == 0 || !sheet_begin(&s, narrow ? narrow_columns : columns,
+                                   narrow ? ARRAY_SIZE(narrow_columns) : ARRAY_SIZE(columns)))
         return;
     fputc('\n', to);
     for (size_t i = 0; i < count; i++) {
         colours[i] = colour_of(lanes[i]);
-        add_lane(&s, lanes[i], get_int(view, "now_ms"));
+        add_lane(&s, lanes[i], get_int(view, "now_ms"), narrow);
     }
     sheet_end(&s, screen, colours, count, to);
 }
@@ -216,14 +236,30 @@ struct one {
     FILE *to;
 };
 
+/* Sentences are wrapped, and nothing of them is cut. */
+static void print_text(const struct one *o, const char *label, size_t indent, const char *colour,
+                       struct slice text)
+{
+    const struct screen uncut = {.is_colour = o->screen.is_colour};
+    struct buf lines = BUF_INIT(4 * LINE_MAX);
+    struct slice left;
+
+    wrap_add_to(&lines, label, indent, text, o->screen.width);
+    left = buf_slice(&lines);
+    while (left.len) {
+        ptrdiff_t end = slice_find(left, '\n');
+        size_t len = end < 0 ? left.len : (size_t)end;
+
+        screen_line(&uncut, colour, (const char *)left.ptr, len, o->to);
+        left = slice_from(left, MIN_OF(len + 1, left.len));
+    }
+    buf_done(&lines);
+}
+
+/* Takes the text over. */
 static void print_line(const struct one *o, const char *label, const char *colour, struct buf *text)
 {
-    struct buf line = BUF_INIT(LINE_MAX);
-
-    (void)buf_addf(&line, LABEL, label);
-    (void)format_harmless(&line, buf_slice(text));
-    screen_line(&o->screen, colour, buf_cstr(&line), buf_len(&line), o->to);
-    buf_done(&line);
+    print_text(o, label, INDENT, colour, buf_slice(text));
     buf_done(text);
 }
 
@@ -261,7 +297,7 @@ static void print_limits(const struct one *o)
     (void)buf_addf(&line,
                    "%" PRIu64 " of %" PRIu64 ", floor %" PRIu64 "; %" PRIu64
                    " in use, at most %" PRIu64 " lately; ",
-                   get_uint(c, "limit"), get_uint(c, "full"), get_uint(c, "floor"),
+                   get_uint(c, "controller"), get_uint(c, "full"), get_uint(c, "floor"),
                    get_uint(c, "used"), get_uint(c, "peak"));
     if (get_uint(c, "resting"))
         (void)buf_addf(&line, "%" PRIu64 " rest after a refusal; ", get_uint(c, "resting"));
@@ -414,22 +450,23 @@ static void print_times(const struct one *o)
 }
 
 static const struct table_column span_columns[] = {
-    {"SPAN", 0, false},    {"ATTEMPTS", 0, true}, {"AT FIRST", 0, true},   {"LATER", 0, true},
-    {"DEFERRED", 0, true}, {"FAILED", 0, true},   {"CAPACITY", 0, true},   {"RATE", 0, true},
-    {"POLICY", 0, true},   {"CONNECT", 0, true},  {"PER 10,000", 0, true},
+    {"SPAN", 0, false}, {"ATTEMPTS", 0, true}, {"PER 10,000", 0, true}, {"AT FIRST", 0, true},
+    {"LATER", 0, true}, {"DEFERRED", 0, true}, {"FAILED", 0, true},     {"CAPACITY", 0, true},
+    {"RATE", 0, true},  {"POLICY", 0, true},   {"CONNECT", 0, true},
 };
 
 static void add_span(struct sheet *s, const struct one *o, const char *name, const char *key)
 {
-    static const char *const counts[] = {"attempts", "delivered_first", "delivered_later",
-                                         "deferred", "failed",          "capacity",
-                                         "rate",     "policy",          "connection"};
+    static const char *const counts[] = {"delivered_first", "delivered_later", "deferred",
+                                         "failed",          "capacity",        "rate",
+                                         "policy",          "connection"};
     const json_t *c = part(o->view, key);
 
     sheet_cell(s, name);
+    add_number(s, get_uint(c, "attempts"));
+    add_real(s, c, "capacity_per_10000");
     for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
         add_number(s, get_uint(c, counts[i]));
-    add_real(s, c, "capacity_per_10000");
 }
 
 static void print_spans(const struct one *o)
@@ -455,28 +492,22 @@ static void print_changes(const struct one *o)
     size_t i;
 
     if (json_array_size(changes))
-        screen_heading(&o->screen, "Since the incident began", o->to);
+        screen_heading(&o->screen, "Since the incident began (times are UTC)", o->to);
     json_array_foreach(changes, i, each)
     {
-        struct buf line = BUF_INIT(LINE_MAX);
         char at[FORMAT_TEXT_MAX];
 
         format_time(get_int(each, "at_ms"), at);
-        (void)buf_addf(&line, "%s  ", at);
-        (void)format_harmless(&line, slice_str(get_text(each, "text")));
-        screen_line(&o->screen, "", buf_cstr(&line), buf_len(&line), o->to);
-        buf_done(&line);
+        print_text(o, at, TIME_INDENT, "", slice_str(get_text(each, "text")));
     }
     if (json_array_size(texts))
         screen_heading(&o->screen, "What was answered", o->to);
     json_array_foreach(texts, i, each) if (i < TEXTS_SHOWN)
     {
-        struct buf line = BUF_INIT(LINE_MAX);
+        char count[24];
 
-        (void)buf_addf(&line, "%6" PRIu64 "  ", get_uint(each, "count"));
-        (void)format_harmless(&line, slice_str(get_text(each, "text")));
-        screen_line(&o->screen, "", buf_cstr(&line), buf_len(&line), o->to);
-        buf_done(&line);
+        (void)snprintf(count, sizeof(count), "%6" PRIu64, get_uint(each, "count"));
+        print_text(o, count, COUNT_INDENT, "", slice_str(get_text(each, "text")));
     }
 }
 

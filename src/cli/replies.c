@@ -257,7 +257,9 @@ static int list(const struct options *o)
     if (o->klass) {
         l.klass = reply_class_find(slice_str(o->klass));
         if (l.klass == REPLY_CLASSES)
-            return usage_error("replies", "no class '%s'", o->klass);
+            return usage_error("replies",
+                               "--class '%s': no such class; penstock replies list shows them",
+                               o->klass);
     }
     result = load(o, &r);
     if (result != EXIT_DONE)

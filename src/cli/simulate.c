@@ -46,7 +46,7 @@ static int print_help(void)
         "  -c, --config FILE    the playbook has the settings of this file; without it, the "
         "defaults\n"
         "      --set KEY=VALUE  a setting of the playbook that wins; may be given often\n"
-        "      --html FILE      draws it\n"
+        "      --html FILE      draws it as a page of its own, for a browser\n"
         "      --json           for programs, with each minute\n"
         "      --list           the shipped scenarios\n"
         "  -h, --help           this text");
@@ -56,7 +56,7 @@ static int print_help(void)
 static int read_seed(const char *value, void *to)
 {
     if (slice_to_u64(slice_str(value), UINT64_MAX - 2, to) < 0)
-        return usage_error("simulate", "--seed takes a whole number");
+        return usage_error("simulate", "--seed '%s': allowed: a whole number", value);
     return EXIT_DONE;
 }
 
@@ -66,7 +66,10 @@ static int read_policy(const char *value, void *to)
     enum simulate_policy p = simulate_policy_find(slice_str(value));
 
     if (p == SIMULATE_POLICY_COUNT)
-        return usage_error("simulate", "no policy '%s'", value);
+        return usage_error(
+            "simulate",
+            "--policy '%s': allowed: playbook, fixed, postfix-model, kumomta-model or oracle",
+            value);
     o->policies[p] = o->any_policy = true;
     return EXIT_DONE;
 }
@@ -112,6 +115,13 @@ static int load(const char *name, struct scenario **ret)
         r = scenario_read(ret, shipped->name, shipped->text, &why);
     } else {
         r = tables_read(name, &text, &why);
+        if (r == -ENOENT) {
+            buf_clear(&why);
+            (void)buf_addf(&why,
+                           "penstock simulate: '%s' is no file, and no shipped scenario "
+                           "('penstock simulate --list' names them)\n",
+                           name);
+        }
         if (r == 0)
             r = scenario_read(ret, name, buf_slice(&text), &why);
     }
@@ -223,20 +233,32 @@ static const struct simulate_result *find_result(const struct simulate_result *r
     return NULL;
 }
 
+/* "789 s": two runs that end in the same minute are told apart. */
+static void format_drained(const struct simulate_result *r, char ret[static FORMAT_TEXT_MAX])
+{
+    if (r->drained)
+        (void)snprintf(ret, FORMAT_TEXT_MAX, "%llu s", (unsigned long long)(r->drain_ms / 1000));
+    else
+        (void)snprintf(ret, FORMAT_TEXT_MAX, "never");
+}
+
 /* What is claimed of the playbook, as it came out in this run. */
 static void print_claims(const struct simulate_result *p, const struct simulate_result *f)
 {
     uint64_t ours = p->by_class[REPLY_CAPACITY], theirs = f->by_class[REPLY_CAPACITY];
     double first = share(p->delivered_first, p->messages), other;
     bool is_sooner = p->drained && (!f->drained || p->drain_ms <= f->drain_ms);
+    char drained[FORMAT_TEXT_MAX], theirs_drained[FORMAT_TEXT_MAX];
 
+    format_drained(p, drained);
+    format_drained(f, theirs_drained);
     other = share(f->delivered_first, f->messages);
     printf("\nThe playbook against fixed concurrency:\n"
            "  capacity replies   %.1f %% of its (%s a third)\n"
-           "  drained            %s\n"
+           "  drained            after %s against %s (%s)\n"
            "  first attempt      %.3f %% against %.3f %% (%s)\n",
-           share(ours, theirs) * 100, ours * 3 <= theirs ? "at most" : "more than",
-           is_sooner ? "no later" : "later", first * 100, other * 100,
+           share(ours, theirs) * 100, ours * 3 <= theirs ? "at most" : "more than", drained,
+           theirs_drained, is_sooner ? "no later" : "later", first * 100, other * 100,
            first > other   ? "higher"
            : first < other ? "lower"
                            : "the same");
@@ -353,6 +375,23 @@ static int print_json(const struct scenario *s, uint64_t seed,
 
 /* ---- HTML ---- */
 
+static int html_error(const char *name, int r)
+{
+    return command_error("simulate", "--html %s cannot be written: %s", name, err_str(r));
+}
+
+/* Asked before the run, which may take minutes. What is in the file stays until there is a page. */
+static int check_html(const char *name)
+{
+    FILE *f = name ? fopen(name, "ae") : NULL;
+
+    if (name && !f)
+        return html_error(name, -errno);
+    if (f)
+        (void)fclose(f);
+    return EXIT_DONE;
+}
+
 static int write_file(const char *name, struct slice bytes)
 {
     FILE *f = fopen(name, "we");
@@ -375,7 +414,7 @@ static int draw(const struct options *o, const struct scenario *s,
     if (r == 0)
         r = write_file(o->html, buf_slice(&page));
     buf_done(&page);
-    return r < 0 ? command_error("simulate", "%s: %s", o->html, err_str(r)) : EXIT_DONE;
+    return r < 0 ? html_error(o->html, r) : EXIT_DONE;
 }
 
 /* ---- the command ---- */
@@ -448,6 +487,8 @@ int cmd_simulate(int argc, char **argv)
     if (r != EXIT_DONE)
         return r;
     r = set_up(&o, s, &setup);
+    if (r == EXIT_DONE)
+        r = check_html(o.html);
     if (r == EXIT_DONE)
         r = run(&o, s, &setup);
     knowledge_unref(&setup.knowledge);

@@ -1,5 +1,7 @@
 #include "cli/wrap.h"
 
+#include <string.h>
+
 #include "base/utf8.h"
 #include "cli/format.h"
 
@@ -17,13 +19,22 @@ static size_t width_of(struct slice word)
     return n;
 }
 
-void wrap_add(struct buf *to, const char *label, size_t indent, struct slice text)
+void wrap_add_to(struct buf *to, const char *label, size_t indent, struct slice text,
+                 size_t line_max)
 {
     struct buf clean = BUF_INIT(text.len * 4 + 64);
+    struct buf head = BUF_INIT(strlen(label) * 4 + 64);
+    size_t label_width;
+    bool is_long, is_first = true;
+    size_t column;
     struct slice left;
-    size_t column = indent;
 
-    (void)buf_addf(to, "%-*s", (int)indent, label);
+    (void)format_harmless(&head, slice_str(label));
+    label_width = width_of(buf_slice(&head));
+    is_long = label_width > 0 && label_width >= indent;
+    column = is_long ? label_width + 1 : indent;
+    (void)buf_addf(to, "%-*s%s", (int)indent, buf_cstr(&head), is_long ? " " : "");
+    buf_done(&head);
     (void)format_harmless(&clean, text);
     left = slice_trim(buf_slice(&clean));
     while (left.len) {
@@ -31,17 +42,23 @@ void wrap_add(struct buf *to, const char *label, size_t indent, struct slice tex
         struct slice word = blank < 0 ? left : slice_sub(left, 0, (size_t)blank);
         size_t width = width_of(word);
 
-        if (column > indent && column + 1 + width > WRAP_WIDTH) {
+        if (!is_first && line_max > 0 && column + 1 + width > line_max) {
             (void)buf_addf(to, "\n%-*s", (int)indent, "");
             column = indent;
-        } else if (column > indent) {
+        } else if (!is_first) {
             (void)buf_push(to, ' ');
             column++;
         }
         (void)buf_add(to, word);
         column += width;
+        is_first = false;
         left = slice_trim(slice_from(left, word.len));
     }
     (void)buf_push(to, '\n');
     buf_done(&clean);
+}
+
+void wrap_add(struct buf *to, const char *label, size_t indent, struct slice text)
+{
+    wrap_add_to(to, label, indent, text, WRAP_WIDTH);
 }

@@ -33,6 +33,25 @@ static void lines_break_at_blanks(void **state)
     buf_done(&to);
 }
 
+static void lines_are_as_long_as_asked_for(void **state)
+{
+    struct buf to = BUF_INIT(KIB(4));
+
+    (void)state;
+    wrap_add_to(&to, "a", 4, SLICE_LIT("bb cc dd"), 9);
+    wrap_add_to(&to, "label", 4, SLICE_LIT("bb cc dd"), 9);
+    wrap_add_to(&to,
+                "la\x1b"
+                "bel",
+                2, SLICE_LIT("bb cc dd"), 0);
+    assert_string_equal(buf_cstr(&to), "a   bb cc\n"
+                                       "    dd\n"
+                                       "label bb\n"
+                                       "    cc dd\n"
+                                       "la?bel bb cc dd\n");
+    buf_done(&to);
+}
+
 /* Words come out as they were, in lines as full as they can be. */
 static void random_texts_keep_their_words(void **state)
 {
@@ -70,6 +89,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_break_at_blanks),
+        cmocka_unit_test(lines_are_as_long_as_asked_for),
         cmocka_unit_test(random_texts_keep_their_words),
     };
 
