@@ -99,6 +99,7 @@ static void on_stop_step(struct loop_timer *t)
     uint64_t since_ms = clock_mono_ms() - s->stop_began_ms;
 
     if (all_quiet(s)) {
+        queue_keep_all_lanes(s->queue);
         loop_stop(s->loop);
         return;
     }

@@ -296,6 +296,8 @@ void queue_message_done(struct queue_message *m);
 struct lanes *queue_lanes(const struct queue *q);
 /* Hands lanes that changed to the ledger at once: after an action, which must outlive a restart. */
 void queue_keep_lanes(struct queue *q);
+/* All of them, when the server stops: else a restart forgets what was counted in the last minute. */
+void queue_keep_all_lanes(struct queue *q);
 /* The schedule, for summaries (schedule_next_destination(), schedule_get_totals()). */
 const struct schedule *queue_schedule(const struct queue *q);
 struct spool *queue_spool(const struct queue *q);

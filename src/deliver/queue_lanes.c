@@ -429,6 +429,15 @@ void queue_keep_lanes(struct queue *q)
         keep_lane(q, lane);
 }
 
+void queue_keep_all_lanes(struct queue *q)
+{
+    struct lane_view v;
+    uint32_t it = 0;
+
+    while (lanes_next(q->lanes, &it, &v))
+        keep_lane(q, lanes_find(q->lanes, v.provider, v.source, queue_now(q)));
+}
+
 int64_t queue_lanes_step(struct queue *q)
 {
     int64_t now_ms = queue_now(q);

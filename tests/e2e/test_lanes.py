@@ -1,4 +1,5 @@
 """Lanes and policies: what holds for an address, told by the program that will act on it."""
+import datetime
 import json
 
 import pytest
@@ -107,8 +108,10 @@ def test_dns_that_fails_is_told(make_nameserver, resolve):
 
 def test_wrong_usage():
     assert "lanes resolve ADDRESS" in run_tool("lanes", "resolve", check=2).stderr
-    assert "say show" in run_tool("lanes", "list-all", check=2).stderr
+    assert "'list-all': allowed: show" in run_tool("lanes", "list-all", check=2).stderr
+    assert "lanes show LANE" in run_tool("lanes", "google/out1", check=2).stderr
     assert "--mx" in run_tool("lanes", "resolve", "a@b.test", "--mx", "a,,b", check=2).stderr
+    assert "--mx '': allowed" in run_tool("lanes", "resolve", "a@b.test", "--mx", "", check=2).stderr
     assert "--mx is for resolve" in run_tool("lanes", "--mx", "a", check=2).stderr
     run_tool("lanes", "--help", check=0)
 
@@ -194,6 +197,23 @@ def test_a_paused_lane_waits_over_a_restart(world):
     assert len(world.remotes["b.test"].mails) == 1
     assert not world.act("resume", "google/out1")["paused"]
     world.remotes["b.test"].wait_mails(4)
+
+
+def test_a_stop_keeps_what_lanes_have_counted(world):
+    """Else each restart gives a day's warm-up more than its share, and the controller less to judge by."""
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    world.server.write_config(lanes={"minute": "1m"}, destinations=[
+        {"destination": "google", "warm_up": "100000000", "warm_up_start": today}])
+    world.server.start()
+    total = 0
+    for count in (1, 5):  # the first is kept at once, what comes in the minute after it at the stop
+        send(world.server, count, recipients=(b"x@b.test",))
+        total += count
+        world.wait_lane("google/out1", lambda lane, total=total: lane["warm_up"]["today_sent"] == total,
+                        "their count")
+    world.server.restart()
+    assert world.lanes()["google/out1"]["window"]["attempts"] == 6
+    assert world.lanes()["google/out1"]["warm_up"]["today_sent"] == 6
 
 
 def test_a_limit_of_the_operators(world):
