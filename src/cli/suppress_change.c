@@ -146,40 +146,42 @@ static int send_piece(struct importing *i)
     return r;
 }
 
-/* What the server would refuse is found here, where the line's number is known. */
+/* What the server would refuse is found here, where the line's number is known. 0; -EINVAL, and
+ * `why` says it; -ENOMEM. */
+static int take_entry(struct importing *i, const struct suppression_view *v, struct buf *why)
+{
+    const char *sentence = NULL;
+    struct suppression *s = NULL;
+    int r = suppression_restore(&s, v, &sentence);
+
+    if (r == -EINVAL) {
+        struct slice address = slice_sub(v->address, 0, 80);
+
+        (void)buf_addf(why, "'%.*s': %s", SLICE_FMT(address), sentence);
+    }
+    if (r != 0)
+        return r;
+    if (buf_len(&i->piece) == 0)
+        suppression_csv_head(&i->piece);
+    suppression_csv_write(suppression_get(s), &i->piece);
+    suppression_unref(&s);
+    return 0;
+}
+
 static int take_line(struct importing *i, struct slice line)
 {
     struct buf why = BUF_INIT(KIB(8));
     struct suppression_view v;
-    struct suppression *s;
-    const char *sentence = NULL;
     int r = suppression_csv_read(&i->csv, line, &v, &why);
 
     if (r == 1)
-        r = suppression_restore(&s, &v, &sentence);
-    else if (r == 0) {
-        buf_done(&why);
-        return EXIT_DONE;
-    }
-    if (r == 0) {
-        if (buf_len(&i->piece) == 0)
-            suppression_csv_head(&i->piece);
-        suppression_csv_write(suppression_get(s), &i->piece);
-        suppression_unref(&s);
-        r = buf_len(&i->piece) >= PIECE_BYTES ? send_piece(i) : EXIT_DONE;
-    } else if (r == -EINVAL) {
-        if (sentence) {
-            struct slice address = slice_sub(v.address, 0, 80);
-
-            (void)buf_addf(&why, "'%.*s': %s", SLICE_FMT(address), sentence);
-        }
+        r = take_entry(i, &v, &why);
+    if (r == -EINVAL)
         tell_wrong(i, buf_cstr(&why));
-        r = EXIT_DONE;
-    } else {
-        r = command_error("suppress import", "out of memory");
-    }
     buf_done(&why);
-    return r;
+    if (r < 0 && r != -EINVAL)
+        return command_error("suppress import", "out of memory");
+    return buf_len(&i->piece) >= PIECE_BYTES ? send_piece(i) : EXIT_DONE;
 }
 
 /* Lines of any length are read in bounded memory: what is too long is told, and passed over. */
