@@ -628,6 +628,27 @@ static void test_no_ledger_to_read(void **state)
     buf_done(&why);
 }
 
+/* Nobody waits for a FIFO's other end, neither the server nor who reads. */
+static void test_what_is_no_file_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct ledger_settings s = usual;
+
+    s.directory = w->folder;
+    for (int is_fifo = 0; is_fifo < 2; is_fifo++) {
+        struct buf why = BUF_INIT(KIB(4));
+        struct ledger_reader *reader;
+        int wanted = is_fifo ? -EOPNOTSUPP : -EISDIR;
+
+        assert_int_equal(is_fifo ? mkfifo(w->path, 0600) : mkdir(w->path, 0700), 0);
+        assert_int_equal(ledger_open(&w->ledger, &s, &why), wanted);
+        assert_non_null(strstr(buf_cstr(&why), "it is no file"));
+        assert_int_equal(ledger_reader_open(&reader, w->folder, &why), wanted);
+        assert_int_equal(remove(w->path), 0);
+        buf_done(&why);
+    }
+}
+
 static void test_a_damaged_file_is_set_aside(void **state)
 {
     struct world *w = *state;
@@ -756,6 +777,7 @@ int main(void)
         TEST(test_an_attempt_comes_back_whole),
         TEST(test_questions_about_figures_and_incidents),
         TEST(test_no_ledger_to_read),
+        TEST(test_what_is_no_file_is_refused),
         TEST(test_a_damaged_file_is_set_aside),
         TEST(test_a_later_version_is_not_touched),
         TEST(test_age_is_bounded),

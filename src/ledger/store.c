@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -155,11 +156,28 @@ static int prepare_all(struct store *s)
     return r;
 }
 
+/* Nothing but a file: who opens a FIFO waits for ever. -ENOENT: there is none. */
+static int check_file(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return -errno;
+    if (S_ISREG(st.st_mode))
+        return 0;
+    return S_ISDIR(st.st_mode) ? -EISDIR : -EOPNOTSUPP;
+}
+
 int store_open(struct store *s, const char *path, struct buf *why)
 {
-    int r;
+    int r = check_file(path);
 
-    *s = (struct store){.names = calloc(NAMES_CACHED, sizeof(*s->names))};
+    *s = (struct store){0};
+    if (r < 0 && r != -ENOENT) {
+        ignore_result(buf_addf(why, "%s: it is no file: %s", path, err_str(r)));
+        return r;
+    }
+    s->names = calloc(NAMES_CACHED, sizeof(*s->names));
     if (!s->names)
         return -ENOMEM;
     r = store_error(sqlite3_open_v2(
@@ -187,7 +205,7 @@ int store_open(struct store *s, const char *path, struct buf *why)
 int store_open_to_read(sqlite3 **ret, const char *path)
 {
     struct store s = {.db = NULL};
-    int r = access(path, F_OK) < 0 ? -errno : 0;
+    int r = check_file(path);
 
     if (r == 0)
         r = store_error(
