@@ -37,3 +37,12 @@ bool utf8_is_valid(struct slice s)
     }
     return true;
 }
+
+bool utf8_is_misleading(struct slice c)
+{
+    if (c.len != 3 || c.ptr[0] != 0xe2)
+        return false;
+    if (c.ptr[1] == 0x80)
+        return c.ptr[2] == 0x8e || c.ptr[2] == 0x8f || (c.ptr[2] >= 0xa8 && c.ptr[2] <= 0xae);
+    return c.ptr[1] == 0x81 && c.ptr[2] >= 0xa6 && c.ptr[2] <= 0xa9;
+}

@@ -155,7 +155,8 @@ int attempt_text_json(const struct attempt *a, FILE *to)
                                 fields[i].is_number ? json_integer(fields[i].number)
                                                     : text_json(fields[i].text)) < 0)
             r = -ENOMEM;
-    if (r == 0 && (json_dumpf(o, to, JSON_COMPACT | JSON_PRESERVE_ORDER) < 0 || putc('\n', to) < 0))
+    if (r == 0 && (json_dumpf(o, to, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII) < 0 ||
+                   putc('\n', to) < 0))
         r = -EIO;
     json_decref(o);
     return r;
@@ -173,15 +174,27 @@ void attempt_text_csv_head(FILE *to)
     fputs("\r\n", to);
 }
 
+/* A spreadsheet computes a cell that begins so, and a sender may be called "=cmd|...". */
+static bool is_formula(struct slice text)
+{
+    return text.len > 0 && memchr("=+-@", text.ptr[0], 4);
+}
+
 static void csv_text(struct slice text, FILE *to)
 {
-    putc('"', to);
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '"')
+    struct buf clean = BUF_INIT(text.len + 64);
+    struct slice line;
+
+    (void)format_harmless(&clean, text); /* never longer */
+    line = buf_slice(&clean);
+    fputs(is_formula(line) ? "\"'" : "\"", to);
+    for (size_t i = 0; i < line.len; i++) {
+        if (line.ptr[i] == '"')
             putc('"', to);
-        putc(text.ptr[i], to);
+        putc(line.ptr[i], to);
     }
     putc('"', to);
+    buf_done(&clean);
 }
 
 void attempt_text_csv(const struct attempt *a, FILE *to)

@@ -114,12 +114,48 @@ static void test_csv_quotes(void **state)
     assert_non_null(line);
     for (const char *p = text; p < line; p++)
         names += *p == ',';
-    assert_non_null(strstr(line, "\"452 4.3.1 \"\"no\"\", \x1b[31m\xff\nmore\""));
+    assert_non_null(strstr(line, "\"452 4.3.1 \"\"no\"\", ?[31m? more\""));
     for (const char *p = line + 2; *p; p++) {
         quoted ^= *p == '"';
         commas += *p == ',' && !quoted;
     }
     assert_int_equal(commas + 1, names);
+    free(text);
+}
+
+static void test_csv_computes_nothing(void **state)
+{
+    static const struct {
+        const char *sender, *cell;
+    } cases[] = {{"=cmd|'/C calc'!A0@x.test", ",\"'=cmd|'/C calc'!A0@x.test\","},
+                 {"+1@x.test", ",\"'+1@x.test\","},
+                 {"-a@x.test", ",\"'-a@x.test\","},
+                 {"@x", ",\"'@x\","},
+                 {"a=b@x.test", ",\"a=b@x.test\","}};
+    struct attempt a = example();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char *text;
+
+        a.sender = slice_str(cases[i].sender);
+        text = written(write_csv, &a);
+        if (!strstr(text, cases[i].cell))
+            fail_msg("%s: %s", cases[i].sender, text);
+        free(text);
+    }
+}
+
+/* C1 controls drive terminals, too, and JSON does not mind them. */
+static void test_json_is_ascii(void **state)
+{
+    struct attempt a = example();
+    char *text;
+
+    (void)state;
+    a.text = SLICE_LIT("452 \xc2\x9b\x33\x31m \xe2\x80\xae");
+    text = written(write_json, &a);
+    assert_non_null(strstr(text, "\"452 \\u009B31m \\u202E\""));
     free(text);
 }
 
@@ -159,6 +195,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_is_whole_and_valid),
         cmocka_unit_test(test_csv_quotes),
+        cmocka_unit_test(test_csv_computes_nothing),
+        cmocka_unit_test(test_json_is_ascii),
         cmocka_unit_test(test_people_see_no_control_characters),
         cmocka_unit_test(test_nobody_was_reached),
     };

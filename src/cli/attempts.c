@@ -57,7 +57,8 @@ static int print_help(void)
          "      --not-delivered      only deferred and failed ones\n"
          "  -n, --count N            the newest N; default 1000; 0: all\n"
          "      --json               one object a line\n"
-         "      --csv                all fields, with a line of names (RFC 4180)\n"
+         "      --csv                all fields, with a line of names (RFC 4180); a text that a\n"
+         "                           spreadsheet would compute begins with '\n"
          "  -c, --config FILE        the server's configuration, which names the ledger\n"
          "      --directory DIR      the ledger's folder (evidence.directory)\n"
          "  -h, --help               this text");

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 
 #define AGE_S_MAX (UINT64_C(100) * 366 * 86400)
 #define TABLE_PAGE_MAX MIB(64)
@@ -88,18 +89,18 @@ void format_time(int64_t wall_ms, char ret[static FORMAT_TEXT_MAX])
 
 int format_harmless(struct buf *to, struct slice text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.ptr[i];
+    while (text.len) {
+        size_t len = utf8_len(text);
+        struct slice c = slice_sub(text, 0, MAX_OF(len, 1U));
         /* U+0080 to U+009F are controls as well, and some terminals obey them. */
-        bool is_c1 =
-            c == 0xc2 && i + 1 < text.len && text.ptr[i + 1] >= 0x80 && text.ptr[i + 1] < 0xa0;
+        bool is_c1 = len == 2 && c.ptr[0] == 0xc2 && c.ptr[1] < 0xa0;
 
-        if (c == '\n' || c == '\r' || c == '\t')
-            c = ' ';
-        else if (c < 0x20 || c == 0x7f || is_c1)
-            c = '?';
-        i += is_c1;
-        (void)buf_push(to, c);
+        if (c.ptr[0] == '\n' || c.ptr[0] == '\r' || c.ptr[0] == '\t')
+            c = SLICE_LIT(" ");
+        else if (len == 0 || c.ptr[0] < 0x20 || c.ptr[0] == 0x7f || is_c1 || utf8_is_misleading(c))
+            c = SLICE_LIT("?");
+        (void)buf_add(to, c);
+        text = slice_from(text, MAX_OF(len, 1U));
     }
     return buf_failed(to) ? -ENOMEM : 0;
 }

@@ -24,7 +24,7 @@ void format_age(int64_t ms, char ret[static FORMAT_TEXT_MAX]);
 /* "2026-11-22 20:30:01" in UTC. */
 void format_time(int64_t wall_ms, char ret[static FORMAT_TEXT_MAX]);
 
-/* Appends `text` on one line and without control characters. */
+/* Appends `text` on one line: what is a control, turns the direction of a line, or is no UTF-8 is '?'. */
 int format_harmless(struct buf *to, struct slice text);
 
 /*

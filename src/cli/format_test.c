@@ -77,6 +77,12 @@ static void terminals_get_no_controls(void **state)
                                                    "c\xc3\xa9\t")),
                      0);
     assert_string_equal(buf_cstr(&b), "a?[31m  b? ?c\xc3\xa9 ");
+    buf_clear(&b);
+    assert_int_equal(format_harmless(&b, SLICE_LIT("\x9b"
+                                                   "31m\xff\xc3|\xe2\x80\xae|\xe2\x80\xa8|"
+                                                   "\xe2\x81\xa6|\xe2\x82\xac\xe2\x80")),
+                     0);
+    assert_string_equal(buf_cstr(&b), "?31m??|?|?|?|\xe2\x82\xac??");
     buf_done(&b);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,15 +64,28 @@ static void print_whole(struct output *out)
     buf_done(&text);
 }
 
+/* As ASCII: what a remote host answered may hold controls of terminals. */
+static int print_json(struct slice json)
+{
+    json_t *o = json_loadb((const char *)json.ptr, json.len, 0, NULL);
+    int r = 0;
+
+    if (!o)
+        r = -ERR_DAMAGED;
+    else if (json_dumpf(o, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII) < 0 ||
+             putchar('\n') == EOF)
+        r = -EIO;
+    json_decref(o);
+    return r;
+}
+
 static int on_incident(void *ctx, struct slice json)
 {
     struct output *out = ctx;
 
     out->count++;
-    if (out->o->json) {
-        printf("%.*s\n", SLICE_FMT(json));
-        return 0;
-    }
+    if (out->o->json)
+        return print_json(json);
     if (incident_decode(json, &out->incident) < 0)
         return -ERR_DAMAGED;
     if (out->table)

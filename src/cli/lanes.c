@@ -72,7 +72,7 @@ static struct lanes_style style_of_stdout(void)
 
 static void print_json(const json_t *view, FILE *to)
 {
-    (void)json_dumpf(view, to, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+    (void)json_dumpf(view, to, JSON_INDENT(1) | JSON_REAL_PRECISION(6) | JSON_ENSURE_ASCII);
     fputc('\n', to);
 }
 

@@ -99,7 +99,7 @@ static void print_as(const struct options *o, const json_t *view, FILE *to)
     struct pressure_style style = style_of_stdout(o);
 
     if (o->json) {
-        (void)json_dumpf(view, to, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+        (void)json_dumpf(view, to, JSON_INDENT(1) | JSON_REAL_PRECISION(6) | JSON_ENSURE_ASCII);
         fputc('\n', to);
     } else if (o->xml) {
         pressure_print_xml(view, to);

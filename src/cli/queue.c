@@ -48,7 +48,7 @@ static void print_harmless(const char *text)
 
 static int print_json(const json_t *value, size_t flags)
 {
-    if (json_dumpf(value, stdout, flags) < 0 || putchar('\n') == EOF)
+    if (json_dumpf(value, stdout, flags | JSON_ENSURE_ASCII) < 0 || putchar('\n') == EOF)
         return EXIT_FAILED;
     return EXIT_DONE;
 }

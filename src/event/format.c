@@ -3,8 +3,9 @@
  *
  * The values are not trusted. In logfmt a value of plain characters stands bare and any other is
  * quoted, with \n, \r, \t, \", \\ and \xNN for what is not printable. In JSON, bytes that are not
- * UTF-8 become U+FFFD. In both, C1 controls (which drive terminals) are escaped. A character is
- * written whole or not at all, so a cut line is still valid.
+ * UTF-8 become U+FFFD. In both, C1 controls (which drive terminals) are escaped, and characters that
+ * turn the direction of a line or end it. A character is written whole or not at all, so a cut line
+ * is still valid.
  */
 #include <stdio.h>
 #include <string.h>
@@ -56,6 +57,14 @@ static const uint8_t byte_needs[256] = {
 };
 /* clang-format on */
 
+static void put_hex(struct event_line *l, uint8_t c)
+{
+    char hex[3];
+
+    (void)snprintf(hex, sizeof(hex), "%02x", c);
+    put(l, hex, 2);
+}
+
 static void put_escape(struct event_line *l, uint8_t c)
 {
     static const char hex[] = "0123456789abcdef";
@@ -83,6 +92,18 @@ static void put_escape(struct event_line *l, uint8_t c)
     put_str(l, text);
 }
 
+/* U+2000 to U+207F, three bytes: they are escaped as it is usual in that format. */
+static void put_misleading(struct event_line *l, struct slice s)
+{
+    if (l->json) {
+        put_str(l, "\\u20");
+        put_hex(l, (uint8_t)((s.ptr[1] & 1) << 6 | (s.ptr[2] & 0x3f)));
+        return;
+    }
+    for (size_t i = 0; i < 3; i++)
+        put_escape(l, s.ptr[i]);
+}
+
 /* One character of `s`, which is not plain; returns how many bytes of `s` it took. */
 static size_t put_special(struct event_line *l, struct slice s)
 {
@@ -94,15 +115,15 @@ static size_t put_special(struct event_line *l, struct slice s)
     }
     if (len == 2 && s.ptr[0] == 0xc2 && s.ptr[1] < 0xa0) {
         put_str(l, l->json ? "\\u00" : "\\xc2");
-        if (l->json) {
-            char hex[3];
-
-            (void)snprintf(hex, sizeof(hex), "%02x", s.ptr[1]);
-            put(l, hex, 2);
-        } else {
+        if (l->json)
+            put_hex(l, s.ptr[1]);
+        else
             put_escape(l, s.ptr[1]);
-        }
         return 2;
+    }
+    if (utf8_is_misleading(slice_sub(s, 0, len))) {
+        put_misleading(l, s);
+        return len;
     }
     if (len) {
         put(l, s.ptr, len);
