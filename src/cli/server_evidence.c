@@ -79,7 +79,7 @@ void server_restore_lanes(struct server *s)
         r = ledger_each_destination(s->ledger, restore_destination, s->queue);
     if (r == 0)
         r = ledger_each_suppression(s->ledger, restore_suppression, s->queue);
-    lanes_set_incident_id(queue_lanes(s->queue), ledger_incident_id_max(s->ledger));
+    queue_restore_incidents(s->queue, ledger_incident_id_max(s->ledger));
     if (r < 0)
         event(EVENT_LEDGER_ERROR, EVENT_NO_ID, EV_ERR("why", r),
               EV_STR("then", "lanes, providers and the suppression list are not all as they were "

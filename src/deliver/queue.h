@@ -165,6 +165,8 @@ MUST_CHECK int queue_change_settings(struct queue *q, const struct queue_setting
 MUST_CHECK int queue_restore_lane(struct queue *q, struct slice state);
 MUST_CHECK int queue_restore_destination(struct queue *q, struct slice domain,
                                          struct slice provider, struct slice mx_host);
+/* The newest incident that it knows: those up to it were told, and new ones have higher numbers. */
+void queue_restore_incidents(struct queue *q, uint64_t id_max);
 
 /* An entry of the suppression list as the ledger kept it: before queue_load(). -ENOMEM. */
 MUST_CHECK int queue_restore_suppression(struct queue *q, struct suppression *s);

@@ -486,6 +486,12 @@ int queue_restore_lane(struct queue *q, struct slice state)
     return lanes_restore(q->lanes, state, queue_now(q));
 }
 
+void queue_restore_incidents(struct queue *q, uint64_t id_max)
+{
+    lanes_set_incident_id(q->lanes, id_max);
+    q->incident_told = MAX_OF(q->incident_told, id_max);
+}
+
 int queue_restore_destination(struct queue *q, struct slice domain, struct slice provider,
                               struct slice mx_host)
 {

@@ -79,7 +79,8 @@ def test_too_many_recipients_go_in_smaller_batches_at_once(make_server, make_rem
 def test_a_restart_keeps_incident_and_limits(make_server, make_remote):
     remote = make_remote(rule=lambda phase, _argument, _talk: CAPACITY if phase == "dot" else None)
     server = make_server(delivery={"smart_host": remote.address}, retry=RETRY,
-                         lanes={"tick": "200ms", "sample_min": 20, "hits_min": 3}).start()
+                         lanes={"tick": "200ms", "minute": "1s", "window": "1m", "sample_min": 20,
+                                "hits_min": 3}).start()
     for number in range(60):
         submit(server, [f"r{number}@rcpt.test"])
     server.wait_log(r"incident_opened .*lane=")
@@ -94,6 +95,10 @@ def test_a_restart_keeps_incident_and_limits(make_server, make_remote):
     assert again["incident"] == lane["incident"]
     text = ask(server, "incidents", "show", str(lane["incident"]))
     assert CAPACITY in text and "our-side" in text  # a smart host is ours
+    submit(server, ["one-more@rcpt.test"])
+    wait_until(lambda: json.loads(ask(server, "incidents", "show", str(lane["incident"]), "--json"))["refusals"] > 60,
+               "the incident to go on")
+    assert "incident_opened" not in server.log()  # nobody is woken a second time
 
 
 def lanes(server):
