@@ -170,7 +170,7 @@ static int trace(const struct options *o, const char *pattern, int64_t from_ms)
     else if (found.count == 0)
         r = command_error("trace",
                           "no attempt of '%s' is in the ledger; one that was not tried yet is in "
-                          "penstock queue list",
+                          "penstock queue list, what ended untried in penstock deliveries",
                           pattern);
     else
         r = print_messages(o, reader, &found);
