@@ -250,29 +250,29 @@ static void lanes_that_need_a_look_come_first(void **state)
     static const char wanted[] =
         "2026-11-22 21:14:10 UTC  4 lanes: 1 incident, 1 watch, 2 normal; 1 paused\n"
         "\n"
-        "LANE             BAND      FOR  USED  LIMIT  RATE/S  QUEUE  OLDEST  ATTEMPTS  PER 10,000  "
+        "LANE             BAND      FOR  USED  LIMIT   RATE  QUEUE  OLDEST  ATTEMPTS  PER 10,000  "
         "CHANGE\n"
-        "microsoft/out1   incident  12m    12  16/20       -      5     45m      4512        68.7  "
+        "microsoft/out1   incident  12m    12  16/20      -      5     45m      4512        68.7  "
         "   10m  incident 7, warm-up 3 of 9 (held)\n"
-        "google/out1      watch     12m    12  16/20     2.5      0     45m      4512        68.7  "
+        "google/out1      watch     12m    12  16/20  9.5/m      0     45m      4512        68.7  "
         "     -  limited to 5\n"
-        "yahoo/out1       normal    12m    12  16/20       -      9     45m      4512        68.7  "
+        "yahoo/out1       normal    12m    12  16/20      -      9     45m      4512        68.7  "
         "     -\n"
-        "bad?[1mname/out  normal    12m    12  16/20       -      1     45m      4512        68.7  "
+        "bad?[1mname/out  normal    12m    12  16/20      -      1     45m      4512        68.7  "
         "     -  paused\n";
     const struct lanes_style plain = {.width = 0}, usual = {.width = 80},
                              narrow = {.width = 30, .is_colour = true};
-    json_t *view = json_pack(
-        "{s:I, s:[o, o, o, o]}", "now_ms", (json_int_t)NOW, "lanes",
-        lane_view("bad\x1b[1mname/out", "normal", 1, "{\"paused\": true}"),
-        lane_view(
-            "google/out1", "watch", 0,
-            "{\"rate_per_s\": {\"limit\": 2.5}, \"connections\": {\"used\": 12, \"controller\": "
-            "16, \"full\": 20, \"operator\": 5}}"),
-        lane_view("yahoo/out1", "normal", 9, "{}"),
-        lane_view("microsoft/out1", "incident", 5,
-                  "{\"incident\": 7, \"next_change_ms\": 1795382650000, \"warm_up\": "
-                  "{\"today_max\": 9, \"today_sent\": 3, \"held\": true}}"));
+    json_t *view =
+        json_pack("{s:I, s:[o, o, o, o]}", "now_ms", (json_int_t)NOW, "lanes",
+                  lane_view("bad\x1b[1mname/out", "normal", 1, "{\"paused\": true}"),
+                  lane_view("google/out1", "watch", 0,
+                            "{\"rate_per_s\": {\"limit\": 0.1583333}, \"connections\": {\"used\": "
+                            "12, \"controller\": "
+                            "16, \"full\": 20, \"operator\": 5}}"),
+                  lane_view("yahoo/out1", "normal", 9, "{}"),
+                  lane_view("microsoft/out1", "incident", 5,
+                            "{\"incident\": 7, \"next_change_ms\": 1795382650000, \"warm_up\": "
+                            "{\"today_max\": 9, \"today_sent\": 3, \"held\": true}}"));
     char *out = printed(lanes_print, view, &plain);
 
     (void)state;

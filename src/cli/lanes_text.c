@@ -50,7 +50,7 @@ static struct screen screen_of(const struct lanes_style *style)
 
 static const struct table_column columns[] = {
     {"LANE", 48, false},   {"BAND", 0, false},      {"FOR", 0, true},    {"USED", 0, true},
-    {"LIMIT", 0, true},    {"RATE/S", 0, true},     {"QUEUE", 0, true},  {"OLDEST", 0, true},
+    {"LIMIT", 0, true},    {"RATE", 0, true},       {"QUEUE", 0, true},  {"OLDEST", 0, true},
     {"ATTEMPTS", 0, true}, {"PER 10,000", 0, true}, {"CHANGE", 0, true}, {"", 0, false},
 };
 /* What a narrow terminal has room for: how bad it is must not be what is cut. */
@@ -83,6 +83,32 @@ static void add_number(struct sheet *s, uint64_t n)
     char text[24];
 
     (void)snprintf(text, sizeof(text), "%" PRIu64, n);
+    sheet_cell(s, text);
+}
+
+/* In the unit in which it is one or more, so that a warm-up's few messages a day can be read. */
+static const struct rate_unit {
+    double in_it; /* seconds */
+    const char *cell, *words;
+} rate_units[] = {{1, "/s", "a second"}, {60, "/m", "a minute"}, {3600, "/h", "an hour"}};
+
+static const struct rate_unit *unit_of(double per_second)
+{
+    size_t i = 0;
+
+    while (i + 1 < ARRAY_SIZE(rate_units) && per_second * rate_units[i].in_it < 1)
+        i++;
+    return &rate_units[i];
+}
+
+static void add_rate_cell(struct sheet *s, const json_t *rates)
+{
+    double rate = get_real(rates, "limit");
+    const struct rate_unit *unit = unit_of(rate);
+    char text[32] = "-";
+
+    if (has_value(rates, "limit"))
+        (void)snprintf(text, sizeof(text), "%.4g%s", rate * unit->in_it, unit->cell);
     sheet_cell(s, text);
 }
 
@@ -155,7 +181,7 @@ static void add_lane(struct sheet *s, const json_t *lane, int64_t now_ms, bool n
     }
     sheet_cell(s, limit);
     if (!narrow)
-        add_real(s, part(lane, "rate_per_s"), "limit");
+        add_rate_cell(s, part(lane, "rate_per_s"));
     add_number(s, get_uint(queue, "entries"));
     add_age(s, get_int(queue, "oldest_age_ms"));
     if (!narrow)
@@ -266,8 +292,11 @@ static void print_line(const struct one *o, const char *label, const char *colou
 /* "1234 of them" where there is a number, with its unit. */
 static void add_rate(struct buf *to, const json_t *rates, const char *key)
 {
+    double rate = get_real(rates, key);
+    const struct rate_unit *unit = unit_of(rate);
+
     if (has_value(rates, key))
-        (void)buf_addf(to, "%.4g a second", get_real(rates, key));
+        (void)buf_addf(to, "%.4g %s", rate * unit->in_it, unit->words);
     else
         (void)buf_add_str(to, "no limit");
 }
