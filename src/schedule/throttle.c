@@ -158,7 +158,16 @@ static void learn_hour(struct throttle *t, const struct throttle_settings *s,
     t->baseline += (share - t->baseline) * weight;
 }
 
-/* Hours that are over, and that began when the lane was calm and lasted so. */
+/* Does an hour that began then, and is over, count? It was calm all the time; or limits are lowered
+ * and no pressure was confirmed since the hold before it ended: what the receiver refuses then is
+ * what it always does, and would keep the limits low for ever. */
+static bool teaches(const struct throttle *t, const struct throttle_settings *s, int64_t began_ms)
+{
+    if (band_is_calm(t->band))
+        return began_ms >= t->calm_since_ms;
+    return throttle_is_lowered(t, s) && began_ms >= t->hold_until_ms;
+}
+
 static void learn(struct throttle *t, const struct throttle_settings *s, const struct window *w)
 {
     int64_t hour_ms = HOUR_MINUTES * w->minute_ms, last = w->hour_at - 1;
@@ -167,7 +176,7 @@ static void learn(struct throttle *t, const struct throttle_settings *s, const s
     for (int64_t hour = MAX_OF(first, last - WINDOW_HOURS + 1) + 1; hour <= last; hour++) {
         const struct window_counts *c = window_hour(w, (uint32_t)(w->hour_at - hour));
 
-        if (c && c->attempts > 0 && band_is_calm(t->band) && hour * hour_ms >= t->calm_since_ms)
+        if (c && c->attempts > 0 && teaches(t, s, hour * hour_ms))
             learn_hour(t, s, c);
     }
     t->baseline_hour = last;

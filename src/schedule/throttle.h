@@ -46,8 +46,10 @@
  * the ends of its holds, come earlier), where the window has sample_min and is no longer than the
  * hold; and as far as the baseline is the same.
  *
- * The baseline is learnt from whole hours in NORMAL and WATCH, of which none counts for more than
- * throttle_share: slowly (half of it is forgotten in 72 busy hours), and never from an incident.
+ * The baseline is learnt from whole hours in NORMAL and WATCH, and from those after a hold in which
+ * limits are still lowered and no pressure is confirmed (else a few refusals that always come, below
+ * throttle_share but above an old baseline, would keep them low for ever). None counts for more than
+ * throttle_share: slowly (half of it is forgotten in 72 busy hours), and never from what was cut for.
  */
 #pragma once
 

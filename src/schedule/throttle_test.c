@@ -427,13 +427,34 @@ static void the_baseline_is_learnt_slowly_and_from_calm_hours(void **state)
     learnt = b.t.baseline;
     (void)bench_minutes(&b, 3000, 10000, 100);
     assert_true(b.t.baseline == learnt);
-    /* And afterwards no hour counts that the incident had a part in. */
+    /* And afterwards no hour counts that the incident or its hold had a part in. */
     b.in.queue_length = 0;
-    while (b.t.band != BAND_NORMAL)
+    while (b.now < b.t.hold_until_ms)
         (void)bench_minutes(&b, 1, 10000, 0);
     assert_true(b.t.baseline == learnt);
     (void)bench_minutes(&b, 180, 10000, 0);
     assert_true(b.t.baseline < learnt);
+}
+
+/* A receiver that is well again and refuses 0.015 % as long as it lives: less than is cut for, and
+ * more than the lane knew before. */
+static void a_few_refusals_that_always_come_hold_no_limit_for_ever(void **state)
+{
+    struct bench b;
+    int days = 0;
+
+    (void)state;
+    bench_init(&b);
+    (void)bench_minutes(&b, 60, 10000, 50);
+    assert_true(b.t.connections < 16);
+    for (; b.t.band != BAND_NORMAL; days++) {
+        assert_true(days < 7);
+        for (int i = 0; i < DAY_MS / MINUTE_MS; i++)
+            (void)bench_minutes(&b, 1, 10000, 1 + (uint32_t)i % 2);
+        assert_true(b.t.baseline < b.settings.throttle_share);
+    }
+    assert_true(days > 1);
+    assert_int_equal(b.t.connections, 20);
 }
 
 /* An incident that begins and ends within an hour. */
@@ -638,6 +659,7 @@ int main(void)
         cmocka_unit_test(age_alone_cuts_nothing),
         cmocka_unit_test(worse_during_a_hold_is_told),
         cmocka_unit_test(the_baseline_is_learnt_slowly_and_from_calm_hours),
+        cmocka_unit_test(a_few_refusals_that_always_come_hold_no_limit_for_ever),
         cmocka_unit_test(an_hour_with_an_incident_teaches_nothing),
         cmocka_unit_test(a_share_may_rise_without_a_reply),
         cmocka_unit_test(it_learns_after_the_clock_stepped_back),
