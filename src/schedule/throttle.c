@@ -42,7 +42,8 @@ const char *throttle_action_name(enum throttle_action a)
 
 struct sample {
     uint32_t span_minutes;
-    uint64_t attempts, capacity, rate, delivered;
+    uint64_t attempts, capacity, rate;
+    uint64_t settled; /* delivered, or failed for good and not by policy */
 };
 
 struct look { /* what one tick sees */
@@ -184,9 +185,9 @@ static void learn(struct throttle *t, const struct throttle_settings *s, const s
 
 /* ---- looking ---- */
 
-static uint64_t delivered_of(const struct window *w)
+static uint64_t settled_of(const struct window *w)
 {
-    return w->totals.delivered_first + w->totals.delivered_later;
+    return w->totals.delivered_first + w->totals.delivered_later + w->totals.failed;
 }
 
 /*
@@ -197,17 +198,18 @@ static struct sample sample_of(const struct throttle *t, const struct window *w,
 {
     struct sample r = {.span_minutes = minutes};
     struct window_counts c;
-    uint64_t delivered;
+    uint64_t settled;
 
     if (minutes > WINDOW_MINUTES)
         window_sum_hours(w, minutes / HOUR_MINUTES, &c);
     else
         window_sum_minutes(w, minutes, &c);
-    delivered = (uint64_t)c.delivered_first + c.delivered_later;
+    settled = (uint64_t)c.delivered_first + c.delivered_later + c.failed;
     r.attempts = MIN_OF(c.attempts, w->totals.attempts - t->mark.attempts);
     r.capacity = MIN_OF(c.capacity, w->totals.capacity - t->mark.capacity);
     r.rate = MIN_OF(c.rate, w->totals.rate - t->mark.rate);
-    r.delivered = MIN_OF(delivered, delivered_of(w) - t->mark.delivered);
+    r.settled = MIN_OF(settled, settled_of(w) - t->mark.settled);
+    r.settled -= MIN_OF(r.settled, c.policy);
     return r;
 }
 
@@ -423,11 +425,12 @@ static bool press(struct throttle *t, const struct throttle_settings *s, const s
     t->look_at_ms = t->hold_until_ms;
     t->age_before_ms = l->in->queue_age_ms;
     t->mark = (struct throttle_mark){w->totals.attempts, w->totals.capacity, w->totals.rate,
-                                     delivered_of(w)};
+                                     settled_of(w)};
     return tell(t, l, to, why_pressed(s, l, d->action), d);
 }
 
-/* A queue that grows though the receiver takes what it is offered grows by our own limit. */
+/* A queue that grows though the receiver takes what it is offered, or says of it that there is no such
+ * mailbox, grows by our own limit. */
 static bool is_our_own_limit(const struct throttle *t, const struct throttle_settings *s,
                              const struct look *l)
 {
@@ -435,7 +438,7 @@ static bool is_our_own_limit(const struct throttle *t, const struct throttle_set
 
     since = MAX_OF(since, t->hold_until_ms);
     return l->now_ms - since >= (int64_t)step_hold_ms(s) && l->recent.attempts > 0 &&
-           l->recent.delivered * 2 > l->recent.attempts;
+           l->recent.settled * 2 > l->recent.attempts;
 }
 
 static void step_rate(struct throttle *t, const struct throttle_settings *s)

@@ -35,10 +35,11 @@
  * and needs both kinds of replies at baseline in the window (of too small a sample: in the last
  * hour), and a queue that eases: it is empty; or something was tried since the last cut, and either
  * its oldest mail is younger than at the last change or look, or nothing in it is due (one full
- * mailbox is no backlog). A queue that does not ease for a step_hold after the hold and
- * after the last step, while the receiver takes most of what it is offered and is at baseline, grows
- * by our own limit: then a step is made all the same, or a lane with more mail than its limit lets
- * through would keep the limit for ever. New pressure while restoring is a new cut. With the last step the lane is NORMAL.
+ * mailbox is no backlog). A queue that does not ease for a step_hold after the hold and after the
+ * last step grows by our own limit, where the receiver is at baseline and settles most of what it is
+ * offered (takes it, or refuses it for good and not by policy): then a step is made all the same, or
+ * a lane with more mail than its limit lets through would keep the limit for ever. New pressure while
+ * restoring is a new cut. With the last step the lane is NORMAL.
  *
  * More pressure never means more connections: of two ticks with the same state and input, but more
  * capacity replies of as many attempts, the one with more never leaves more connections. Of two
@@ -148,7 +149,7 @@ struct throttle { /* a value; fields are private, saved and restored whole */
     int64_t baseline_hour;  /* last hour folded into it; -1: none yet */
     uint64_t age_before_ms; /* of the queue, at the last change or look */
     struct throttle_mark {  /* the window's totals at the last cut */
-        uint64_t attempts, capacity, rate, delivered;
+        uint64_t attempts, capacity, rate, settled;
     } mark;
     uint32_t cuts, steps;
 };

@@ -39,7 +39,7 @@ static const struct field {
     FIELD("mark_attempts", KIND_U64, mark.attempts),
     FIELD("mark_capacity", KIND_U64, mark.capacity),
     FIELD("mark_rate", KIND_U64, mark.rate),
-    FIELD("mark_delivered", KIND_U64, mark.delivered),
+    FIELD("mark_settled", KIND_U64, mark.settled),
     FIELD("cuts", KIND_U32, cuts),
     FIELD("steps", KIND_U32, steps),
 #undef FIELD
