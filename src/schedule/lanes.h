@@ -20,8 +20,8 @@
  * retry cycle without a delivery and OUTAGE_ATTEMPTS in a row without an answer, what waits is
  * released before its own time, at the pace of the lane's best minute of the last three hours: each
  * message once, and as long as there is mail older than the recovery again after each retry cycle, two
- * hours at most. It ends when less than half of the retries are delivered, when something is refused
- * by policy, and with new pressure.
+ * hours at most. It ends when less than half of the retries are delivered (of a few: none in a round),
+ * when something is refused by policy, and with new pressure.
  *
  * Engine: no I/O, no clock. The same object runs in the server (deliver/queue.c, queue thread) and
  * in `penstock simulate`. One thread at a time. A lane costs about 13 KiB, and 31 KiB more while it

@@ -116,6 +116,13 @@ void lanes_release_start(struct lanes *l, struct lane_state *lane, int64_t now_m
     start_round(lane, &v, now_ms);
 }
 
+/* Was all refused again that was tried in this round? Full mailboxes stay full. */
+static bool was_round_in_vain(const struct lane_state *lane)
+{
+    return lane->window.totals.retries > lane->release_retries &&
+           lane->window.totals.retries_delivered == lane->release_delivered;
+}
+
 /* A message that was refused by chance while the backlog went out, at its fifth attempt, would wait
  * longest of all: as long as older mail is left than the recovery, what waits is released again. */
 static void look_for_round(struct lanes *l, struct lane_state *lane, int64_t now_ms)
@@ -125,7 +132,8 @@ static void look_for_round(struct lanes *l, struct lane_state *lane, int64_t now
     if (now_ms < lane->release_next_ms)
         return;
     schedule_lane_get(l->schedule, lane->schedule_lane, &v);
-    if (lane->release_rounds == 0 || v.oldest_arrival_ms > lane->recovered_ms)
+    if (lane->release_rounds == 0 || v.oldest_arrival_ms > lane->recovered_ms ||
+        was_round_in_vain(lane))
         lane->to_release = lane->release_rounds = 0;
     else
         start_round(lane, &v, now_ms);
@@ -159,7 +167,7 @@ void lanes_release_step(struct lanes *l, struct lane_state *lane, int64_t now_ms
     lane->release_carry = wanted - (double)(uint64_t)wanted;
     if (count == 0)
         return;
-    /* Those of a later round are few, and older than what is ready. */
+    /* Those of a later round are older than what is ready. */
     is_first = lane->release_rounds == RELEASE_ROUNDS - 1;
     lane->to_release -=
         schedule_lane_release(l->schedule, lane->schedule_lane, now_ms, (size_t)count, !is_first);

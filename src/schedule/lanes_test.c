@@ -327,6 +327,34 @@ static void a_release_in_vain_ends(void **state)
     assert_int_equal(bench_view(&b, LANE).queue.ready, 20);
 }
 
+/* A few full mailboxes in a lane that is well are tried once more, and then by their own times. */
+static void a_round_in_vain_is_the_last(void **state)
+{
+    lane_ref lane = bench_lane(&b, "big");
+    uint32_t destination;
+    entry_ref ref;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        (void)bench_mail(&b, "big", "example.org", 1, b.now + 10 * HOUR_MS);
+    bench_attempts(&b, "big", 10, 10, REPLY_CONNECTION);
+    bench_run(&b, 11 * MINUTE_MS);
+    bench_attempts(&b, "big", 1, 0, REPLY_CONNECTION);
+    bench_run(&b, 10 * SECOND_MS);
+    assert_int_equal(bench_view(&b, LANE).queue.ready, 5);
+    assert_true(schedule_grant(b.schedule, &destination));
+    for (int i = 0; i < 5; i++) {
+        struct attempt a = bench_attempt(&b, "big", REPLY_MAILBOX_FULL);
+
+        a.number = 2;
+        assert_int_equal(schedule_take(b.schedule, destination, &ref, 1), 1);
+        lanes_attempt(b.lanes, lane, &a);
+        assert_true(schedule_retry(b.schedule, ref, b.now) >= b.now + 19 * MINUTE_MS);
+    }
+    bench_run(&b, 15 * MINUTE_MS);
+    assert_int_equal(bench_view(&b, LANE).queue.waiting, 5);
+}
+
 /* ---- slots that rest ---- */
 
 static uint32_t free_slots(void)
@@ -889,6 +917,7 @@ int main(void)
         STORY(fresh_mail_is_not_spread),
         STORY(what_waits_is_released_once_the_lane_is_well),
         STORY(a_release_in_vain_ends),
+        STORY(a_round_in_vain_is_the_last),
         STORY(a_slot_rests_after_want_of_capacity),
         STORY(slots_come_back_one_after_another),
         STORY(no_more_connections_than_it_takes),
