@@ -240,11 +240,13 @@ int64_t queue_run(struct queue *q)
     return MIN_OF(kept_ms, schedule_next_due_ms(q->schedule));
 }
 
-/* A refused connection beside others that hold costs its slot a rest (lanes_attempt()), no more. */
-static bool is_one_too_many(const struct queue *q, const struct job *job)
+/* No host took the job's session; its slot is not yet released. */
+static void leave_alone(struct queue *q, const struct job *job)
 {
-    return job->was_refused && q->settings.config->lanes.rest_ms > 0 &&
-           schedule_slots_of(q->schedule, job->destination) > 1;
+    if (job->was_refused &&
+        lanes_session_refused(q->lanes, job->lane, job->destination, queue_now(q)))
+        return;
+    schedule_destination_failed(q->schedule, job->destination, queue_now(q));
 }
 
 void queue_job_returned(struct queue *q, struct job *job)
@@ -254,8 +256,7 @@ void queue_job_returned(struct queue *q, struct job *job)
     if (job->has_learnt)
         queue_learn(q, job);
     if (job->destination_failed) {
-        if (!is_one_too_many(q, job))
-            schedule_destination_failed(q->schedule, job->destination, queue_now(q));
+        leave_alone(q, job);
         go_on = false;
     }
     if (go_on)

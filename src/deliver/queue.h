@@ -101,8 +101,8 @@ struct job {
      * destination quiet for a retry interval. Set before the last entry is posted back.
      */
     bool destination_failed;
-    /* With it: what came last was a reply of a host, not silence. Where other connections to the
-     * destination hold, it has too many of them now, and is not kept quiet. */
+    /* With it: what came last was a 4xx of a host of the provider's own, not silence: see
+     * lanes_session_refused(). */
     bool was_refused;
     const struct config *config;       /* references of the job's own */
     const struct knowledge *knowledge; /* NULL: every refusal is of the class "other" */

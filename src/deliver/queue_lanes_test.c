@@ -150,12 +150,70 @@ static void test_a_reload_makes_no_wave(void **state)
     config_unref(&(const struct config *){next});
 }
 
+/* Every host refused the job's session with a 421. */
+static void refuse(struct world *w)
+{
+    struct job *job = w->jobs[--w->job_count];
+    uint32_t count = job->count;
+
+    job->destination_failed = job->was_refused = true;
+    for (uint32_t i = job->returned; i < count; i++) {
+        job->entries[i].outcome = ATTEMPT_NOT_MADE;
+        job->entries[i].parcel.deliver(&job->entries[i].parcel, NULL);
+    }
+}
+
+static bool is_left_alone(struct world *w)
+{
+    struct schedule_destination d;
+    uint32_t it = 0;
+
+    assert_true(schedule_next_destination(queue_schedule(w->k.q), &it, &d));
+    return d.paused_until_ms > 0;
+}
+
+/* A destination that refuses a session beside others costs the lane slots for a while; where slots
+ * do not rest, and where it was the only one, it is left alone: never is it tried again at once. */
+static void test_a_refused_session_is_not_repeated_at_once(void **state)
+{
+    static const struct {
+        const char *lanes;
+        bool rests;
+    } cases[] = {{"{}", true}, {"{rest: 0}", false}, {"{enabled: no}", false}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char config[300];
+        struct world w;
+
+        (void)snprintf(config, sizeof(config), "%slanes: %s\n", usual, cases[i].lanes);
+        setup(&w, config);
+        for (int n = 0; n < 60; n++)
+            (void)submit(&w, two, 1, small);
+        run(&w); /* the probe: it is in its lane now */
+        finish(&w, 0, RECIPIENT_RELAYED, RECIPIENT_RELAYED, "250 ok");
+        run(&w);
+        assert_true(w.job_count > 2);
+        refuse(&w);
+        assert_int_equal(is_left_alone(&w), !cases[i].rests);
+        while (w.job_count > 0)
+            refuse(&w);
+        assert_true(is_left_alone(&w));
+        run(&w);
+        assert_int_equal(w.job_count, 0);
+        w.k.now_ms += 11 * MINUTE_MS;
+        drain(&w);
+        teardown(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mail_in_a_paused_lane_expires),
         cmocka_unit_test(test_the_ledger_knows_how_old_a_lane_is),
         cmocka_unit_test(test_a_reload_makes_no_wave),
+        cmocka_unit_test(test_a_refused_session_is_not_repeated_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -165,6 +165,16 @@ static void run_end(struct run *run)
     settle_dns(w);
 }
 
+/* A lane learns from its provider's own hosts alone, as in queue_attempt_made(). */
+static bool is_of_provider(const struct run *run)
+{
+    const struct job *job = run->job;
+
+    return !job->goes_by_mx || !job->knowledge ||
+           providers_is_host_of(job->knowledge->providers, slice_str(run->step.name),
+                                slice_str(job->provider));
+}
+
 /*
  * No host could be reached (or none took the session). What is known is told of the entry under
  * way; the rest goes back untried, and the queue leaves the destination alone for a while.
@@ -178,7 +188,8 @@ static void run_destination_failed(struct run *run, uint16_t code, enum reply_cl
           EV_UINT("code", code), EV_STR("why", why));
     run_log_end(run, "Retry", why);
     run->job->destination_failed = true;
-    run->job->was_refused = klass == REPLY_CONNECTION && code >= 400 && code < 500;
+    run->job->was_refused =
+        klass == REPLY_CONNECTION && code >= 400 && code < 500 && is_of_provider(run);
     if (t->is_open || transaction_open(t, run->job, &run->job->entries[run->at]) == 0) {
         attempt_take_tried(t, run);
         transaction_fail_all(t, SMTP_DEFERRED, code, klass, slice_str(why));

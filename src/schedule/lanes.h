@@ -8,11 +8,11 @@
  * THROTTLE or INCIDENT the notes become an incident, with all that led to it. It closes when the
  * lane is NORMAL again. Notes that lead nowhere are dropped an hour after the last such reply.
  *
- * Rests. A reply for want of capacity, or of rate, closes a connection and takes its slot out of the
- * lane for rest_ms, give or take half of it: the load follows what the receiver takes within
- * seconds, while the controller's limits follow within retry cycles. A session that is refused at its
- * greeting (421) takes the slots that are free along: there are as many connections as the receiver
- * takes. Rests are not stored.
+ * Rests. A reply for want of capacity, or of rate, takes a slot out of the lane for rest_ms, more or
+ * less (from a quarter of it to one and a half, and to the next tick). Where the lane uses all it
+ * has, schedule_take() ends the connection that was refused: the load follows what the receiver takes
+ * within seconds, while the controller's limits follow within retry cycles. Where no host took the
+ * session the slots that are free rest along (lanes_session_refused()). Rests are not stored.
  *
  * Backlogs. After a cut, a pause, and where lanes_spread() asks for it (a restart), the lane's
  * retries are spread over the time that they take at the lane's pace: what it delivers a second, or
@@ -109,6 +109,15 @@ uint32_t lanes_schedule_lane(const struct lanes *l, lane_ref lane);
 struct slice lanes_name(const struct lanes *l, lane_ref lane);
 /* An attempt of that lane is over. A stale one, LANE_NONE: of the lane that the attempt names. */
 void lanes_attempt(struct lanes *l, lane_ref lane, const struct attempt *a);
+/*
+ * Every host of a destination refused the session with a 4xx (421 too many connections), and its slot
+ * is not yet released: it rests. True: other connections to that destination hold, so it has too many
+ * now and is not to be left alone; false: it is (schedule_destination_failed()), since nothing else
+ * keeps it from being tried again at once: no other connection, a stale lane, or one without rests
+ * (its controller is off, rest_ms is 0).
+ */
+MUST_CHECK bool lanes_session_refused(struct lanes *l, lane_ref lane, uint32_t destination,
+                                      int64_t now_ms);
 /* Runs every controller whose time has come (a sixteenth of them at a time), and a step of what is
  * to be spread; returns when it is due next. */
 int64_t lanes_tick(struct lanes *l, int64_t now_ms);

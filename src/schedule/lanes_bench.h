@@ -198,6 +198,7 @@ static inline struct attempt bench_attempt(const struct lanes_bench *b, const ch
     if (klass == REPLY_NONE)
         a.text = SLICE_LIT("250 2.0.0 ok");
     a.code = klass == REPLY_CONNECTION ? 0 : a.code;
+    a.phase = klass == REPLY_CONNECTION ? SMTP_PHASE_CONNECT : SMTP_PHASE_END;
     a.result = klass == REPLY_NONE ? ATTEMPT_RESULT_DELIVERED : ATTEMPT_RESULT_DEFERRED;
     return a;
 }

@@ -1,7 +1,7 @@
 /*
  * schedule/lanes_int.h - what the files of lanes share: lanes.c (places, attempts, views),
- * lanes_tick.c (controllers), lanes_backlog.c (spread and release), lanes_incident.c (incidents and
- * their verdicts), lanes_text.c (save and restore).
+ * lanes_tick.c (controllers), lanes_rest.c (slots that rest), lanes_backlog.c (spread and release),
+ * lanes_incident.c (incidents and their verdicts), lanes_text.c (save and restore).
  */
 #pragma once
 
@@ -51,7 +51,7 @@ struct lane_state {
     uint32_t resting; /* their sum */
     uint32_t rest_turn;
     int64_t rest_ms;
-    bool has_delivered; /* since the last session that was refused at its greeting */
+    bool has_delivered; /* since the last session that was refused */
 
     bool paused;
     uint32_t limit;
@@ -116,8 +116,7 @@ uint32_t lanes_peak_of(const struct lane_state *lane);
 void lanes_mark_changed(struct lane_state *lane);
 
 /* lanes_rest.c */
-/* After want of capacity the attempt's slot rests; after a refused session those that are free, too:
- * there are as many connections as the receiver takes. */
+/* After want of capacity, or of rate, in a session. */
 void lanes_rest_after(struct lanes *l, struct lane_state *lane, const struct attempt *a,
                       int64_t now_ms);
 /* Ends the rests whose time has come; lanes_apply() is to follow. */

@@ -32,58 +32,60 @@ void lanes_rest_step(const struct lanes *l, struct lane_state *lane, int64_t now
     }
 }
 
-static bool is_refused_session(const struct attempt *a)
+static bool has_rests(const struct lanes *l, const struct lane_state *lane)
 {
-    return a->phase == SMTP_PHASE_GREETING && a->code >= 400 && a->code < 500;
+    return l->settings.rest_ms > 0 && lane->settings.enabled;
 }
 
-/* How many slots are to rest after that attempt. */
-static uint32_t wanted(const struct lanes *l, const struct lane_state *lane,
-                       const struct attempt *a)
+static uint32_t connections_left(const struct lane_state *lane)
 {
-    struct schedule_lane_view v;
-
-    if (is_refused_session(a)) {
-        schedule_lane_get(l->schedule, lane->schedule_lane, &v);
-        return lane->limits.connections > v.slots ? lane->limits.connections - v.slots + 1 : 1;
-    }
-    return a->klass == REPLY_CAPACITY || a->klass == REPLY_RATE ? 1 : 0;
+    return lane->throttle.connections - MIN_OF(lane->resting, lane->throttle.connections);
 }
 
-/*
- * Slots that do not rest after that attempt, whatever it was. One refused session rests all that are
- * free: a destination whose host always says 421, behind a provider that takes the mail of others,
- * would silence these with four attempts a minute. So one slot goes on as long as something was
- * delivered since the session before that was refused.
- */
-static uint32_t kept(struct lane_state *lane, const struct attempt *a)
+static void rest(struct lanes *l, struct lane_state *lane, uint32_t count, int64_t now_ms)
 {
-    bool is_kept = is_refused_session(a) && lane->has_delivered && lane->throttle.connections > 1;
-
-    if (a->result == ATTEMPT_RESULT_DELIVERED)
-        lane->has_delivered = true;
-    else if (is_refused_session(a))
-        lane->has_delivered = false;
-    return is_kept ? 1 : 0;
-}
-
-void lanes_rest_after(struct lanes *l, struct lane_state *lane, const struct attempt *a,
-                      int64_t now_ms)
-{
-    uint32_t count, room, keep = kept(lane, a);
-
-    if (l->settings.rest_ms == 0 || !lane->settings.enabled)
-        return;
-    count = wanted(l, lane, a);
-    if (count == 0)
-        return;
-    lanes_rest_step(l, lane, now_ms);
-    room = lane->throttle.connections - MIN_OF(lane->resting + keep, lane->throttle.connections);
-    count = MIN_OF(count, room);
     if (lane->resting == 0)
         lane->rest_ms = now_ms;
     lane->resting += count;
     while (count-- > 0)
         lane->rests[lengths[lane->rest_turn++ % ARRAY_SIZE(lengths)] - 1]++;
     lanes_apply(l, lane, now_ms);
+}
+
+void lanes_rest_after(struct lanes *l, struct lane_state *lane, const struct attempt *a,
+                      int64_t now_ms)
+{
+    /* What a host said before there was a session is lanes_session_refused()'s, if no other took it. */
+    bool in_session = a->phase >= SMTP_PHASE_IDLE;
+
+    lane->has_delivered |= a->result == ATTEMPT_RESULT_DELIVERED;
+    if (!has_rests(l, lane) || !in_session ||
+        (a->klass != REPLY_CAPACITY && a->klass != REPLY_RATE))
+        return;
+    lanes_rest_step(l, lane, now_ms);
+    rest(l, lane, MIN_OF(connections_left(lane), 1U), now_ms);
+}
+
+/*
+ * One slot does not rest, while something was delivered since the session before that was refused: a
+ * destination whose hosts always say 421, behind a provider that takes the mail of others, would
+ * silence these with four sessions a minute.
+ */
+bool lanes_session_refused(struct lanes *l, lane_ref ref, uint32_t destination, int64_t now_ms)
+{
+    struct lane_state *lane = lanes_at(l, ref);
+    struct schedule_lane_view v;
+    uint32_t count, left, room;
+
+    if (!lane || !has_rests(l, lane))
+        return false;
+    now_ms = MAX_OF(now_ms, l->now_ms);
+    lanes_rest_step(l, lane, now_ms);
+    schedule_lane_get(l->schedule, lane->schedule_lane, &v);
+    left = connections_left(lane);
+    count = left > v.slots ? left - v.slots + 1 : 1;
+    room = lane->has_delivered && lane->throttle.connections > 1 && left > 0 ? left - 1 : left;
+    lane->has_delivered = false;
+    rest(l, lane, MIN_OF(count, room), now_ms);
+    return schedule_slots_of(l->schedule, destination) > 1;
 }

@@ -411,11 +411,13 @@ static void slots_come_back_one_after_another(void **state)
     assert_int_equal(grants(), 20);
 }
 
-/* A session refused at its greeting: there are as many connections as the receiver takes. */
+/* A session that no host took: there are as many connections as the receiver takes. What one host
+ * of several said is none of it. */
 static void no_more_connections_than_it_takes(void **state)
 {
     struct attempt a;
     uint32_t destination;
+    lane_ref lane;
 
     (void)state;
     for (int i = 0; i < 50; i++)
@@ -423,15 +425,16 @@ static void no_more_connections_than_it_takes(void **state)
     b.settings.rest_ms = MINUTE_MS;
     lanes_set(b.lanes, &b.settings, b.now);
     bench_run(&b, SECOND_MS);
+    lane = bench_view(&b, LANE).ref;
     for (int i = 0; i < 6; i++)
         assert_true(schedule_grant(b.schedule, &destination));
-    a = bench_attempt(&b, "big", REPLY_CONNECTION);
+    a = bench_attempt(&b, "big", REPLY_CAPACITY);
     a.phase = SMTP_PHASE_GREETING;
-    a.code = 554;
-    lanes_attempt(b.lanes, LANE_NONE, &a);
-    assert_int_equal(free_slots(), 20);
     a.code = 421;
-    lanes_attempt(b.lanes, LANE_NONE, &a);
+    for (int i = 0; i < 3; i++)
+        lanes_attempt(b.lanes, LANE_NONE, &a);
+    assert_int_equal(free_slots(), 20);
+    assert_true(lanes_session_refused(b.lanes, lane, destination, b.now));
     assert_int_equal(free_slots(), 5);
     schedule_release(b.schedule, destination);
     assert_int_equal(grants(), 0);
@@ -441,19 +444,17 @@ static void no_more_connections_than_it_takes(void **state)
 
 /* Sessions refused again and again, beside `delivered` messages a second; the seconds in which no
  * slot was free. */
-static int silent_seconds(uint32_t delivered)
+static int silent_seconds(uint32_t destination, uint32_t delivered)
 {
-    struct attempt a = bench_attempt(&b, "big", REPLY_CONNECTION);
+    lane_ref lane = bench_view(&b, LANE).ref;
     int silent = 0;
 
-    a.phase = SMTP_PHASE_GREETING;
-    a.code = 421;
     for (int i = 0; i < 300; i++) {
         if (free_slots() > 0)
             bench_attempts(&b, "big", delivered, 0, REPLY_NONE);
         silent += free_slots() == 0;
         if (i % 10 == 0)
-            lanes_attempt(b.lanes, LANE_NONE, &a);
+            ignore_result(lanes_session_refused(b.lanes, lane, destination, b.now));
         bench_run(&b, SECOND_MS);
     }
     return silent;
@@ -463,12 +464,44 @@ static int silent_seconds(uint32_t delivered)
  * refuses all of them is left in peace. */
 static void one_bad_host_does_not_rest_the_lane(void **state)
 {
+    struct schedule_entry e;
+
     (void)state;
-    (void)bench_mail(&b, "big", "example.org", 0, b.now);
+    assert_true(schedule_get(b.schedule, bench_mail(&b, "big", "example.org", 0, b.now), &e));
     b.settings.rest_ms = MINUTE_MS / 2;
     lanes_set(b.lanes, &b.settings, b.now);
-    assert_int_equal(silent_seconds(1), 0);
-    assert_true(silent_seconds(0) > 200);
+    assert_int_equal(silent_seconds(e.destination_index, 1), 0);
+    assert_true(silent_seconds(e.destination_index, 0) > 200);
+}
+
+/* Who has no other connection, or in whose lane nothing rests, is to be left alone: else it would be
+ * tried again at once. */
+static void who_is_refused_alone_is_left_alone(void **state)
+{
+    uint32_t destination;
+    lane_ref lane;
+
+    (void)state;
+    (void)bench_mail(&b, "big", "example.org", 0, b.now);
+    (void)bench_mail(&b, "big", "example.org", 0, b.now);
+    b.settings.rest_ms = MINUTE_MS;
+    lanes_set(b.lanes, &b.settings, b.now);
+    bench_run(&b, SECOND_MS);
+    lane = bench_view(&b, LANE).ref;
+    assert_true(schedule_grant(b.schedule, &destination));
+    assert_false(lanes_session_refused(b.lanes, lane, destination, b.now));
+    assert_true(free_slots() == 0);
+    bench_run(&b, 2 * MINUTE_MS);
+    assert_true(schedule_grant(b.schedule, &destination));
+    assert_false(lanes_session_refused(b.lanes, LANE_NONE, destination, b.now));
+    b.settings.rest_ms = 0;
+    lanes_set(b.lanes, &b.settings, b.now);
+    assert_false(lanes_session_refused(b.lanes, lane, destination, b.now));
+    b.settings.rest_ms = MINUTE_MS;
+    b.rules.throttle.enabled = false;
+    lanes_set(b.lanes, &b.settings, b.now);
+    assert_false(lanes_session_refused(b.lanes, lane, destination, b.now));
+    assert_int_equal(free_slots(), 20);
 }
 
 /* A clock that steps back makes no rest longer; a controller that is off makes none. */
@@ -922,6 +955,7 @@ int main(void)
         STORY(slots_come_back_one_after_another),
         STORY(no_more_connections_than_it_takes),
         STORY(one_bad_host_does_not_rest_the_lane),
+        STORY(who_is_refused_alone_is_left_alone),
         STORY(rests_end_whatever_the_clock_does),
         STORY(pause_and_limit),
         STORY(a_warm_up_is_a_rate_and_a_number),

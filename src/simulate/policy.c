@@ -301,16 +301,25 @@ static bool kumomta_attempt(struct policy *p, struct policy_lane *lane, const st
     return lane->failures >= KUMOMTA_FAILURES;
 }
 
-bool policy_attempt(struct policy *p, lane_ref ref, uint32_t provider, uint32_t source,
-                    const struct attempt *a, const struct outcome *o)
+/* As the server's queue does it. */
+static bool playbook_attempt(struct policy *p, const struct policy_try *t, const struct attempt *a,
+                             const struct outcome *o)
 {
+    lanes_attempt(p->lanes, t->lane, a);
+    if (o->no_session && a->code)
+        return !lanes_session_refused(p->lanes, t->lane, t->destination, a->at_ms);
+    return o->no_session;
+}
+
+bool policy_attempt(struct policy *p, const struct policy_try *t, const struct attempt *a,
+                    const struct outcome *o)
+{
+    uint32_t provider = t->provider;
     struct policy_lane *lane;
 
-    if (p->lanes) {
-        lanes_attempt(p->lanes, ref, a);
-        return o->no_session;
-    }
-    lane = model_of(p, provider, source);
+    if (p->lanes)
+        return playbook_attempt(p, t, a, o);
+    lane = model_of(p, provider, t->source);
     if (p->scenario->providers[provider].is_separate || p->id == SIMULATE_FIXED)
         return o->no_session;
     if (p->id == SIMULATE_POSTFIX)

@@ -64,9 +64,13 @@ void policy_done(struct policy *p);
 /* Puts a new destination into its lane. 0, -ENOMEM. */
 MUST_CHECK int policy_join(struct policy *p, uint32_t destination, uint32_t provider,
                            struct slice domain, uint32_t source, int64_t now_ms, lane_ref *ret);
+struct policy_try { /* where an attempt went; its slot is not yet released */
+    lane_ref lane;
+    uint32_t destination, provider, source;
+};
 /* An attempt is over. True: its destination is to be left alone (schedule_destination_failed()). */
-bool policy_attempt(struct policy *p, lane_ref lane, uint32_t provider, uint32_t source,
-                    const struct attempt *a, const struct outcome *o);
+bool policy_attempt(struct policy *p, const struct policy_try *t, const struct attempt *a,
+                    const struct outcome *o);
 /* Each second, after the world's. */
 void policy_second(struct policy *p, const struct world *w, int64_t now_ms);
 /* When it is to be called next; SCHEDULE_NEVER. */

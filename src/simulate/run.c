@@ -379,8 +379,12 @@ static void answered(struct run *r, struct sender *s)
     bool is_dead;
 
     count(r, &a);
-    is_dead =
-        policy_attempt(&of->policy, s->to.lane, s->to.provider, s->to.source, &a, &s->outcome);
+    is_dead = policy_attempt(&of->policy,
+                             &(struct policy_try){.lane = s->to.lane,
+                                                  .destination = s->destination,
+                                                  .provider = s->to.provider,
+                                                  .source = s->to.source},
+                             &a, &s->outcome);
     if (a.result != ATTEMPT_RESULT_DEFERRED) {
         message_gone(r, s);
     } else if (schedule_is_expired(of->schedule, s->entry, r->now_ms)) {
