@@ -97,7 +97,7 @@ int figures_add(struct figures *f, struct store *s, const struct attempt *a)
     struct window_counts counts;
     int r = 0;
 
-    if (a->at_ms / 60000 > f->minute) {
+    if (a->at_ms / 60000 != f->minute) { /* also back, by a clock that was wrong */
         r = figures_write(f, s);
         f->minute = a->at_ms / 60000;
     }

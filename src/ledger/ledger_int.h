@@ -128,7 +128,7 @@ struct figures {
 
 void figures_init(struct figures *f, uint64_t seed);
 void figures_done(struct figures *f);
-/* Counts an attempt. When its minute is later than the one under way, that one is written first:
+/* Counts an attempt. When its minute is not the one under way, that one is written first:
  * 0 or the store's error. -ENOMEM: not counted. */
 MUST_CHECK int figures_add(struct figures *f, struct store *s, const struct attempt *a);
 /* Writes the minute under way. */

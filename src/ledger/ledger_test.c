@@ -226,6 +226,23 @@ static void test_figures_by_minute_hour_and_day(void **state)
     expect(w, "SELECT attempts||' '||failed FROM figures WHERE span = 86400 AND domain = 0", "7 1");
 }
 
+/* A clock that was a day ahead takes no later attempt into its minute. */
+static void test_figures_follow_a_clock_set_back(void **state)
+{
+    struct world *w = *state;
+    struct attempt ahead = attempt_at(T0 + 1440 * MINUTE), a = attempt_at(T0);
+
+    open_ledger(w, &usual);
+    post(w, &ahead);
+    post(w, &a);
+    post(w, &a);
+    ledger_close(&w->ledger);
+    expect(w,
+           "SELECT group_concat(attempts) FROM (SELECT attempts FROM figures WHERE span = 60 AND"
+           " domain = 0 ORDER BY at)",
+           "2,1");
+}
+
 static void test_a_queue_belongs_to_its_minute(void **state)
 {
     struct world *w = *state;
@@ -767,6 +784,7 @@ int main(void)
         TEST(test_attempts_are_kept),
         TEST(test_a_clock_set_back_keeps_the_order),
         TEST(test_figures_by_minute_hour_and_day),
+        TEST(test_figures_follow_a_clock_set_back),
         TEST(test_a_queue_belongs_to_its_minute),
         TEST(test_state_comes_back),
         TEST(test_the_suppression_list_is_kept),
