@@ -94,12 +94,10 @@ static void add_counts(struct json_out *j, const char *key, const struct window_
 
 static void add_window(struct json_out *j, const struct lane_view *v, struct window_counts *ret)
 {
-    uint64_t minute_ms = (uint64_t)v->window->minute_ms;
-    uint64_t minutes = MAX_OF(v->settings.window_ms / minute_ms, (uint64_t)1);
+    uint32_t minutes = window_minutes_in(v->window, v->settings.window_ms);
 
-    minutes = MIN_OF(minutes, (uint64_t)WINDOW_MINUTES);
-    window_sum_minutes(v->window, (uint32_t)minutes, ret);
-    json_out_uint(j, "window_ms", minutes * minute_ms);
+    window_sum_minutes(v->window, minutes, ret);
+    json_out_uint(j, "window_ms", minutes * (uint64_t)v->window->minute_ms);
     add_counts(j, "window", ret);
 }
 

@@ -143,6 +143,15 @@ void window_add(struct window *w, int64_t now_ms, const struct window_counts *c)
 #undef ADD_FIELD
 }
 
+uint32_t window_minutes_in(const struct window *w, uint64_t ms)
+{
+    uint64_t minute_ms = (uint64_t)w->minute_ms;
+    uint64_t minutes = MIN_OF(ms, WINDOW_MINUTES * minute_ms);
+
+    minutes = (minutes + minute_ms - 1) / minute_ms;
+    return (uint32_t)MAX_OF(minutes, 1U);
+}
+
 bool window_has_hits(const struct window *w, uint32_t minutes)
 {
     return w->minute_at - w->hit_at < minutes;

@@ -64,6 +64,8 @@ void window_init(struct window *w, uint32_t minute_ms, int64_t now_ms);
 /* Moves on to now; needed before a sum, done by window_add() itself. */
 void window_advance(struct window *w, int64_t now_ms);
 void window_add(struct window *w, int64_t now_ms, const struct window_counts *c);
+/* Minutes that a time takes, the last one whole: 1..WINDOW_MINUTES. */
+uint32_t window_minutes_in(const struct window *w, uint64_t ms);
 /* The last `minutes` minutes (1..WINDOW_MINUTES; more are clipped), the present one included, as of
  * the last advance. */
 void window_sum_minutes(const struct window *w, uint32_t minutes, struct window_counts *ret);

@@ -143,6 +143,26 @@ static void counts_saturate_and_totals_do_not(void **state)
     assert_null(window_hour(&w, WINDOW_HOURS));
 }
 
+static void times_are_whole_minutes(void **state)
+{
+    static const struct {
+        uint64_t ms;
+        uint32_t minutes;
+    } cases[] = {{0, 1},
+                 {1, 1},
+                 {60000, 1},
+                 {60001, 2},
+                 {600000, 10},
+                 {(WINDOW_MINUTES - 1) * 60000 + 1, WINDOW_MINUTES},
+                 {UINT64_MAX, WINDOW_MINUTES}};
+    static struct window w;
+
+    (void)state;
+    window_init(&w, WINDOW_MINUTE_MS, START);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(window_minutes_in(&w, cases[i].ms), cases[i].minutes);
+}
+
 static void short_minutes_make_short_hours(void **state)
 {
     static struct window w;
@@ -379,6 +399,7 @@ int main(void)
         cmocka_unit_test(sums_are_those_of_a_list),
         cmocka_unit_test(a_clock_that_steps_back_takes_the_newest_with_it),
         cmocka_unit_test(counts_saturate_and_totals_do_not),
+        cmocka_unit_test(times_are_whole_minutes),
         cmocka_unit_test(short_minutes_make_short_hours),
         cmocka_unit_test(text_and_back_is_the_same),
         cmocka_unit_test(damaged_text_changes_nothing),

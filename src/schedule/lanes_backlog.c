@@ -16,13 +16,11 @@
  * settings say, if that is more. */
 static double pace_of(const struct lanes *l, const struct lane_state *lane)
 {
-    uint64_t minutes = lane->settings.window_ms / (uint64_t)lane->window.minute_ms;
+    uint32_t minutes = window_minutes_in(&lane->window, lane->settings.window_ms);
     struct window_counts c;
     double delivered, seconds;
 
-    minutes = MAX_OF(minutes, 1U);
-    minutes = MIN_OF(minutes, (uint64_t)WINDOW_MINUTES);
-    window_sum_minutes(&lane->window, (uint32_t)minutes, &c);
+    window_sum_minutes(&lane->window, minutes, &c);
     delivered = (double)c.delivered_first + c.delivered_later;
     seconds = (double)minutes * (double)lane->window.minute_ms / 1000;
     return MAX_OF(delivered / seconds, l->settings.release_per_second);

@@ -83,21 +83,14 @@ static void note_peak(struct lanes *l, struct lane_state *lane, const struct sch
     lane->peak_since_ms = now_ms;
 }
 
-static uint32_t window_minutes(const struct lane_state *lane)
-{
-    uint64_t minutes = lane->settings.window_ms / (uint64_t)lane->window.minute_ms;
-
-    minutes = MAX_OF(minutes, 1U);
-    return (uint32_t)MIN_OF(minutes, (uint64_t)WINDOW_MINUTES);
-}
-
 static struct throttle_input input_of(const struct lane_state *lane,
                                       const struct schedule_lane_view *v, int64_t now_ms)
 {
     struct throttle_input in = {.window = &lane->window, .connections_peak = lanes_peak_of(lane)};
+    uint32_t minutes = window_minutes_in(&lane->window, lane->settings.window_ms);
 
-    if (window_has_hits(&lane->window, window_minutes(lane))) /* a rate is asked for with a cut */
-        in.rate = (double)window_peak_minute(&lane->window, window_minutes(lane)) * 1000 /
+    if (window_has_hits(&lane->window, minutes)) /* a rate is asked for with a cut */
+        in.rate = (double)window_peak_minute(&lane->window, minutes) * 1000 /
                   (double)lane->window.minute_ms;
     in.queue_length = v->entries;
     in.queue_ready = v->ready;

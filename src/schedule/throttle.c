@@ -217,8 +217,7 @@ static void take_samples(const struct throttle *t, const struct throttle_setting
                          struct look *l)
 {
     const struct window *w = l->in->window;
-    uint64_t wanted = (s->window_ms + (uint64_t)w->minute_ms - 1) / (uint64_t)w->minute_ms;
-    uint32_t window = (uint32_t)MIN_OF(MAX_OF(wanted, 1U), (uint64_t)WINDOW_MINUTES);
+    uint32_t window = window_minutes_in(w, s->window_ms);
     uint32_t spans[] = {window, MAX_OF(window, HOUR_MINUTES), HOUR_MINUTES * DAY_HOURS};
 
     for (size_t i = 0; i < ARRAY_SIZE(spans) && !l->has_wide; i++) {
@@ -263,10 +262,10 @@ static bool is_easing(const struct throttle *t, const struct throttle_input *in)
 static bool is_all_quiet(const struct throttle *t, const struct throttle_settings *s,
                          const struct look *l)
 {
-    uint64_t minutes = s->window_ms / (uint64_t)l->in->window->minute_ms + 1;
+    uint32_t minutes = window_minutes_in(l->in->window, s->window_ms);
 
     return t->band == BAND_NORMAL && t->is_healthy && !l->is_over_age &&
-           !window_has_hits(l->in->window, (uint32_t)MAX_OF(minutes, HOUR_MINUTES));
+           !window_has_hits(l->in->window, MAX_OF(minutes, HOUR_MINUTES));
 }
 
 static void look(struct throttle *t, const struct throttle_settings *s, struct look *l)
