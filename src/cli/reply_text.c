@@ -20,13 +20,15 @@ static const char *temporary_text(enum reply_class klass)
     switch (reply_class_action(klass)) {
     case REPLY_ACTION_THROTTLE:
         return "Keeps the mail in the queue and tries it again by the retry policy. Counts the "
-               "attempt for its lane's capacity replies per 10,000; above the lane's baseline it "
+               "attempt for its lane's capacity replies per 10,000; its slot rests (lanes.rest). "
+               "Above the lane's baseline it "
                "cuts connections (and rate) by connection_change, waits two retry cycles, looks "
                "again, and restores them in steps when the rate is at baseline and the queue's "
                "age falls.";
     case REPLY_ACTION_PACE:
-        return "Keeps the mail in the queue, lowers the rate of this lane, and tries again by the "
-               "retry policy.";
+        return "Keeps the mail in the queue and tries it again by the retry policy. Its slot in "
+               "the lane rests (lanes.rest); where such replies are confirmed to be many, the "
+               "lane's rate is lowered by rate_change, and restored in steps.";
     case REPLY_ACTION_ALERT:
         return "Keeps the mail in the queue and tries it again by the retry policy, not faster. "
                "Raises an event, and holds a planned increase of the lane's warm-up.";
