@@ -72,6 +72,18 @@ void lane_rules_of(const struct config *c, const struct providers *providers, st
     add_warm_up(c, source, &p.limits, ret);
 }
 
+struct lanes_settings lane_settings_of(const struct config *c)
+{
+    return (struct lanes_settings){.tick_ms = c->lanes.tick_ms,
+                                   .minute_ms = (uint32_t)c->lanes.minute_ms,
+                                   .sample_min = c->lanes.sample_min,
+                                   .release_per_second =
+                                       config_rate_per_second(c->lanes.release_rate),
+                                   .other_connections = c->delivery.connections_max,
+                                   .rest_ms = c->lanes.rest_ms,
+                                   .spread_max_ms = c->lanes.spread_max_ms};
+}
+
 struct retry_policy lane_retry_of(const struct config_retry *r, uint32_t delay_dsn_s)
 {
     struct retry_policy to = {.delay_count = (uint32_t)r->delay_count,

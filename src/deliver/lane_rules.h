@@ -23,6 +23,8 @@ struct slice lane_group_of(const struct providers *p, struct slice provider);
  */
 void lane_rules_of(const struct config *c, const struct providers *providers, struct slice provider,
                    struct slice source, struct lane_rules *ret);
+/* What holds for all lanes; `other_connections` is delivery.connections_max. */
+struct lanes_settings lane_settings_of(const struct config *c);
 /* How deferred mail waits; `delay_dsn_s` is not the block's to say. */
 struct retry_policy lane_retry_of(const struct config_retry *r, uint32_t delay_dsn_s);
 /*

@@ -369,21 +369,9 @@ static bool on_is_pressed(void *ctx)
 
 /* ---- the object ---- */
 
-static struct lanes_settings settings_of(const struct config *c)
-{
-    return (struct lanes_settings){.tick_ms = c->lanes.tick_ms,
-                                   .minute_ms = (uint32_t)c->lanes.minute_ms,
-                                   .sample_min = c->lanes.sample_min,
-                                   .release_per_second =
-                                       config_rate_per_second(c->lanes.release_rate),
-                                   .other_connections = c->delivery.connections_max,
-                                   .rest_ms = c->lanes.rest_ms,
-                                   .spread_max_ms = c->lanes.spread_max_ms};
-}
-
 static int lanes_over(struct queue *q, struct schedule *schedule, struct lanes **ret)
 {
-    const struct lanes_settings settings = settings_of(q->settings.config);
+    const struct lanes_settings settings = lane_settings_of(q->settings.config);
     const struct lanes_seams seams = {.ctx = q,
                                       .rules = on_rules,
                                       .decided = on_decided,
@@ -397,7 +385,7 @@ static int lanes_over(struct queue *q, struct schedule *schedule, struct lanes *
 
 void queue_lanes_set(struct queue *q)
 {
-    const struct lanes_settings settings = settings_of(q->settings.config);
+    const struct lanes_settings settings = lane_settings_of(q->settings.config);
 
     lanes_set(q->lanes, &settings, queue_now(q));
 }

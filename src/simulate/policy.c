@@ -139,17 +139,11 @@ static void on_incident(void *ctx, const struct incident *i)
 
 static int playbook_init(struct policy *p)
 {
-    const struct config_lanes *c = &p->setup->config->lanes;
-    const struct lanes_settings settings = {
-        .tick_ms = c->tick_ms,
-        .sample_min = c->sample_min,
-        .release_per_second = config_rate_per_second(c->release_rate),
-        .other_connections = schedule_connections(p->scenario, p->setup->config),
-        .rest_ms = c->rest_ms,
-        .spread_max_ms = c->spread_max_ms};
+    struct lanes_settings settings = lane_settings_of(p->setup->config);
     const struct lanes_seams seams = {
         .ctx = p, .rules = on_rules, .decided = on_decided, .incident = on_incident};
 
+    settings.other_connections = schedule_connections(p->scenario, p->setup->config);
     return lanes_new(&p->lanes, &settings, p->schedule, &seams);
 }
 

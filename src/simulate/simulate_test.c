@@ -250,6 +250,23 @@ static void the_playbook_is_configured(void **state)
     scenario_free(&s);
 }
 
+/* Minutes of the windows, too: of shorter ones the controller sees less. */
+static void minutes_are_those_of_the_settings(void **state)
+{
+    static const char *const sets[] = {"lanes.window=1m", "lanes.minute=1s"};
+    struct scenario *s = read_ok(HEAD ONE MAIL "events:\n  - provider: a.example\n    at: 5m\n"
+                                               "    for: 15m\n    capacity: 30%\n");
+    static struct simulate_result r[2];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(r); i++)
+        run_with(s, SIMULATE_PLAYBOOK, 3, sets, i + 1, &r[i]);
+    assert_int_not_equal(r[0].decisions, r[1].decisions);
+    for (size_t i = 0; i < ARRAY_SIZE(r); i++)
+        simulate_result_done(&r[i]);
+    scenario_free(&s);
+}
+
 /* Each node has evidence and limits of its own; together they send what one would. */
 static void nodes_know_nothing_of_each_other(void **state)
 {
@@ -428,6 +445,7 @@ int main(void)
         cmocka_unit_test(the_healthy_world_takes_all),
         cmocka_unit_test(the_oracle_is_refused_least),
         cmocka_unit_test(the_playbook_is_configured),
+        cmocka_unit_test(minutes_are_those_of_the_settings),
         cmocka_unit_test(nodes_know_nothing_of_each_other),
         cmocka_unit_test(pages_are_whole),
         cmocka_unit_test(dead_ones_fail_at_last),
