@@ -743,6 +743,29 @@ static void a_restart_knows_what_was_told_and_in_use(void **state)
     buf_done(&text);
 }
 
+/* Taken after the lane's last tick, and stopped before the next. */
+static void a_restart_knows_all_that_a_warm_up_sent(void **state)
+{
+    struct buf text = BUF_INIT(LANE_TEXT_MAX);
+    uint32_t destination;
+    entry_ref ref;
+
+    (void)state;
+    b.rules.warm_up = (struct warm_up_settings){
+        .list = {1000000}, .days = 1, .factor = 1, .start_ms = BENCH_START};
+    (void)bench_mail(&b, "big", "example.org", 0, b.now);
+    bench_run(&b, 10 * SECOND_MS);
+    assert_true(schedule_grant(b.schedule, &destination));
+    assert_int_equal(schedule_take(b.schedule, destination, &ref, 1), 1);
+    assert_int_equal(bench_view(&b, LANE).warm_up_sent, 0);
+    assert_int_equal(lanes_save(b.lanes, bench_lane(&b, "big"), &text), 0);
+    bench_done(&b);
+    bench_open(&b);
+    assert_int_equal(lanes_restore(b.lanes, buf_slice(&text), b.now), 0);
+    assert_int_equal(bench_view(&b, LANE).warm_up_sent, 1);
+    buf_done(&text);
+}
+
 /* An answer that comes minutes late counts now: it moves no window back. */
 static void a_late_attempt_counts_now(void **state)
 {
@@ -963,6 +986,7 @@ int main(void)
         STORY(a_reached_number_ends_the_day),
         STORY(a_restart_in_the_middle_of_an_incident),
         STORY(a_restart_knows_what_was_told_and_in_use),
+        STORY(a_restart_knows_all_that_a_warm_up_sent),
         STORY(a_late_attempt_counts_now),
         STORY(the_clock_may_step_back),
         STORY(damaged_texts),

@@ -13,6 +13,15 @@
 #include "base/err.h"
 #include "schedule/lanes_int.h"
 
+/* With what was taken since the last tick. */
+static uint64_t sent_of(const struct lanes *l, const struct lane_state *lane)
+{
+    struct schedule_lane_view v;
+
+    schedule_lane_get(l->schedule, lane->schedule_lane, &v);
+    return lane->warm_up.sent + (v.taken - lane->taken);
+}
+
 int lanes_save(const struct lanes *l, lane_ref ref, struct buf *to)
 {
     const struct lane_state *lane = lanes_at(l, ref);
@@ -31,7 +40,7 @@ int lanes_save(const struct lanes *l, lane_ref ref, struct buf *to)
                    ",\"warm_up\":{\"start\":%" PRId64 ",\"day\":%" PRId64 ",\"step\":%" PRIu32
                    ",\"sent\":%" PRIu64 ",\"due\":%s}",
                    lane->warm_up.start_ms, lane->warm_up.day, lane->warm_up.step,
-                   lane->warm_up.sent, lane->warm_up.is_due ? "true" : "false");
+                   sent_of(l, lane), lane->warm_up.is_due ? "true" : "false");
     (void)buf_add_str(to, ",\"throttle\":\"");
     r = throttle_save(&lane->throttle, to);
     (void)buf_add_str(to, "\",\"window\":\"");
