@@ -39,8 +39,8 @@ int lanes_save(const struct lanes *l, lane_ref ref, struct buf *to)
     (void)buf_addf(to,
                    ",\"warm_up\":{\"start\":%" PRId64 ",\"day\":%" PRId64 ",\"step\":%" PRIu32
                    ",\"sent\":%" PRIu64 ",\"due\":%s}",
-                   lane->warm_up.start_ms, lane->warm_up.day, lane->warm_up.step,
-                   sent_of(l, lane), lane->warm_up.is_due ? "true" : "false");
+                   lane->warm_up.start_ms, lane->warm_up.day, lane->warm_up.step, sent_of(l, lane),
+                   lane->warm_up.is_due ? "true" : "false");
     (void)buf_add_str(to, ",\"throttle\":\"");
     r = throttle_save(&lane->throttle, to);
     (void)buf_add_str(to, "\",\"window\":\"");
