@@ -22,9 +22,10 @@
 #include "io/thread.h"
 #include "ledger/ledger_int.h"
 
-#define TRIM_ROWS 20000     /* of attempts after one transaction */
-#define TRIM_EVERY_MS 60000 /* of what is not attempts */
-#define FIGURES_KEPT 10     /* times age_max_s, for those by hour and day; minutes: age_max_s */
+#define TRIM_ROWS 20000                /* of attempts, or figures, after one transaction */
+#define ATTEMPTS_KEPT_MS (3600 * 1000) /* the last, while figures can make room */
+#define TRIM_EVERY_MS 60000            /* of what is not attempts */
+#define FIGURES_KEPT 10 /* times age_max_s, for those by hour and day; minutes: age_max_s */
 #define DESTINATIONS_KEPT_S (90 * 86400)
 #define ERROR_EVERY_MS 60000 /* an error is told at most so often */
 
@@ -240,18 +241,33 @@ static void trim_the_rest(struct ledger *l)
     l->trimmed_ms = clock_mono_ms();
 }
 
+/*
+ * The oldest attempts go first, but for the last hour's: a sender with a domain for each message makes
+ * more bytes of figures than of attempts, and would push all of these out of the file.
+ */
+static int trim_to_size(struct ledger *l, int64_t now)
+{
+    int64_t oldest = store_oldest_ms(&l->store);
+    int r = 0;
+
+    if (oldest == 0 || oldest > now - ATTEMPTS_KEPT_MS)
+        r = store_trim_oldest_figures(&l->store, TRIM_ROWS);
+    return r == 0 ? store_trim_attempts(&l->store, INT64_MAX >> 16, TRIM_ROWS) : r;
+}
+
 /* Keeps age and size, a bounded step after each transaction. */
 static void trim(struct ledger *l)
 {
     int64_t now = clock_wall_ms();
     int64_t age_ms = (int64_t)atomic_load(&l->age_max_s) * 1000;
     uint64_t used = store_bytes_used(&l->store);
-    int64_t before = used > atomic_load(&l->size_max_bytes) ? INT64_MAX >> 16 : now - age_ms;
     int r = 0;
 
     begin(l);
     if (l->error == 0)
-        r = store_trim_attempts(&l->store, before, TRIM_ROWS);
+        r = used > atomic_load(&l->size_max_bytes)
+                ? trim_to_size(l, now)
+                : store_trim_attempts(&l->store, now - age_ms, TRIM_ROWS);
     if (r >= 0 && (l->trimmed_ms == 0 || clock_mono_ms() - l->trimmed_ms >= TRIM_EVERY_MS))
         trim_the_rest(l);
     fail(l, "trim", MIN_OF(r, 0));

@@ -109,6 +109,8 @@ MUST_CHECK int store_queue(struct store *s, struct slice lane, const struct ledg
  * error. */
 int store_trim_attempts(struct store *s, int64_t before_ms, uint32_t max);
 int store_trim_figures(struct store *s, uint32_t span_s, int64_t before_s);
+/* Up to `max` of those by the minute, the oldest first, then by the hour, by the day. */
+int store_trim_oldest_figures(struct store *s, uint32_t max);
 /* Closed incidents, and destinations not learnt anew since. */
 int store_trim_rest(struct store *s, int64_t before_ms);
 /* Automatic entries of the suppression list from before then. */

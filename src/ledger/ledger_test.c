@@ -742,6 +742,32 @@ static void test_size_is_bounded(void **state)
     assert_true((uint64_t)st.st_size < MIB(4));
 }
 
+/* A domain for each message, and each its own provider: figures make room, not the attempts. */
+static void test_domains_without_end_are_bounded(void **state)
+{
+    struct world *w = *state;
+    struct ledger_settings s = usual;
+    char domain[32];
+    struct stat st;
+
+    s.size_max_bytes = MIB(4);
+    for (int round = 0; round < 6; round++) {
+        open_ledger(w, &s);
+        for (int i = 0; i < 2000; i++) {
+            struct attempt a = attempt_at(clock_wall_ms());
+
+            (void)snprintf(domain, sizeof(domain), "d%d-%d.example", round, i);
+            a.domain = a.provider = slice_str(domain);
+            post(w, &a);
+        }
+        ledger_close(&w->ledger);
+    }
+    expect(w, "SELECT count(*) FROM attempts", "12000");
+    expect(w, "SELECT count(*) < 40000 FROM figures", "1");
+    assert_int_equal(stat(w->path, &st), 0);
+    assert_true((uint64_t)st.st_size < MIB(6));
+}
+
 static void test_too_many_waiting_are_dropped_and_counted(void **state)
 {
     struct world *w = *state;
@@ -800,6 +826,7 @@ int main(void)
         TEST(test_a_later_version_is_not_touched),
         TEST(test_age_is_bounded),
         TEST(test_size_is_bounded),
+        TEST(test_domains_without_end_are_bounded),
         TEST(test_too_many_waiting_are_dropped_and_counted),
         TEST(test_a_folder_that_cannot_be_made),
     };

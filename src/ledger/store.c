@@ -603,6 +603,14 @@ int store_trim_figures(struct store *s, uint32_t span_s, int64_t before_s)
     return remove_rows(s, "DELETE FROM figures WHERE span = ? AND at < ?", span_s, before_s);
 }
 
+int store_trim_oldest_figures(struct store *s, uint32_t max)
+{
+    return remove_rows(s,
+                       "DELETE FROM figures WHERE (span, at, lane, domain) IN (SELECT span, at,"
+                       " lane, domain FROM figures ORDER BY span, at LIMIT ? + ?)",
+                       max, 0);
+}
+
 int store_trim_rest(struct store *s, int64_t before_ms)
 {
     int r = remove_rows(s, "DELETE FROM incidents WHERE closed > 0 AND closed < ? AND ? = ?2",
