@@ -241,7 +241,9 @@ static int ask(struct client *c, const char *path, const char *body)
     c->question = path;
     c->stall_s_max = body ? ACT_STALL_S_MAX : READ_STALL_S_MAX;
     buf_clear(&c->answer);
-    curl_easy_reset(c->curl); /* keeps the connection */
+    curl_easy_reset(c->curl);
+    /* Between two questions of --watch its place is another's: the server has few. */
+    (void)curl_easy_setopt(c->curl, CURLOPT_FORBID_REUSE, 1L);
     (void)curl_easy_setopt(c->curl, CURLOPT_URL, buf_cstr(&url));
     (void)curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, c->socket_path);
     (void)curl_easy_setopt(c->curl, CURLOPT_PROXY, "");

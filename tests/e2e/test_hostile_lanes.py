@@ -1,5 +1,6 @@
 """What a hostile domain can do to the lanes of others: its owner chooses its MX records and its hosts'
 answers, and anybody can have mail sent to it."""
+import contextlib
 import json
 
 from harness import BINARY, background, free_port, new_host, wait_until
@@ -42,3 +43,14 @@ def test_a_hostile_domain_does_not_slow_the_provider_it_names(make_server, make_
     assert (lane["band"], lane["connections"]["controller"]) == ("normal", lane["connections"]["full"]), lane
     assert f"lane_changed lane={LANE}" not in server.log()
     assert "lane=microsoft-365./default" in server.log() or "microsoft-365./default" in lanes(server)
+
+
+def test_people_who_watch_keep_nobody_out(make_server, remote, tmp_path):
+    """More of them than the control socket takes connections: none is held between two looks."""
+    server = make_server(delivery={"smart_host": remote.address}, log={"level": "notice"}).start()
+    screens = [tmp_path / f"screen{n}" for n in range(40)]
+    with contextlib.ExitStack() as stack:
+        for screen in screens:
+            stack.enter_context(background([BINARY, "lanes", "--watch", "-c", server.file], log=screen))
+        wait_until(lambda: all("lanes" in screen.read_text() for screen in screens), "all to see the lanes", 25)
+        server.tool("lanes", check=0)
