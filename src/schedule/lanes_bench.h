@@ -161,6 +161,16 @@ static inline lane_ref bench_lane(struct lanes_bench *b, const char *provider)
     return ref;
 }
 
+/* Slots that may be had now; they are taken. */
+static inline uint32_t bench_grants(struct lanes_bench *b)
+{
+    uint32_t destination, count = 0;
+
+    while (schedule_grant(b->schedule, &destination))
+        count++;
+    return count;
+}
+
 /* Time passes: every moment that the lanes asked for. */
 static inline void bench_run(struct lanes_bench *b, int64_t ms)
 {
