@@ -295,10 +295,14 @@ void suppression_csv_head(struct buf *to)
     (void)buf_add_str(to, "\r\n");
 }
 
-/* In quotes where it must be, so that most lines stay readable. */
+/*
+ * In quotes where it must be, so that most lines stay readable. An address may begin with '#': the
+ * line that begins with it would be read as a comment.
+ */
 static void add_text(struct slice text, struct buf *to)
 {
-    bool quoted = slice_find(text, ',') >= 0 || slice_find(text, '"') >= 0;
+    bool quoted = slice_find(text, ',') >= 0 || slice_find(text, '"') >= 0 ||
+                  slice_has_prefix(text, SLICE_LIT("#"));
 
     if (quoted)
         (void)buf_push(to, '"');

@@ -323,16 +323,20 @@ static void test_an_export_is_an_import(void **state)
 {
     static struct suppression_csv c;
     struct attempt a = unknown();
-    struct suppression *s[2] = {made(&a), entry(3, false, T0)}, *again;
+    struct suppression *s[3] = {made(&a), entry(3, false, T0), NULL}, *again;
+    const char *none;
     struct buf lines = BUF_INIT(KIB(16)), why = BUF_INIT(KIB(1)), out = BUF_INIT(KIB(16));
     struct suppression_view v;
     struct slice left_of;
     unsigned count = 0;
 
     (void)state;
+    /* It would begin a comment. */
+    assert_int_equal(
+        suppression_by_operator(&s[2], SLICE_LIT("#a@b.test"), SLICE_LIT("#b"), T0, &none), 0);
     suppression_csv_head(&lines);
     suppression_csv_head(&out);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < ARRAY_SIZE(s); i++)
         suppression_csv_write(suppression_get(s[i]), &lines);
     left_of = buf_slice(&lines);
     while (left_of.len > 0) {
@@ -349,9 +353,9 @@ static void test_an_export_is_an_import(void **state)
         suppression_unref(&again);
         count++;
     }
-    assert_int_equal(count, 2);
+    assert_int_equal(count, 3);
     assert_string_equal(buf_cstr(&out), buf_cstr(&lines));
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < ARRAY_SIZE(s); i++)
         suppression_unref(&s[i]);
     buf_done(&lines);
     buf_done(&why);
