@@ -1,0 +1,26 @@
+/*
+ * logscan/arena.h - text that lives as long as its chunk: handed out piece by piece, given back all at
+ * once. Pieces never move. One thread at a time.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/slice.h"
+
+struct arena_block;
+struct arena { /* fields are private; all zero is an empty one */
+    struct arena_block *blocks;
+    size_t used, total;
+};
+
+/* `n` bytes, aligned for any type, not cleared; NULL: no memory. */
+void *arena_take(struct arena *a, size_t n);
+/* A copy; the empty slice where there is no memory (and s is not empty). */
+struct slice arena_copy(struct arena *a, struct slice s);
+/* Empty again; keeps one block. */
+void arena_clear(struct arena *a);
+void arena_done(struct arena *a);
+size_t arena_bytes(const struct arena *a); /* the memory it holds */

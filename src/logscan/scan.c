@@ -1,0 +1,192 @@
+/*
+ * logscan/scan.c - what all formats share: lines of a chunk, facts, what is skipped, columns.
+ */
+#include "logscan/scan.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FACTS_FIRST 256
+
+const char *log_skip_text(enum log_skip s)
+{
+#define LOG_SKIP_NAME(constant, text) text,
+    static const char *const texts[] = {LOG_SKIP_TABLE(LOG_SKIP_NAME)};
+#undef LOG_SKIP_NAME
+
+    return texts[s];
+}
+
+const char *log_issuer_name(enum log_issuer i)
+{
+    static const char *const names[] = {"receiver", "own-server", "own-client"};
+
+    return names[i];
+}
+
+const char *log_outcome_name(enum log_outcome o)
+{
+    static const char *const names[] = {"delivered", "deferred", "failed"};
+
+    return names[o];
+}
+
+bool log_carry_eq(const struct log_carry *a, const struct log_carry *b)
+{
+    return a->columns == b->columns && a->year == b->year && a->month == b->month;
+}
+
+/* ---- columns ---- */
+
+struct known_columns {
+    struct log_columns columns; /* first: what is handed out */
+    struct known_columns *next;
+    char *text;
+    size_t len;
+};
+
+static pthread_mutex_t columns_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct known_columns *all_columns;
+
+static bool split_names(struct known_columns *k)
+{
+    struct slice left = slice_make(k->text, k->len);
+
+    for (;;) {
+        ptrdiff_t comma = slice_find(left, ',');
+        struct slice name = comma < 0 ? left : slice_sub(left, 0, (size_t)comma);
+
+        if (k->columns.count == LOG_COLUMNS_MAX)
+            return false;
+        k->columns.names[k->columns.count++] = slice_trim(name);
+        if (comma < 0)
+            return true;
+        left = slice_from(left, (size_t)comma + 1);
+    }
+}
+
+static struct known_columns *new_columns(struct slice names)
+{
+    struct known_columns *k = calloc(1, sizeof(*k));
+
+    if (!k)
+        return NULL;
+    k->len = names.len;
+    k->text = malloc(names.len + 1);
+    if (k->text)
+        memcpy(k->text, names.ptr ? names.ptr : (const uint8_t *)"", names.len);
+    if (!k->text || !split_names(k)) {
+        free(k->text);
+        free(k);
+        return NULL;
+    }
+    k->next = all_columns;
+    all_columns = k;
+    return k;
+}
+
+const struct log_columns *log_columns_of(struct slice names)
+{
+    struct known_columns *k;
+
+    (void)pthread_mutex_lock(&columns_lock);
+    for (k = all_columns; k; k = k->next)
+        if (slice_eq(slice_make(k->text, k->len), names))
+            break;
+    if (!k)
+        k = new_columns(names);
+    (void)pthread_mutex_unlock(&columns_lock);
+    return k ? &k->columns : NULL;
+}
+
+int log_columns_find(const struct log_columns *c, struct slice name)
+{
+    for (uint32_t i = 0; c && i < c->count; i++)
+        if (slice_eq_case(c->names[i], name))
+            return (int)i;
+    return -1;
+}
+
+/* ---- what is found ---- */
+
+struct log_fact *log_scan_fact(struct log_scan *s, enum fact_kind kind, const uint8_t *line)
+{
+    struct log_fact *f;
+
+    if (s->fact_count == s->fact_room) {
+        size_t room = s->fact_room ? s->fact_room * 2 : FACTS_FIRST;
+        struct log_fact *more = realloc(s->facts, room * sizeof(*more));
+
+        if (!more) {
+            s->error = -ENOMEM;
+            return NULL;
+        }
+        s->facts = more;
+        s->fact_room = room;
+    }
+    f = &s->facts[s->fact_count++];
+    *f = (struct log_fact){.kind = (uint8_t)kind,
+                           .offset = s->offset + (uint64_t)(line - s->bytes.ptr)};
+    return f;
+}
+
+static uint64_t line_number(const struct log_scan *s, const uint8_t *line)
+{
+    struct slice before = slice_make(s->bytes.ptr, (size_t)(line - s->bytes.ptr));
+    uint64_t n = 1;
+    ptrdiff_t end;
+
+    while ((end = slice_find(before, '\n')) >= 0) {
+        before = slice_from(before, (size_t)end + 1);
+        n++;
+    }
+    return n;
+}
+
+void log_scan_skip(struct log_scan *s, enum log_skip why, const uint8_t *line)
+{
+    if (s->tally.skipped[why]++ == 0)
+        s->tally.first[why] =
+            (struct log_place){.offset = s->offset + (uint64_t)(line - s->bytes.ptr),
+                               .line = line_number(s, line),
+                               .file = s->file};
+}
+
+/* ---- lines ---- */
+
+static struct slice without_end(struct slice line)
+{
+    if (line.len > 0 && line.ptr[line.len - 1] == '\n')
+        line.len--;
+    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+        line.len--;
+    return line;
+}
+
+static struct slice without_nuls(struct slice line)
+{
+    while (line.len > 0 && line.ptr[0] == 0)
+        line = slice_from(line, 1);
+    return line;
+}
+
+bool log_scan_line(struct log_scan *s, size_t *at, struct slice *ret)
+{
+    while (*at < s->bytes.len) {
+        struct slice rest = slice_from(s->bytes, *at);
+        ptrdiff_t end = slice_find(rest, '\n');
+        struct slice line = slice_sub(rest, 0, end < 0 ? rest.len : (size_t)end + 1);
+
+        *at += line.len;
+        *ret = without_nuls(without_end(line));
+        if (slice_has_prefix(*ret, SLICE_LIT("\xef\xbb\xbf"))) /* a byte order mark */
+            *ret = slice_from(*ret, 3);
+        if (ret->len > 0)
+            return true;
+        if (line.ptr[0] == 0)
+            log_scan_skip(s, SKIP_NUL, line.ptr);
+    }
+    return false;
+}
