@@ -13,8 +13,8 @@
 #include "base/slice.h"
 #include "logscan/scan.h"
 
-/* Names the zone for the process, before any thread ("UTC", "Europe/Berlin"); NULL: the machine's.
- * -EINVAL: there is no such zone. */
+/* Names the zone for the process, before any thread ("UTC", "Europe/Berlin", "+01:00"); NULL: the
+ * machine's. -EINVAL: there is no such zone. */
 MUST_CHECK int stamp_zone(const char *name);
 const char *stamp_zone_name(void);
 /* Milliseconds that local time is ahead of UTC at that time. Cheap for neighbouring times. */
@@ -27,14 +27,15 @@ int64_t stamp_zone_offset_ms(int64_t at_ms);
 size_t stamp_iso(struct slice text, int64_t *ret_ms);
 /* Exactly "2026-03-01T06:50:41.097Z": what most lines have, fast. */
 bool stamp_exchange(const uint8_t text[static 24], int64_t *ret_ms);
-/* "Mar  1 08:34:46"; the year from `carry`, which it moves on. */
+/* "Mar  1 08:34:46"; the year from `carry`, which it moves on. Without a year there (0) it cannot be
+ * read. */
 size_t stamp_syslog(struct slice text, struct log_carry *carry, int64_t *ret_ms);
-/* The year of a first stamp of such a file: the latest that is not after the file's last change. */
+/* The year of a first stamp of such a file: the latest that is not after the file's last change; 0:
+ * `head`, its first lines, has no stamp of that form. */
 int stamp_first_year(struct slice head, int64_t changed_ms);
 
-#define STAMP_DAY_LEN 10 /* 2026-03-01 */
-#define STAMP_TEXT_LEN 24
-/* Both local time of the zone. The day; the time with milliseconds and offset is for people:
- * "2026-03-01 06:50:41.097". Not NUL-ended. */
+#define STAMP_DAY_LEN 10  /* 2026-03-01 */
+#define STAMP_TEXT_LEN 23 /* 2026-03-01 06:50:41.097 */
+/* Both local time of the zone: the day; the time, with milliseconds. Not NUL-ended. */
 void stamp_day(int64_t at_ms, char ret[static STAMP_DAY_LEN]);
 void stamp_text(int64_t at_ms, char ret[static STAMP_TEXT_LEN]);
