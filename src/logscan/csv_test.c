@@ -109,7 +109,7 @@ static const struct {
     {"a,b\nc\n", 7, SIZE_MAX},
     {"\"a\nb\"\nc\n", 0, 6},
     {"x,\"a\n\"\"\nb\",y\nc\n", 0, 13},
-    {"x,\"a\nb\",\"c\nd\"\ne\n", 0, 15},
+    {"x,\"a\nb\",\"c\nd\"\ne\n", 0, 14},
     {"x\"a\nb\n", 0, 4},
     {"a \"b\n\",c\n", 0, 5},
     {"\"a\nb\n", 0, SIZE_MAX},
