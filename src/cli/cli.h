@@ -25,6 +25,7 @@ int cmd_queue(int argc, char **argv);
 int cmd_replies(int argc, char **argv);
 int cmd_sendmail(int argc, char **argv);
 int cmd_load(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
 int cmd_simulate(int argc, char **argv);
 int cmd_sink(int argc, char **argv);
 int cmd_serve(int argc, char **argv);

@@ -38,7 +38,7 @@ struct table_column {
     size_t width_max;
     bool is_right; /* numbers */
 };
-#define TABLE_COLUMNS_MAX 12
+#define TABLE_COLUMNS_MAX 64
 struct table { /* fields are private */
     const struct table_column *columns;
     size_t column_count, line_max;

@@ -17,6 +17,7 @@ static const struct command {
     {"lanes", cmd_lanes,
      "look at the lanes of a running server, and say what holds for an address"},
     {"load", cmd_load, "send test mail, measure and count what is answered"},
+    {"logs", cmd_logs, "read any mail server's logs: what was refused, how often, by whom"},
     {"metrics", cmd_metrics, "print the metrics of a running server"},
     {"pressure", cmd_pressure, "show why a running server slows or refuses mail, and what to do"},
     {"providers", cmd_providers, "tell who operates the hosts that take mail"},

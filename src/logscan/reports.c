@@ -6,6 +6,7 @@
 #include <string.h>
 
 const struct log_report_kind *const log_reports[] = {
+    &status_report,
     NULL,
 };
 

@@ -190,3 +190,27 @@ bool log_scan_line(struct log_scan *s, size_t *at, struct slice *ret)
     }
     return false;
 }
+
+void log_scan_done(struct log_scan *s)
+{
+    if (s->session_rows && s->format && s->format->discard)
+        s->format->discard(&s->session_rows);
+    free(s->facts);
+    arena_done(&s->arena);
+    *s = (struct log_scan){0};
+}
+
+void log_scan_again(struct log_scan *s)
+{
+    struct log_tally empty = {0};
+
+    if (s->session_rows && s->format->discard)
+        s->format->discard(&s->session_rows);
+    s->session_rows = NULL;
+    s->fact_count = 0;
+    arena_clear(&s->arena);
+    s->tally = empty;
+    s->carry_end = s->carry;
+    s->lines = 0;
+    s->error = 0;
+}

@@ -93,6 +93,7 @@ struct log_scan {
     /* found */
     struct log_carry carry_end;
     struct log_tally tally;
+    uint64_t lines;         /* in `bytes`; 0: not counted */
     struct log_fact *facts; /* in order of offset */
     size_t fact_count, fact_room;
     struct arena arena; /* text that is not in the chunk as it stands */
@@ -101,6 +102,11 @@ struct log_scan {
     int error;          /* -ENOMEM, -E2BIG: the first failure; the run stops */
 };
 #define LOG_LOOKBACK KIB(64)
+
+/* Frees what it found. */
+void log_scan_done(struct log_scan *s);
+/* Forgets what it found, keeps the memory: for the next chunk, or the same with another carry. */
+void log_scan_again(struct log_scan *s);
 
 /* Adds a fact of `kind`, all else zero but its offset; NULL: no memory (s->error is set). The
  * pointer is good until the next. */

@@ -1,0 +1,33 @@
+/*
+ * cli/logs_int.h - what the files of `penstock logs` share.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "cli/options.h"
+#include "logscan/report.h"
+#include "logscan/run.h"
+
+struct logs_options { /* as typed */
+    struct log_run_config run;
+    struct log_report_options report;
+    const char *report_name, *command;
+    const char *since, *until, *zone, *table, *html, *config;
+    struct option_list own;
+    uint64_t limit, year, threads;
+    bool json, csv, help;
+};
+
+/* The report in the form that was asked for. An EXIT_ code; what is wrong was told. */
+int logs_print(const struct log_report *r, const struct logs_options *o);
+
+/* A line on a terminal's stderr, with the rate and the time left. */
+struct logs_progress {
+    uint64_t began_ms, told_ms;
+    bool is_shown;
+};
+void logs_progress_begin(struct logs_progress *p, struct log_run_config *run);
+void logs_progress_end(struct logs_progress *p);

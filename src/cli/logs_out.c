@@ -1,0 +1,337 @@
+/*
+ * cli/logs_out.c - tables for people and for programs.
+ */
+#include "cli/logs_out.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "control/json_out.h"
+#include "logscan/stamp.h"
+
+#define SPARK_LEVELS 8
+#define SPARK_MAX 512 /* numbers of one */
+#define ROW_MAX MIB(16)
+#define TEXT_WIDTH_MAX 100 /* of a column, on a terminal */
+
+/* ---- cells ---- */
+
+static void duration_text(int64_t ms, char ret[static LOGS_CELL_MAX])
+{
+    if (ms < 1000)
+        (void)snprintf(ret, LOGS_CELL_MAX, "%" PRId64 "ms", ms);
+    else if (ms < 100000)
+        (void)snprintf(ret, LOGS_CELL_MAX, "%.1fs", (double)ms / 1000);
+    else
+        format_age(ms, ret);
+}
+
+static void time_text(int64_t ms, char ret[static LOGS_CELL_MAX])
+{
+    char text[STAMP_TEXT_LEN];
+
+    stamp_text(ms, text);
+    (void)snprintf(ret, LOGS_CELL_MAX, "%.19s", text);
+}
+
+void logs_cell_text(enum sheet_kind kind, const struct sheet_cell *c,
+                    char ret[static LOGS_CELL_MAX])
+{
+    switch (kind) {
+    case SHEET_COUNT:
+        (void)snprintf(ret, LOGS_CELL_MAX, "%" PRIu64, c->value.count);
+        break;
+    case SHEET_SHARE:
+        (void)snprintf(ret, LOGS_CELL_MAX, "%.2f %%", c->value.number * 100);
+        break;
+    case SHEET_RATE:
+        (void)snprintf(ret, LOGS_CELL_MAX, "%.2f", c->value.number);
+        break;
+    case SHEET_TIME:
+        time_text(c->value.ms, ret);
+        break;
+    case SHEET_DURATION:
+        duration_text(c->value.ms, ret);
+        break;
+    case SHEET_TEXT:
+    case SHEET_SPARK:
+    default:
+        ret[0] = '\0';
+        break;
+    }
+}
+
+/* The next number of a list; false at its end. */
+static bool next_number(struct slice *left, uint64_t *ret)
+{
+    size_t len = 0;
+
+    *left = slice_trim(*left);
+    while (len < left->len && byte_is_digit(left->ptr[len]))
+        len++;
+    if (len == 0 || slice_to_u64(slice_sub(*left, 0, len), UINT64_MAX, ret) < 0)
+        return false;
+    *left = slice_from(*left, len);
+    return true;
+}
+
+void logs_spark(struct slice numbers, char *ret, size_t room)
+{
+    static const char *const levels[SPARK_LEVELS] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    uint64_t values[SPARK_MAX], most = 0;
+    size_t count = 0, used = 0;
+
+    while (count < SPARK_MAX && next_number(&numbers, &values[count])) {
+        most = MAX_OF(most, values[count]);
+        count++;
+    }
+    ret[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        /* A value that is not zero is told from zero. */
+        size_t level = values[i] == 0 ? 0 : 1 + (size_t)((double)values[i] / (double)most * 6.0);
+        const char *mark = values[i] == 0 ? " " : levels[MIN_OF(level, SPARK_LEVELS - 1)];
+        size_t len = strlen(mark);
+
+        if (used + len >= room)
+            break;
+        memcpy(ret + used, mark, len + 1);
+        used += len;
+    }
+}
+
+/* ---- for people ---- */
+
+static bool is_number(enum sheet_kind kind)
+{
+    return kind == SHEET_COUNT || kind == SHEET_SHARE || kind == SHEET_RATE ||
+           kind == SHEET_DURATION;
+}
+
+static int add_cell(struct table *t, enum sheet_kind kind, const struct sheet_cell *c)
+{
+    char text[LOGS_CELL_MAX], spark[SPARK_MAX * 3 + 1];
+
+    if (c->is_empty)
+        return table_add(t, SLICE_LIT("-"));
+    if (kind == SHEET_TEXT)
+        return table_add(t, c->value.text);
+    if (kind == SHEET_SPARK) {
+        logs_spark(c->value.text, spark, sizeof(spark));
+        return table_add(t, slice_str(spark));
+    }
+    logs_cell_text(kind, c, text);
+    return table_add(t, slice_str(text));
+}
+
+#define PAGE_ROWS 500
+
+static void print_sheet(const struct log_sheet *s, const struct screen *screen, FILE *to)
+{
+    struct table_column columns[SHEET_COLUMNS_MAX];
+    struct table table;
+    int r = 0;
+
+    for (size_t i = 0; i < s->column_count; i++)
+        columns[i] = (struct table_column){.title = s->columns[i].title,
+                                           .width_max = TEXT_WIDTH_MAX,
+                                           .is_right = is_number(s->columns[i].kind)};
+    table_init(&table, columns, s->column_count, screen->width, to);
+    for (size_t row = 0; r == 0 && row < s->row_count; row++) {
+        const struct sheet_cell *cells = &s->cells[row * s->column_count];
+
+        for (size_t i = 0; r == 0 && i < s->column_count; i++)
+            r = add_cell(&table, s->columns[i].kind, &cells[i]);
+        if ((row + 1) % PAGE_ROWS == 0)
+            table_flush(&table);
+    }
+    table_flush(&table);
+    table_done(&table);
+    if (s->rows_left_out > 0)
+        fprintf(to, "... and %" PRIu64 " more rows\n", s->rows_left_out);
+}
+
+void logs_out_text(const struct log_report *r, const struct screen *screen, FILE *to)
+{
+    for (size_t i = 0; i < r->sheet_count; i++) {
+        const struct log_sheet *s = &r->sheets[i];
+
+        if (i > 0)
+            fputc('\n', to);
+        if (s->title[0])
+            fprintf(to, screen->is_colour ? "\033[1m%s\033[0m\n" : "%s\n", s->title);
+        print_sheet(s, screen, to);
+    }
+    if (r->note_count > 0)
+        fputc('\n', to);
+    for (size_t i = 0; i < r->note_count; i++) {
+        struct buf line = BUF_INIT(KIB(16));
+
+        if (format_harmless(&line, r->notes[i]) == 0)
+            screen_wrapped(buf_cstr(&line), screen->width, to);
+        fputc('\n', to);
+        buf_done(&line);
+    }
+}
+
+/* ---- JSON ---- */
+
+/* Each row is written when it is made: a million of them need no memory at once. */
+static int write_out(struct buf *line, FILE *to)
+{
+    int r = buf_failed(line) ? -ENOMEM : 0;
+    struct slice s = buf_slice(line);
+
+    if (r == 0 && s.len > 0)
+        (void)fwrite(s.ptr, 1, s.len, to);
+    buf_clear(line);
+    return r;
+}
+
+static void json_spark(struct json_out *j, const char *key, struct slice numbers)
+{
+    uint64_t n;
+
+    json_out_array(j, key);
+    while (next_number(&numbers, &n))
+        json_out_uint(j, NULL, n);
+    json_out_array_end(j);
+}
+
+static void json_cell(struct json_out *j, const struct sheet_column *column,
+                      const struct sheet_cell *c)
+{
+    if (c->is_empty) {
+        json_out_null(j, column->name);
+        return;
+    }
+    switch (column->kind) {
+    case SHEET_COUNT:
+        json_out_uint(j, column->name, c->value.count);
+        break;
+    case SHEET_SHARE:
+    case SHEET_RATE:
+        json_out_real(j, column->name, c->value.number);
+        break;
+    case SHEET_TIME:
+    case SHEET_DURATION:
+        json_out_int(j, column->name, c->value.ms);
+        break;
+    case SHEET_SPARK:
+        json_spark(j, column->name, c->value.text);
+        break;
+    case SHEET_TEXT:
+    default:
+        json_out_text(j, column->name, c->value.text);
+        break;
+    }
+}
+
+static int json_sheet(struct json_out *j, const struct log_sheet *s, FILE *to)
+{
+    int r = 0;
+
+    json_out_array(j, s->name);
+    for (size_t row = 0; r == 0 && row < s->row_count; row++) {
+        json_out_object(j, NULL);
+        for (size_t i = 0; i < s->column_count; i++)
+            json_cell(j, &s->columns[i], &s->cells[row * s->column_count + i]);
+        json_out_object_end(j);
+        r = write_out(j->to, to);
+    }
+    json_out_array_end(j);
+    return r;
+}
+
+int logs_out_json(const struct log_report *r, const struct logs_head *head, FILE *to)
+{
+    struct buf line = BUF_INIT(ROW_MAX);
+    struct json_out j;
+    int error = 0;
+
+    json_out_init(&j, &line);
+    json_out_object(&j, NULL);
+    json_out_str(&j, "report", head->report);
+    json_out_str(&j, "zone", head->zone);
+    for (size_t i = 0; error == 0 && i < r->sheet_count; i++)
+        error = json_sheet(&j, &r->sheets[i], to);
+    json_out_array(&j, "notes");
+    for (size_t i = 0; i < r->note_count; i++)
+        json_out_text(&j, NULL, r->notes[i]);
+    json_out_array_end(&j);
+    json_out_object_end(&j);
+    (void)buf_push(&line, '\n');
+    error = error == 0 ? write_out(&line, to) : error;
+    buf_done(&line);
+    return error;
+}
+
+/* ---- CSV ---- */
+
+static void csv_text(struct slice text, FILE *to)
+{
+    bool is_quoted = false;
+
+    for (size_t i = 0; i < text.len; i++)
+        is_quoted |= text.ptr[i] == ',' || text.ptr[i] == '"' || text.ptr[i] < ' ';
+    if (!is_quoted) {
+        (void)fwrite(text.ptr, 1, text.len, to);
+        return;
+    }
+    fputc('"', to);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '"')
+            fputc('"', to);
+        fputc(text.ptr[i], to);
+    }
+    fputc('"', to);
+}
+
+static void csv_cell(const struct sheet_column *column, const struct sheet_cell *c, FILE *to)
+{
+    if (c->is_empty)
+        return;
+    switch (column->kind) {
+    case SHEET_COUNT:
+        fprintf(to, "%" PRIu64, c->value.count);
+        break;
+    case SHEET_SHARE:
+    case SHEET_RATE:
+        fprintf(to, "%.8g", c->value.number);
+        break;
+    case SHEET_TIME:
+    case SHEET_DURATION:
+        fprintf(to, "%" PRId64, c->value.ms);
+        break;
+    case SHEET_TEXT:
+    case SHEET_SPARK:
+    default:
+        csv_text(c->value.text, to);
+        break;
+    }
+}
+
+int logs_out_csv(const struct log_report *r, const char *table, FILE *to)
+{
+    const struct log_sheet *s = NULL;
+
+    for (size_t i = 0; !s && i < r->sheet_count; i++)
+        if (!table || strcmp(r->sheets[i].name, table) == 0)
+            s = &r->sheets[i];
+    if (!s)
+        return -ENOENT;
+    for (size_t i = 0; i < s->column_count; i++)
+        fprintf(to, "%s%s", i ? "," : "", s->columns[i].name);
+    fputs("\r\n", to);
+    for (size_t row = 0; row < s->row_count; row++) {
+        for (size_t i = 0; i < s->column_count; i++) {
+            if (i > 0)
+                fputc(',', to);
+            csv_cell(&s->columns[i], &s->cells[row * s->column_count + i], to);
+        }
+        fputs("\r\n", to);
+    }
+    return 0;
+}

@@ -1,0 +1,36 @@
+/*
+ * cli/logs_out.h - a report about logs (logscan/sheet.h) as text, JSON, CSV and HTML.
+ *
+ * Text from logs is hostile: for a terminal it is made harmless, in HTML and JSON it is escaped.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/base.h"
+#include "cli/screen.h"
+#include "logscan/sheet.h"
+
+struct logs_head {      /* what the report is about */
+    const char *report; /* "status" */
+    const char *zone;
+    const char *command; /* as typed, for the HTML page */
+};
+
+void logs_out_text(const struct log_report *r, const struct screen *screen, FILE *to);
+/* One object: "report", "zone", a member a table ("by_provider": [{...}]), "notes". Times in
+ * milliseconds. 0, -ENOMEM. */
+MUST_CHECK int logs_out_json(const struct log_report *r, const struct logs_head *head, FILE *to);
+/* One of its tables with a line of names (RFC 4180); `table` NULL: the first. 0; -ENOENT: it has no such
+ * table. */
+MUST_CHECK int logs_out_csv(const struct log_report *r, const char *table, FILE *to);
+/* A page that needs nothing else: a table and, where there are numbers to compare, a plot each. */
+MUST_CHECK int logs_out_html(const struct log_report *r, const struct logs_head *head, FILE *to);
+
+#define LOGS_CELL_MAX 64
+/* A cell that is no text, for people: "96.93 %", "2026-03-01 06:50:41", "1.2s". */
+void logs_cell_text(enum sheet_kind kind, const struct sheet_cell *c,
+                    char ret[static LOGS_CELL_MAX]);
+/* "1 5 3" as "▁█▄", UTF-8; at most `room` bytes with the NUL. */
+void logs_spark(struct slice numbers, char *ret, size_t room);

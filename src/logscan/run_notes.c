@@ -1,0 +1,131 @@
+/*
+ * logscan/run_notes.c - what a run has to say for itself, at the end of each report.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "logscan/run.h"
+#include "logscan/stamp.h"
+
+#define FILES_TOLD 8 /* of a kind, by name */
+
+typedef bool file_test(const struct log_file *f);
+
+static bool is_unknown(const struct log_file *f)
+{
+    return f->error == 0 && !f->format && f->bytes == 0;
+}
+
+static bool has_failed(const struct log_file *f)
+{
+    return f->error < 0;
+}
+
+static bool has_inferred(const struct log_file *f)
+{
+    return f->year_inferred && f->rows > 0;
+}
+
+static size_t count_files(const struct log_run *r, file_test *test)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < log_run_file_count(r); i++)
+        n += test(log_run_file(r, i));
+    return n;
+}
+
+static void note_rows(const struct log_run *r, struct log_report *to)
+{
+    const struct log_tally *t = log_run_tally(r);
+    uint64_t bytes = 0, skipped = 0;
+
+    for (size_t i = 0; i < log_run_file_count(r); i++)
+        bytes += log_run_file(r, i)->bytes;
+    for (size_t i = 0; i < LOG_SKIPS; i++)
+        skipped += t->skipped[i];
+    log_report_note(to,
+                    "%" PRIu64 " rows read, %" PRIu64 " lines skipped, %" PRIu64
+                    " header lines; %zu files, %" PRIu64 " bytes; days and times are of %s",
+                    t->rows, skipped, t->headers, log_run_file_count(r), bytes, stamp_zone_name());
+}
+
+static void note_formats(const struct log_run *r, struct log_report *to)
+{
+    for (size_t f = 0; log_formats[f]; f++) {
+        size_t files = 0;
+        uint64_t rows = 0;
+
+        for (size_t i = 0; i < log_run_file_count(r); i++) {
+            const struct log_file *file = log_run_file(r, i);
+
+            if (file->format == log_formats[f]) {
+                files++;
+                rows += file->rows;
+            }
+        }
+        if (files > 0)
+            log_report_note(to, "%s (%s): %zu files, %" PRIu64 " rows", log_formats[f]->title,
+                            log_formats[f]->name, files, rows);
+    }
+}
+
+static void note_skips(const struct log_run *r, struct log_report *to)
+{
+    const struct log_tally *t = log_run_tally(r);
+
+    for (size_t i = 0; i < LOG_SKIPS; i++)
+        if (t->skipped[i] > 0)
+            log_report_note(to, "skipped %" PRIu64 ": %s; the first is %s:%" PRIu64, t->skipped[i],
+                            log_skip_text((enum log_skip)i),
+                            log_run_file(r, t->first[i].file)->path, t->first[i].line);
+}
+
+static const char *error_text(int error)
+{
+    switch (error) {
+    case -EBADMSG:
+        return "its compressed data is damaged; what comes before is in the report";
+    case -ENODATA:
+        return "its compressed data ends in the middle (it may still be written); what comes "
+               "before is in the report";
+    default:
+        return strerror(-error);
+    }
+}
+
+static void note_files(const struct log_run *r, struct log_report *to)
+{
+    size_t told = 0, unknown = count_files(r, is_unknown), failed = count_files(r, has_failed);
+
+    for (size_t i = 0; i < log_run_file_count(r) && told < FILES_TOLD; i++) {
+        const struct log_file *f = log_run_file(r, i);
+
+        if (!is_unknown(f) && !has_failed(f))
+            continue;
+        told++;
+        log_report_note(to, "%s: %s", f->path,
+                        f->error < 0
+                            ? error_text(f->error)
+                            : "of no format that is known, passed over: --format names one");
+    }
+    if (unknown + failed > told)
+        log_report_note(to, "%zu more files could not be read or are of no known format",
+                        unknown + failed - told);
+}
+
+void log_run_notes(const struct log_run *r, struct log_report *to)
+{
+    size_t inferred = count_files(r, has_inferred);
+
+    note_rows(r, to);
+    note_formats(r, to);
+    note_skips(r, to);
+    note_files(r, to);
+    if (inferred > 0)
+        log_report_note(to,
+                        "stamps without a year in %zu files: the year is inferred from the time of "
+                        "the file's last change (--year Y says it)",
+                        inferred);
+}
