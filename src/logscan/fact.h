@@ -55,6 +55,9 @@ enum fact_kind {
     FACT_ATTEMPT,
     /* `recipient`, or where that is empty each that is not resolved, is given up: too old. */
     FACT_EXPIRY,
+    /* `message` is over: facts of the same key that follow are another message's (Postfix' short
+     * queue ids come again). */
+    FACT_END,
 };
 
 /* How the number of an attempt is known. */

@@ -137,7 +137,7 @@ bool reply_form_joined(struct slice text, struct slice joint, struct arena *a,
     *ret = first;
     if (!reply_form_is_continued(text) || joint.len == 0)
         return true;
-    begin = (size_t)(first.text.ptr - text.ptr);
+    begin = text.len - first.text.len;
     /* A first line without a text: the blank after its status code is the joint. */
     end = find_joint(&first, text, begin - (first.enhanced.klass != 0), joint, is_blank);
     if (end >= text.len)

@@ -34,6 +34,7 @@
     X(SKIP_COLUMNS, "not the columns that the header names")                                       \
     X(SKIP_HEADER, "before any header that names the columns")                                     \
     X(SKIP_TIME, "no time that can be read")                                                       \
+    X(SKIP_REPEATED, "\"last message repeated\": the system log left lines out")                   \
     X(SKIP_FORM, "not a line of this format")
 #define LOG_LINE_MAX_TEXT "256 KiB"
 #define LOG_SKIP_LINE(constant, text) constant,
