@@ -175,6 +175,8 @@ int logs_out_html(const struct log_report *r, const struct logs_head *head, FILE
     text_cell(slice_str(head->command), to);
     fputs("</code></p>\n", to);
     for (size_t i = 0; i < r->sheet_count; i++) {
+        if (r->sheets[i].is_for_programs)
+            continue;
         fputs("<h2>", to);
         escaped(slice_str(r->sheets[i].title), to);
         fputs("</h2>\n", to);

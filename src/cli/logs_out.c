@@ -158,6 +158,8 @@ void logs_out_text(const struct log_report *r, const struct screen *screen, FILE
     for (size_t i = 0; i < r->sheet_count; i++) {
         const struct log_sheet *s = &r->sheets[i];
 
+        if (s->is_for_programs)
+            continue;
         if (i > 0)
             fputc('\n', to);
         if (s->title[0])

@@ -7,6 +7,8 @@
 
 const struct log_report_kind *const log_reports[] = {
     &status_report,
+    &daily_report,
+    &hourly_report,
     NULL,
 };
 

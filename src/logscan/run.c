@@ -309,7 +309,7 @@ static int make_slots(struct log_run *r, unsigned threads)
     if (!r->slots)
         return -ENOMEM;
     for (size_t i = 0; i < r->slot_count; i++) {
-        r->slots[i].buffer = malloc(SOURCE_BUFFER_BYTES);
+        r->slots[i].buffer = aligned_alloc(SOURCE_ALIGN, SOURCE_BUFFER_BYTES);
         if (!r->slots[i].buffer)
             return -ENOMEM;
     }

@@ -48,6 +48,7 @@ struct log_sheet {
     struct sheet_cell *cells; /* row by row */
     size_t row_count, row_room;
     uint64_t rows_left_out;
+    bool is_for_programs; /* in JSON and CSV, not in the text and the page */
     struct arena arena;
 };
 

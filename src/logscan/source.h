@@ -52,7 +52,8 @@ void source_sort(struct source_list *l);
 
 /* ---- chunks ---- */
 
-/* A chunk's bytes: LOG_LOOKBACK before, a chunk, and a line over its end. */
+/* A chunk's bytes: LOG_LOOKBACK before, a chunk, and a line over its end; aligned as the file is. */
+#define SOURCE_ALIGN 4096
 #define SOURCE_BUFFER_BYTES (LOG_LOOKBACK + LOG_CHUNK_BYTES + LOG_LINE_MAX + KIB(64))
 
 /* Lines that begin in LOG_CHUNK_BYTES from `offset` of a plain file, into `buffer` (SOURCE_BUFFER_BYTES),
