@@ -5,7 +5,9 @@
 
 #include <stddef.h>
 
-const struct log_format *const log_formats[] = {&exchange_send_format, &exchange_receive_format, NULL};
+const struct log_format *const log_formats[] = {
+    NULL,
+};
 
 const struct log_format *log_format_find(struct slice name)
 {
