@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 const struct log_format *const log_formats[] = {
+    &postfix_format,
     NULL,
 };
 

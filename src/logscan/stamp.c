@@ -185,6 +185,14 @@ static int64_t utc_of_local(int64_t local_ms)
     return local_ms - stamp_zone_offset_ms(guess);
 }
 
+/* Of the zone. */
+static struct civil local_of(int64_t at_ms, unsigned *ret_ms)
+{
+    int64_t ms = MAX_OF(MS_OF_0000, MIN_OF(at_ms, MS_OF_9999_END));
+
+    return civil_of(ms + stamp_zone_offset_ms(ms), ret_ms);
+}
+
 /* ---- reading ---- */
 
 /* The form of eight bytes: '0' where a digit belongs, else the byte that must stand there. */
@@ -387,7 +395,7 @@ static struct slice first_stamp(struct slice head, struct civil *ret)
 int stamp_first_year(struct slice head, int64_t changed_ms)
 {
     unsigned ignored;
-    struct civil changed = civil_of(changed_ms + stamp_zone_offset_ms(changed_ms), &ignored);
+    struct civil changed = local_of(changed_ms, &ignored);
     struct civil c;
 
     if (first_stamp(head, &c).len == 0)
@@ -408,28 +416,48 @@ static void put(char *to, unsigned value, unsigned digits)
         to[i] = (char)('0' + value % 10);
 }
 
+static void put_date(char *to, const struct civil *c)
+{
+    memcpy(to, "0000-00-00", STAMP_DAY_LEN);
+    put(to, c->year, 4);
+    put(to + 5, c->month, 2);
+    put(to + 8, c->day, 2);
+}
+
+static void put_time(char *to, const struct civil *c, unsigned ms)
+{
+    memcpy(to, "00:00:00.000", 12);
+    put(to, c->hour, 2);
+    put(to + 3, c->minute, 2);
+    put(to + 6, c->second, 2);
+    put(to + 9, ms, 3);
+}
+
 void stamp_day(int64_t at_ms, char ret[static STAMP_DAY_LEN])
 {
     unsigned ignored;
-    struct civil c = civil_of(at_ms + stamp_zone_offset_ms(at_ms), &ignored);
+    struct civil c = local_of(at_ms, &ignored);
 
-    memcpy(ret, "0000-00-00", STAMP_DAY_LEN);
-    put(ret, c.year, 4);
-    put(ret + 5, c.month, 2);
-    put(ret + 8, c.day, 2);
+    put_date(ret, &c);
 }
 
 void stamp_text(int64_t at_ms, char ret[static STAMP_TEXT_LEN])
 {
     unsigned ms;
-    struct civil c = civil_of(at_ms + stamp_zone_offset_ms(at_ms), &ms);
+    struct civil c = local_of(at_ms, &ms);
 
-    memcpy(ret, "0000-00-00 00:00:00.000", STAMP_TEXT_LEN);
-    put(ret, c.year, 4);
-    put(ret + 5, c.month, 2);
-    put(ret + 8, c.day, 2);
-    put(ret + 11, c.hour, 2);
-    put(ret + 14, c.minute, 2);
-    put(ret + 17, c.second, 2);
-    put(ret + 20, ms, 3);
+    put_date(ret, &c);
+    ret[10] = ' ';
+    put_time(ret + 11, &c, ms);
+}
+
+void stamp_exchange_text(int64_t at_ms, char ret[static 24])
+{
+    unsigned ms;
+    struct civil c = civil_of(at_ms, &ms);
+
+    put_date(ret, &c);
+    ret[10] = 'T';
+    put_time(ret + 11, &c, ms);
+    ret[23] = 'Z';
 }

@@ -1,0 +1,84 @@
+/*
+ * logscan/postfix.h - the parts of Postfix' lines, for its scanner and for `query`. Pure; all slices
+ * point into the text.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/base.h"
+#include "base/slice.h"
+#include "logscan/scan.h"
+#include "logscan/syslog_line.h"
+#include "smtp/client.h"
+
+struct postfix_line {
+    struct slice program;  /* "smtp", "smtpd", "qmgr": the tag's last part */
+    struct slice queue_id; /* "NOQUEUE" where it says so; empty: the line has none */
+    struct slice text;     /* after it */
+};
+/* False: the tag is not one of Postfix, "name/program". */
+bool postfix_line(struct slice tag, struct slice text, struct postfix_line *ret);
+
+/* "<a@b>" at the begin of `text`, without the brackets; local parts may be quoted, with '>' in them.
+ * False: there is none. */
+bool postfix_address(struct slice text, struct slice *ret, size_t *ret_used);
+
+/* "to=<a@b>, relay=..., dsn=..., status=S (REASON)"; what is not there is empty. */
+struct postfix_delivery {
+    struct slice to, orig_to, relay, delay, delays, dsn, status, reason;
+};
+bool postfix_delivery(struct slice text, struct postfix_delivery *ret);
+
+/* "host H[ip] said: TEXT (in reply to RCPT TO command)", "host H[ip] refused to talk to me: TEXT". */
+struct postfix_said {
+    struct slice host, address, text;
+    enum smtp_phase phase;
+};
+bool postfix_said(struct slice reason, struct postfix_said *ret);
+
+/* "reject: RCPT from H[ip]: TEXT; from=<a> to=<b> ...", and the same of milters and proxies. False:
+ * it is not one that refuses. */
+struct postfix_reject {
+    struct slice host, address, text, sender, recipient;
+    enum smtp_phase phase;
+};
+bool postfix_reject(struct slice text, struct postfix_reject *ret);
+
+/* The facts of one line, which log_scan_line() gave. `head` is its head; false: it is not Postfix'. */
+bool postfix_facts(struct log_scan *s, const uint8_t *line, const struct syslog_line *head);
+
+/* ---- rows, for `query` ---- */
+
+#define POSTFIX_COLUMNS                                                                            \
+    "time,host,program,pid,queue_id,text,to,orig_to,from,relay,delay,delays,dsn,status,reply,"     \
+    "client,size,nrcpt,message_id"
+enum { /* in that order */
+       POSTFIX_TIME,
+       POSTFIX_HOST,
+       POSTFIX_PROGRAM,
+       POSTFIX_PID,
+       POSTFIX_QUEUE_ID,
+       POSTFIX_TEXT,
+       POSTFIX_TO,
+       POSTFIX_ORIG_TO,
+       POSTFIX_FROM,
+       POSTFIX_RELAY,
+       POSTFIX_DELAY,
+       POSTFIX_DELAYS,
+       POSTFIX_DSN,
+       POSTFIX_STATUS,
+       POSTFIX_REPLY_COLUMN,
+       POSTFIX_CLIENT,
+       POSTFIX_SIZE,
+       POSTFIX_NRCPT,
+       POSTFIX_MESSAGE_ID,
+       POSTFIX_COLUMN_COUNT
+};
+/* log_format's split(); the time is UTC, "2026-03-01T06:50:41.000Z". */
+int postfix_split(const struct log_carry *carry, struct slice line, struct arena *a,
+                  struct slice fields[LOG_COLUMNS_MAX]);
+/* As postfix_split(), of a line whose head is known. */
+int postfix_fields(const struct syslog_line *head, struct arena *a,
+                   struct slice fields[LOG_COLUMNS_MAX]);
