@@ -7,6 +7,8 @@
 
 const struct log_format *const log_formats[] = {
     &postfix_format,
+    &exchange_receive_format,
+    &exchange_send_format,
     NULL,
 };
 
