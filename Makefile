@@ -22,8 +22,10 @@ test:
 
 bench:
 	@./setup test
-	@tools/build release src/cli/penstock bench/schedule_bench bench/delivery_bench
+	@tools/build release src/cli/penstock bench/schedule_bench bench/delivery_bench \
+		bench/logs_bench
 	@bench/run $(BENCH)
+	@bench/logs
 
 clean:
 	rm -rf build

@@ -218,7 +218,7 @@ static int merge(struct log_run *r, struct slot *slot)
     source->view.rows += s->tally.rows;
     source->view.bytes += s->bytes.len;
     r->bytes_done += s->bytes.len;
-    r->lines += s->lines;
+    r->lines += s->lines + s->tally.skipped[SKIP_LONG]; /* which is in no chunk's bytes */
     r->carry = s->carry_end;
     if (slot->error < 0)
         source->view.error = slot->error;

@@ -221,7 +221,6 @@ int source_next(struct source *source, uint8_t *buffer, struct log_scan *s)
     size_t n;
 
     fill(t);
-    source->view.bytes = t->offset + t->len;
     s->offset = t->offset;
     s->lookback = t->before;
     s->bytes = slice_make(buffer + t->before, 0);
