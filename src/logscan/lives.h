@@ -7,8 +7,11 @@
  * is pending. Keys are kept as 64-bit hashes under the run's seed: two of 10 million would meet once
  * in 300,000 runs.
  *
- * Memory: some 100 bytes a message and recipient, freed when a message is over and its id may be used
- * again (formats whose ids come again: Postfix' short ones). One thread at a time.
+ * A recipient whose message is over (FACT_END) without an end of its own is lost: the log does not say
+ * what became of it.
+ *
+ * Memory: some 100 bytes a message and recipient, freed when a message is over; beside it the address
+ * of each recipient that is still open, for facts that mean all of those. One thread at a time.
  */
 #pragma once
 
@@ -24,6 +27,7 @@ struct log_attempt {             /* borrowed during the call */
     const struct log_fact *fact; /* what it was made of */
     struct slice recipient;      /* empty: not known */
     struct slice domain;         /* as written; "" : none */
+    struct slice sender;         /* of the fact, or with lives_keep_senders() of the message */
     uint32_t number;             /* 1: the first; 0: not known */
     bool was_deferred;           /* the recipient had been deferred before */
     bool is_expiry;              /* no attempt: it is given up */
@@ -35,13 +39,23 @@ struct lives_counts { /* in recipients, but for messages; see each of the truth 
     uint64_t messages, recipients;
     uint64_t first_attempts, first_attempt_delivered, retry_attempts, retry_delivered;
     uint64_t deferred_recipients, deferred_then_delivered, deferred_then_failed;
-    uint64_t delivered, failed, expired, pending;
+    uint64_t delivered, failed, expired, pending, lost;
     uint64_t orphan_attempts, orphan_final;
+    uint64_t not_expanded; /* facts for all open recipients of a message that had too many */
 };
+
+/* A fact for all open recipients of a message is looked up in so many of its first ones: else one
+ * message with a million of them, retried a million times, would take days to read. */
+#define LIVES_EXPANDED_MAX 4096
 
 struct lives; /* opaque */
 MUST_CHECK int lives_new(struct lives **ret, uint64_t seed, lives_attempt_fn *fn, void *ctx);
 void lives_free(struct lives **l);
+/* From now on attempts tell the sender that was named on arrival or when an attempt began. */
+void lives_keep_senders(struct lives *l);
 /* Takes the facts of a chunk, in order. FACT_REPLY is passed over. 0, -ENOMEM. */
 MUST_CHECK int lives_facts(struct lives *l, const struct log_fact *facts, size_t count);
 void lives_counts(const struct lives *l, struct lives_counts *ret);
+/* Calls fn for each message with pending recipients: when it arrived, and how many. */
+void lives_each_pending(const struct lives *l,
+                        void (*fn)(void *ctx, int64_t arrived_ms, uint64_t recipients), void *ctx);
