@@ -22,6 +22,7 @@
 #include "config/nearest.h"
 #include "logscan/report.h"
 #include "logscan/stamp.h"
+#include "logscan/trace.h"
 
 #define WHY_MAX MAX_OF((size_t)CONFIG_WHY_MAX, (size_t)TABLES_WHY_MAX)
 #define COMMAND_MAX KIB(8)
@@ -30,6 +31,7 @@ static void print_reports(void)
 {
     for (size_t i = 0; log_reports[i]; i++)
         printf("  %-10s %s\n", log_reports[i]->name, log_reports[i]->what);
+    printf("  %-10s %s\n", "trace", "the way of one message or recipient through all files");
     printf("  %-10s %s\n", "query", "any SQL, of SQLite or Log Parser, over the rows as a table");
 }
 
@@ -162,6 +164,8 @@ static int check_options(struct logs_options *o)
         r = when_parse("logs", "--since", o->since, now_ms, &o->report.since_ms);
     if (r == EXIT_DONE && o->until)
         r = when_parse("logs", "--until", o->until, now_ms, &o->report.until_ms);
+    if (getrandom(&o->report.seed, sizeof(o->report.seed), 0) < 0)
+        return command_error("logs", "there are no random numbers: %s", strerror(errno));
     o->run.threads = (unsigned)o->threads;
     o->run.year = (int)o->year;
     o->report.own = o->own.items;
@@ -252,6 +256,21 @@ static int outcome(const struct log_run *run)
     return bad > 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
+static int print_run(struct log_report *report, const struct log_run *run,
+                     const struct logs_options *o)
+{
+    int r;
+
+    log_run_notes(run, report);
+    r = logs_print(report, o);
+    return r == EXIT_DONE ? outcome(run) : r;
+}
+
+static int failed(int error, struct buf *why)
+{
+    return command_error("logs", "%s", buf_len(why) > 0 ? buf_cstr(why) : err_str(error));
+}
+
 struct sink {
     const struct log_report_kind *kind;
     void *state;
@@ -280,13 +299,7 @@ static int run_report(const struct log_report_kind *kind, struct logs_options *o
     logs_progress_end(&progress);
     if (r == 0)
         r = kind->finish(state, report);
-    if (r < 0) {
-        r = command_error("logs", "%s", buf_len(&why) > 0 ? buf_cstr(&why) : err_str(r));
-    } else {
-        log_run_notes(run, report);
-        r = logs_print(report, o);
-        r = r == EXIT_DONE ? outcome(run) : r;
-    }
+    r = r < 0 ? failed(r, &why) : print_run(report, run, o);
     if (report)
         log_report_done(report);
     free(report);
@@ -303,13 +316,8 @@ static int make_report(const struct log_report_kind *kind, struct logs_options *
 
     if (r != EXIT_DONE)
         return r;
-    if (getrandom(&o->report.seed, sizeof(o->report.seed), 0) < 0)
-        o->report.seed = (uint64_t)clock_wall_us();
     r = kind->create(&state, &o->report, &why);
-    if (r < 0)
-        r = command_error("logs", "%s", buf_len(&why) > 0 ? buf_cstr(&why) : err_str(r));
-    else
-        r = run_report(kind, o, state);
+    r = r < 0 ? failed(r, &why) : run_report(kind, o, state);
     kind->free(&state);
     knowledge_unref(&o->report.knowledge);
     buf_done(&why);
@@ -320,7 +328,10 @@ static int make_report(const struct log_report_kind *kind, struct logs_options *
 
 static int no_report(const char *name)
 {
-    const char *nearest = "query";
+    const char *nearest = nearest_distance(slice_str(name), SLICE_LIT("trace")) <
+                                  nearest_distance(slice_str(name), SLICE_LIT("query"))
+                              ? "trace"
+                              : "query";
     size_t least = nearest_distance(slice_str(name), slice_str(nearest));
 
     for (size_t i = 0; log_reports[i]; i++) {
@@ -342,9 +353,27 @@ static void join_command(int argc, char **argv, char *to, size_t room)
         used += (size_t)snprintf(to + used, room - used, " %s", argv[i]);
 }
 
-static bool takes_pattern(const struct log_report_kind *kind)
+/* ---- trace ---- */
+
+static int trace(struct logs_options *o)
 {
-    return kind == log_report_find("trace");
+    struct log_report *report = calloc(1, sizeof(*report));
+    struct buf why = BUF_INIT(KIB(8));
+    struct log_run *run = NULL;
+    struct logs_progress progress;
+    int r = -ENOMEM;
+
+    logs_progress_begin(&progress, &o->run);
+    if (report)
+        r = trace_run(&run, &o->run, o->pattern, o->report.rows_max, o->report.seed, report, &why);
+    logs_progress_end(&progress);
+    r = r < 0 ? failed(r, &why) : print_run(report, run, o);
+    if (report)
+        log_report_done(report);
+    free(report);
+    log_run_free(&run);
+    buf_done(&why);
+    return r;
 }
 
 int cmd_logs(int argc, char **argv)
@@ -352,6 +381,7 @@ int cmd_logs(int argc, char **argv)
     static struct logs_options o;
     static char command[COMMAND_MAX];
     const struct log_report_kind *kind;
+    bool is_trace;
     int r;
 
     join_command(argc, argv, command, sizeof(command));
@@ -364,19 +394,21 @@ int cmd_logs(int argc, char **argv)
     if (optind >= argc)
         return usage_error("logs", "which report? status, daily, capacity, blame ...");
     o.report_name = argv[optind++];
+    is_trace = strcmp(o.report_name, "trace") == 0;
     kind = log_report_find(o.report_name);
-    if (!kind)
+    if (!kind && !is_trace)
         return no_report(o.report_name);
-    if (takes_pattern(kind)) {
-        if (optind >= argc)
-            return usage_error("logs", "trace: whom or what? an address, a queue id, a message id");
-        o.report.pattern = argv[optind++];
-    }
+    if (is_trace && optind < argc)
+        o.pattern = argv[optind++];
+    if (is_trace && !o.pattern)
+        return usage_error("logs", "trace: whom or what? an address, a queue id, a message id");
     if (optind >= argc)
         return usage_error("logs", "%s: of which files? FILE, DIR, GLOB or - for standard input",
                            o.report_name);
     o.run.paths = (const char *const *)(argv + optind);
     o.run.path_count = (size_t)(argc - optind);
     r = check_options(&o);
-    return r == EXIT_DONE ? make_report(kind, &o) : r;
+    if (r != EXIT_DONE)
+        return r;
+    return is_trace ? trace(&o) : make_report(kind, &o);
 }

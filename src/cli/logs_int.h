@@ -15,7 +15,7 @@ struct logs_options { /* as typed */
     struct log_run_config run;
     struct log_report_options report;
     const char *report_name, *command;
-    const char *since, *until, *zone, *table, *html, *config;
+    const char *since, *until, *zone, *table, *html, *config, *pattern;
     struct option_list own;
     uint64_t limit, year, threads;
     bool json, csv, help;

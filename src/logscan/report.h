@@ -28,7 +28,6 @@ struct log_report_options {            /* borrowed for the report's life */
     const char *const *own;     /* our own hosts and networks: names, addresses, "192.0.2.0/24" */
     size_t own_count;           /* at most LOG_OWN_MAX */
     int64_t since_ms, until_ms; /* facts outside are left out; INT64_MIN, INT64_MAX: all count */
-    const char *pattern;        /* `trace`: what to look for; else NULL */
     uint64_t seed;              /* of hash tables: random */
 };
 

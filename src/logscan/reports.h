@@ -12,4 +12,3 @@ extern const struct log_report_kind delivery_report;
 extern const struct log_report_kind hourly_report;
 extern const struct log_report_kind status_report;
 extern const struct log_report_kind top_report;
-extern const struct log_report_kind trace_report;

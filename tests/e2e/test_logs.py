@@ -1,0 +1,94 @@
+"""`penstock logs` against the generator's truth: every number of every format, exactly."""
+import json
+import subprocess
+
+import pytest
+
+import harness
+from logs_truth import GENERATOR, VARIANTS, generate, milliseconds, second_reader
+
+PENSTOCK = str(harness.BINARY)
+NO_LIMIT = ("-n", "0")
+
+pytestmark = pytest.mark.skipif(not GENERATOR.exists(), reason=f"there is no generator of logs: {GENERATOR}")
+
+
+@pytest.fixture(scope="module", params=VARIANTS, ids=lambda v: "-".join((v[0], str(v[1]))))
+def logs(request, tmp_path_factory):
+    form, seed, options = request.param
+    return generate(tmp_path_factory.mktemp(f"{form}-{seed}"), form, seed, options)
+
+
+def report(name, files, *options, zone="UTC", check=0):
+    command = [PENSTOCK, "logs", name, "--json", "--tz", zone, *options, *files]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == check, done.stderr + done.stdout
+    return json.loads(done.stdout)
+
+
+def status_of(row):
+    return "%d %s" % (row["code"], row["enhanced"] or "-")
+
+
+def seen_of(logs, row):
+    """Hits, first and last, as exact as the truth is: to seconds where the log's usual stamps have no more."""
+    unit = 1 if "." in logs.truth["totals"]["first"] else 1000
+    return row["hits"], row["first_ms"] // unit * unit, row["last_ms"] // unit * unit
+
+
+def test_rows(logs):
+    notes = " ".join(report("status", logs.files)["notes"])
+    totals = logs.truth["totals"]
+    assert f"{totals['records']} rows read" in notes
+    assert f"{totals['header_lines']} header lines" in notes
+
+
+def test_status_by_code(logs):
+    got = {status_of(row): seen_of(logs, row)
+           for row in report("status", logs.files, *NO_LIMIT)["by_status"]}
+    assert got == {status: (seen["count"], milliseconds(seen["first"]), milliseconds(seen["last"]))
+                   for status, seen in logs.truth["by_status"].items()}
+
+
+def test_status_by_text(logs):
+    got = {}
+    for row in report("status", logs.files, *NO_LIMIT)["by_text"]:
+        text = " ".join(part for part in (str(row["code"]), row["enhanced"]) if part) + " " + row["text"]
+        got[text] = seen_of(logs, row)
+    assert got == {text: (seen["count"], milliseconds(seen["first"]), milliseconds(seen["last"]))
+                   for text, seen in logs.truth["by_text"].items()}
+
+
+def test_status_by_side(logs):
+    sides = {row["side"]: row for row in report("status", logs.files)["by_side"]}
+    truth = logs.truth["replies"]
+
+    def count(side, column):
+        return sides.get(side, {}).get(column, 0)
+
+    assert count("receiver", "temporary") == truth["receiver_4xx"]
+    assert count("receiver", "permanent") == truth["receiver_5xx"]
+    assert count("own-server", "temporary") == truth["own_4xx"]
+    assert count("own-server", "permanent") == truth["own_5xx"]
+    assert count("other-host", "temporary") + count("other-host", "permanent") == truth["other_mx_lines"]
+
+
+def test_status_of_one_class(logs):
+    got = {status_of(row): row["hits"] for row in report("status", logs.files, "--class", "4", *NO_LIMIT)["by_status"]}
+    assert got == {status: seen["count"] for status, seen in logs.truth["by_status"].items() if status[0] == "4"}
+
+
+def test_daily(logs):
+    got = {(row["when"], row["code"], row["enhanced"]): row["hits"]
+           for row in report("daily", logs.files)["by_time_and_status"]}
+    assert got == dict(second_reader(logs)[0])
+
+
+def test_hourly_adds_up_to_daily(logs):
+    hours = report("hourly", logs.files)["by_time_and_status"]
+    days = {}
+    for row in hours:
+        key = row["when"][:10], row["code"], row["enhanced"]
+        days[key] = days.get(key, 0) + row["hits"]
+    assert days == dict(second_reader(logs)[0])
+    assert len({row["when"] for row in hours}) > len({day for day, _, _ in days})
