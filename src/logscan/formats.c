@@ -9,6 +9,7 @@ const struct log_format *const log_formats[] = {
     &postfix_format,
     &exchange_receive_format,
     &exchange_send_format,
+    &exchange_tracking_format,
     NULL,
 };
 
