@@ -47,8 +47,8 @@ struct lives {
     uint64_t seed;
     lives_attempt_fn *fn;
     void *ctx;
-    struct store messages, recipients;
-    struct store_index by_key, by_address;
+    struct lives_store messages, recipients;
+    struct lives_index by_key, by_address;
     struct lives_counts counts; /* `recipients`: of messages that are over; no `pending` */
     bool keeps_senders;
     struct log_table senders; /* of a uint32_t: index + 1 */
@@ -72,12 +72,12 @@ int lives_new(struct lives **ret, uint64_t seed, lives_attempt_fn *fn, void *ctx
 
 static struct message *message_at(const struct lives *l, uint32_t number)
 {
-    return store_at(&l->messages, number);
+    return lives_store_at(&l->messages, number);
 }
 
 static struct recipient *recipient_at(const struct lives *l, uint32_t number)
 {
-    return store_at(&l->recipients, number);
+    return lives_store_at(&l->recipients, number);
 }
 
 void lives_keep_senders(struct lives *l)
@@ -119,7 +119,7 @@ static struct recipient *find_recipient(const struct lives *l, const struct mess
     uint32_t number = m->first;
 
     if (m->known > LIST_MAX) {
-        number = store_find(&l->by_address, &l->recipients, key);
+        number = lives_index_find(&l->by_address, &l->recipients, key);
         return number ? recipient_at(l, number) : NULL;
     }
     while (number != 0) {
@@ -141,7 +141,7 @@ static int index_recipients(struct lives *l, const struct message *m)
     if (m->known <= LIST_MAX)
         return 0;
     while (r == 0 && number != 0) {
-        r = store_add(&l->by_address, &l->recipients, number);
+        r = lives_index_add(&l->by_address, &l->recipients, number);
         number = recipient_at(l, number)->next;
     }
     return r;
@@ -155,7 +155,7 @@ static struct recipient *add_recipient(struct lives *l, struct message *m, struc
 
     if (r)
         return r;
-    number = store_take(&l->recipients);
+    number = lives_store_take(&l->recipients);
     if (number == 0)
         return NULL;
     r = recipient_at(l, number);
@@ -179,8 +179,8 @@ static void free_recipients(struct lives *l, struct message *m)
         next = r->next;
         forget_text(r);
         if (m->known > LIST_MAX)
-            store_remove(&l->by_address, &l->recipients, number);
-        store_give(&l->recipients, number);
+            lives_index_remove(&l->by_address, &l->recipients, number);
+        lives_store_give(&l->recipients, number);
     }
     m->first = m->last = m->known = 0;
 }
@@ -194,7 +194,7 @@ static uint64_t key_of(const struct lives *l, const struct log_fact *f)
 
 static struct message *find_message(const struct lives *l, uint64_t key)
 {
-    uint32_t number = store_find(&l->by_key, &l->messages, key);
+    uint32_t number = lives_index_find(&l->by_key, &l->messages, key);
 
     return number ? message_at(l, number) : NULL;
 }
@@ -206,13 +206,13 @@ static struct message *add_message(struct lives *l, uint64_t key)
 
     if (m)
         return m;
-    number = store_take(&l->messages);
+    number = lives_store_take(&l->messages);
     if (number == 0)
         return NULL;
     m = message_at(l, number);
     m->key = key;
     m->arrived_ms = m->tried_ms = NEVER;
-    return store_add(&l->by_key, &l->messages, number) == 0 ? m : NULL;
+    return lives_index_add(&l->by_key, &l->messages, number) == 0 ? m : NULL;
 }
 
 static uint64_t recipients_of(const struct message *m)
@@ -273,7 +273,7 @@ static int forget_tried(struct lives *l, struct message *m)
         if (r->attempts == 0 && r->text) {
             /* The old one is still in the table under the same key: it would be found there. */
             if (old.known > LIST_MAX)
-                store_remove(&l->by_address, &l->recipients, number);
+                lives_index_remove(&l->by_address, &l->recipients, number);
             same = add_recipient(l, m, text_of(r));
             error = same ? keep_text(same, text_of(r)) : -ENOMEM;
         }
@@ -324,7 +324,7 @@ static int take_begin(struct lives *l, const struct log_fact *f)
 
 static void take_end(struct lives *l, const struct log_fact *f)
 {
-    uint32_t number = store_find(&l->by_key, &l->messages, key_of(l, f));
+    uint32_t number = lives_index_find(&l->by_key, &l->messages, key_of(l, f));
     struct message *m;
 
     if (number == 0)
@@ -335,8 +335,8 @@ static void take_end(struct lives *l, const struct log_fact *f)
         l->counts.lost += open_of(m);
     }
     free_recipients(l, m);
-    store_remove(&l->by_key, &l->messages, number);
-    store_give(&l->messages, number);
+    lives_index_remove(&l->by_key, &l->messages, number);
+    lives_store_give(&l->messages, number);
 }
 
 /* ---- attempts ---- */
@@ -626,10 +626,10 @@ void lives_free(struct lives **l)
     if (!*l)
         return;
     each_message(*l, free_list, *l);
-    store_done(&(*l)->messages);
-    store_done(&(*l)->recipients);
-    store_index_done(&(*l)->by_key);
-    store_index_done(&(*l)->by_address);
+    lives_store_done(&(*l)->messages);
+    lives_store_done(&(*l)->recipients);
+    lives_index_done(&(*l)->by_key);
+    lives_index_done(&(*l)->by_address);
     log_table_done(&(*l)->senders);
     free(*l);
     *l = NULL;

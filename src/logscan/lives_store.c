@@ -12,7 +12,7 @@
 #define SLOTS_FIRST 1024
 #define NUMBERS_MAX (UINT32_MAX / 2)
 
-static int add_block(struct store *s)
+static int add_block(struct lives_store *s)
 {
     if (s->block_count == s->block_room) {
         size_t room = s->block_room ? s->block_room * 2 : BLOCKS_FIRST;
@@ -30,45 +30,45 @@ static int add_block(struct store *s)
     return 0;
 }
 
-uint32_t store_take(struct store *s)
+uint32_t lives_store_take(struct lives_store *s)
 {
     uint32_t number = s->free;
 
     if (number != 0) {
-        memcpy(&s->free, store_at(s, number), sizeof(s->free));
+        memcpy(&s->free, lives_store_at(s, number), sizeof(s->free));
     } else {
         number = s->used + 1;
         if (number == NUMBERS_MAX || (number / STORE_BLOCK == s->block_count && add_block(s) < 0))
             return 0;
         s->used = number;
     }
-    memset(store_at(s, number), 0, s->size);
+    memset(lives_store_at(s, number), 0, s->size);
     return number;
 }
 
-void store_give(struct store *s, uint32_t number)
+void lives_store_give(struct lives_store *s, uint32_t number)
 {
-    memcpy(store_at(s, number), &s->free, sizeof(s->free));
+    memcpy(lives_store_at(s, number), &s->free, sizeof(s->free));
     s->free = number;
 }
 
-void store_done(struct store *s)
+void lives_store_done(struct lives_store *s)
 {
     for (size_t i = 0; i < s->block_count; i++)
         free(s->blocks[i]);
     free(s->blocks);
-    *s = (struct store){.size = s->size};
+    *s = (struct lives_store){.size = s->size};
 }
 
-static uint64_t key_of(const struct store *s, uint32_t number)
+static uint64_t key_of(const struct lives_store *s, uint32_t number)
 {
     uint64_t key;
 
-    memcpy(&key, store_at(s, number), sizeof(key));
+    memcpy(&key, lives_store_at(s, number), sizeof(key));
     return key;
 }
 
-uint32_t store_find(const struct store_index *t, const struct store *s, uint64_t key)
+uint32_t lives_index_find(const struct lives_index *t, const struct lives_store *s, uint64_t key)
 {
     size_t mask = t->slot_count - 1;
     uint32_t tag = (uint32_t)key;
@@ -81,7 +81,7 @@ uint32_t store_find(const struct store_index *t, const struct store *s, uint64_t
     return 0;
 }
 
-static void put(struct index_slot *slots, size_t mask, struct index_slot slot)
+static void put(struct lives_slot *slots, size_t mask, struct lives_slot slot)
 {
     size_t at = slot.tag & mask;
 
@@ -90,10 +90,10 @@ static void put(struct index_slot *slots, size_t mask, struct index_slot slot)
     slots[at] = slot;
 }
 
-static int grow(struct store_index *t)
+static int grow(struct lives_index *t)
 {
     size_t count = t->slot_count ? t->slot_count * 2 : SLOTS_FIRST;
-    struct index_slot *slots = calloc(count, sizeof(*slots));
+    struct lives_slot *slots = calloc(count, sizeof(*slots));
 
     if (!slots)
         return -ENOMEM;
@@ -106,19 +106,19 @@ static int grow(struct store_index *t)
     return 0;
 }
 
-int store_add(struct store_index *t, const struct store *s, uint32_t number)
+int lives_index_add(struct lives_index *t, const struct lives_store *s, uint32_t number)
 {
     /* At most two of three slots are taken. */
     if (3 * (t->count + 1) > 2 * t->slot_count && grow(t) < 0)
         return -ENOMEM;
     put(t->slots, t->slot_count - 1,
-        (struct index_slot){.tag = (uint32_t)key_of(s, number), .number = number});
+        (struct lives_slot){.tag = (uint32_t)key_of(s, number), .number = number});
     t->count++;
     return 0;
 }
 
 /* What stands behind a hole and may stand in it moves there (Knuth, volume 3, 6.4, algorithm R). */
-static void close_hole(struct store_index *t, size_t hole)
+static void close_hole(struct lives_index *t, size_t hole)
 {
     size_t mask = t->slot_count - 1;
 
@@ -130,10 +130,10 @@ static void close_hole(struct store_index *t, size_t hole)
             hole = at;
         }
     }
-    t->slots[hole] = (struct index_slot){0};
+    t->slots[hole] = (struct lives_slot){0};
 }
 
-void store_remove(struct store_index *t, const struct store *s, uint32_t number)
+void lives_index_remove(struct lives_index *t, const struct lives_store *s, uint32_t number)
 {
     size_t mask = t->slot_count - 1;
     size_t at = t->slot_count ? (uint32_t)key_of(s, number) & mask : 0;
@@ -148,8 +148,8 @@ void store_remove(struct store_index *t, const struct store *s, uint32_t number)
     t->count--;
 }
 
-void store_index_done(struct store_index *t)
+void lives_index_done(struct lives_index *t)
 {
     free(t->slots);
-    *t = (struct store_index){0};
+    *t = (struct lives_index){0};
 }

@@ -1,0 +1,331 @@
+/*
+ * logscan/attempt_kit.c - what reports about attempts share.
+ */
+#include "logscan/attempt_kit.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "logscan/report_kit.h"
+
+#define LIST_TEXT_MAX KIB(8)
+#define OTHERS_FIRST 256
+#define SAMPLE_FIRST 8
+
+int log_attempts_take(struct lives *l, const struct log_report_options *o, const struct log_scan *s)
+{
+    size_t from = 0;
+    int r = 0;
+
+    if (o->since_ms == INT64_MIN && o->until_ms == INT64_MAX)
+        return lives_facts(l, s->facts, s->fact_count);
+    /* Runs of facts that are in the time asked for. */
+    for (size_t i = 0; r == 0 && i <= s->fact_count; i++) {
+        if (i < s->fact_count && log_report_is_in(o, &s->facts[i]))
+            continue;
+        if (i > from)
+            r = lives_facts(l, &s->facts[from], i - from);
+        from = i + 1;
+    }
+    return r;
+}
+
+/* ---- counts ---- */
+
+bool log_reply_is_plain(const struct log_reply *r)
+{
+    return r->code == 452 && r->enhanced.klass == 4 && r->enhanced.subject == 3 &&
+           r->enhanced.detail == 1;
+}
+
+void log_tried_add(struct log_tried *t, const struct log_attempt *a)
+{
+    const struct log_fact *f = a->fact;
+    bool is_delivered = f->outcome == OUTCOME_DELIVERED;
+
+    log_seen_add(&t->seen, f->at_ms);
+    t->delivered += is_delivered;
+    t->deferred += f->outcome == OUTCOME_DEFERRED;
+    t->failed += f->outcome == OUTCOME_FAILED;
+    t->plain += !is_delivered && log_reply_is_plain(&f->reply);
+    if (a->number == 1) {
+        t->first++;
+        t->first_delivered += is_delivered;
+    } else if (a->number > 1) {
+        t->retries++;
+        t->retries_delivered += is_delivered;
+    }
+}
+
+struct sheet_cell *log_share_cell(struct sheet_cell *c, uint64_t part, uint64_t whole)
+{
+    if (whole > 0)
+        sheet_number(c, (double)part / (double)whole);
+    return c + 1;
+}
+
+struct sheet_cell *log_rate_cell(struct sheet_cell *c, uint64_t part, uint64_t whole)
+{
+    if (whole > 0)
+        sheet_number(c, 1e4 * (double)part / (double)whole);
+    return c + 1;
+}
+
+struct sheet_cell *log_tried_cells(struct sheet_cell *c, const struct log_tried *t)
+{
+    sheet_count(c++, t->seen.count);
+    sheet_count(c++, t->delivered);
+    sheet_count(c++, t->deferred);
+    sheet_count(c++, t->failed);
+    sheet_count(c++, t->plain);
+    return log_rate_cell(c, t->plain, t->seen.count);
+}
+
+struct sheet_cell *log_seen_cells(struct sheet_cell *c, const struct log_seen *s)
+{
+    if (s->count > 0) {
+        sheet_ms(c, s->first_ms);
+        sheet_ms(c + 1, s->last_ms);
+    }
+    return c + 2;
+}
+
+/* ---- classes ---- */
+
+void log_classes_init(struct log_classes *c, const struct log_report_options *o)
+{
+    *c = (struct log_classes){.replies = o->knowledge->replies, .seed = o->seed};
+}
+
+enum reply_class log_class_of(struct log_classes *c, const struct log_fact *f,
+                              struct slice provider)
+{
+    const struct log_reply *r = &f->reply;
+    uint64_t codes = (uint64_t)r->code << 48 | (uint64_t)r->enhanced.klass << 40 |
+                     (uint64_t)(r->enhanced.subject & 0x3ff) << 20 | r->enhanced.detail;
+    struct log_class_slot *slot;
+    uint64_t key;
+
+    if (r->code < 400)
+        return REPLY_NONE;
+    key = log_hash(r->text, c->seed ^ codes ^ (uint64_t)f->phase << 36) ^
+          log_hash(provider, ~c->seed);
+    key |= key == 0;
+    slot = &c->slots[key % LOG_CLASSES_CACHED];
+    if (slot->key != key) {
+        const struct reply_facts facts = {.code = r->code,
+                                          .enhanced = r->enhanced,
+                                          .phase = (enum smtp_phase)f->phase,
+                                          .text = r->text,
+                                          .provider = provider};
+
+        slot->klass = replies_classify(c->replies, &facts);
+        slot->key = key;
+    }
+    return slot->klass;
+}
+
+/* ---- lists ---- */
+
+int log_list_add(struct log_list **list, struct slice value, uint64_t seed)
+{
+    struct log_list *l = *list;
+    uint64_t *count;
+
+    if (value.len == 0)
+        return 0;
+    if (!l) {
+        *list = l = calloc(1, sizeof(*l));
+        if (!l)
+            return -ENOMEM;
+        log_table_init(&l->values, sizeof(uint64_t), seed);
+    }
+    count = log_table_find(&l->values, value);
+    if (!count && log_table_count(&l->values) == LOG_LIST_KEPT) {
+        l->others++;
+        return 0;
+    }
+    if (!count)
+        count = log_table_add(&l->values, value);
+    if (!count)
+        return -ENOMEM;
+    ++*count;
+    return 0;
+}
+
+static uint64_t list_count(const void *value)
+{
+    return *(const uint64_t *)value;
+}
+
+int log_list_cell(struct log_sheet *to, struct sheet_cell *c, const struct log_list *l)
+{
+    struct buf text = BUF_INIT(LIST_TEXT_MAX);
+    struct log_ranking rank;
+    int r;
+
+    if (!l)
+        return 0;
+    r = log_rank(&rank, &l->values, list_count);
+    for (size_t i = 0; r == 0 && i < rank.count && i < LOG_LIST_SHOWN; i++)
+        r = buf_addf(&text, "%s%.*s (%llu)", i ? ", " : "",
+                     SLICE_FMT(slice_sub(rank.items[i].key, 0, 256)),
+                     (unsigned long long)rank.items[i].count);
+    if (r == 0 && (rank.count > LOG_LIST_SHOWN || l->others > 0))
+        r = buf_addf(&text, " and %zu%s more", rank.count - MIN_OF(rank.count, LOG_LIST_SHOWN),
+                     l->others ? " or" : "");
+    if (r == 0)
+        sheet_text(to, c, buf_slice(&text));
+    log_rank_done(&rank);
+    buf_done(&text);
+    return r;
+}
+
+void log_list_free(struct log_list **list)
+{
+    if (!*list)
+        return;
+    log_table_done(&(*list)->values);
+    free(*list);
+    *list = NULL;
+}
+
+/* ---- times ---- */
+
+static int add_long(struct log_times *t, int64_t ms)
+{
+    if (t->other_count == t->other_room) {
+        size_t room = t->other_room ? t->other_room * 2 : OTHERS_FIRST;
+        int64_t *others = realloc(t->others, room * sizeof(*others));
+
+        if (!others)
+            return -ENOMEM;
+        t->others = others;
+        t->other_room = room;
+    }
+    t->others[t->other_count++] = ms;
+    t->is_sorted = false;
+    return 0;
+}
+
+int log_times_add(struct log_times *t, int64_t ms)
+{
+    int r = 0;
+
+    ms = MAX_OF(ms, 0);
+    if (!t->counts) {
+        t->counts = calloc(LOG_TIMES_SHORT_MS, sizeof(*t->counts));
+        if (!t->counts)
+            return -ENOMEM;
+    }
+    if (ms < LOG_TIMES_SHORT_MS)
+        t->counts[ms]++;
+    else
+        r = add_long(t, ms);
+    if (r < 0)
+        return r;
+    t->min = t->count == 0 ? ms : MIN_OF(t->min, ms);
+    t->max = MAX_OF(t->max, ms);
+    t->sum += ms;
+    t->count++;
+    return 0;
+}
+
+static int compare_long(const void *x, const void *y)
+{
+    const int64_t *a = x, *b = y;
+
+    return *a < *b ? -1 : *a > *b;
+}
+
+static uint64_t rank_of(uint64_t count, double share)
+{
+    uint64_t rank = (uint64_t)ceil(share * (double)count);
+
+    return rank < 1 ? 1 : MIN_OF(rank, count);
+}
+
+int64_t log_times_percentile(struct log_times *t, double share)
+{
+    uint64_t rank = rank_of(t->count, share), sum = 0;
+
+    if (t->count == 0)
+        return 0;
+    for (int64_t ms = 0; ms < LOG_TIMES_SHORT_MS; ms++) {
+        sum += t->counts[ms];
+        if (sum >= rank)
+            return ms;
+    }
+    if (!t->is_sorted)
+        qsort(t->others, t->other_count, sizeof(*t->others), compare_long);
+    t->is_sorted = true;
+    return t->others[rank - sum - 1];
+}
+
+void log_times_done(struct log_times *t)
+{
+    free(t->counts);
+    free(t->others);
+    *t = (struct log_times){0};
+}
+
+/* ---- samples ---- */
+
+static int grow_sample(struct log_sample *s)
+{
+    uint32_t room = s->room ? s->room * 2 : SAMPLE_FIRST;
+    uint32_t *values = realloc(s->values, room * sizeof(*values));
+
+    if (!values)
+        return -ENOMEM;
+    s->values = values;
+    s->room = room;
+    return 0;
+}
+
+/* A full sample drops each second value and takes half as many from then on. */
+int log_sample_add(struct log_sample *s, int64_t ms)
+{
+    int r;
+
+    s->stride += s->stride == 0;
+    if (s->seen++ % s->stride != 0)
+        return 0;
+    if (s->used == LOG_SAMPLE_MAX) {
+        for (uint32_t i = 0; i < LOG_SAMPLE_MAX / 2; i++)
+            s->values[i] = s->values[2 * (size_t)i];
+        s->used = LOG_SAMPLE_MAX / 2;
+        s->stride *= 2;
+        if ((s->seen - 1) % s->stride != 0)
+            return 0;
+    }
+    r = s->used == s->room ? grow_sample(s) : 0;
+    if (r == 0)
+        s->values[s->used++] = (uint32_t)MIN_OF(MAX_OF(ms, 0), (int64_t)UINT32_MAX);
+    return r;
+}
+
+static int compare_short(const void *x, const void *y)
+{
+    const uint32_t *a = x, *b = y;
+
+    return *a < *b ? -1 : *a > *b;
+}
+
+struct sheet_cell *log_sample_cell(struct sheet_cell *c, struct log_sample *s, double share)
+{
+    if (s->used > 0) {
+        qsort(s->values, s->used, sizeof(*s->values), compare_short);
+        sheet_ms(c, s->values[rank_of(s->used, share) - 1]);
+    }
+    return c + 1;
+}
+
+void log_sample_done(struct log_sample *s)
+{
+    free(s->values);
+    *s = (struct log_sample){0};
+}

@@ -1,0 +1,113 @@
+/*
+ * logscan/attempt_kit.h - what reports about attempts share: counts of them, classes of replies, lists
+ * of the most frequent values, times with their percentiles.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "evidence/replies.h"
+#include "logscan/lives.h"
+#include "logscan/report.h"
+#include "logscan/sheet.h"
+#include "logscan/table.h"
+
+/* Hands the facts that are in the report's time to `l`. 0, -ENOMEM. */
+MUST_CHECK int log_attempts_take(struct lives *l, const struct log_report_options *o,
+                                 const struct log_scan *s);
+
+/* ---- counts ---- */
+
+struct log_tried {
+    struct log_seen seen; /* attempts */
+    uint64_t delivered, deferred, failed;
+    uint64_t plain; /* answered "452 4.3.1", whatever the text */
+    uint64_t first, first_delivered, retries, retries_delivered;
+};
+/* A is no expiry. */
+void log_tried_add(struct log_tried *t, const struct log_attempt *a);
+bool log_reply_is_plain(const struct log_reply *r); /* 452 4.3.1 */
+
+#define LOG_TRIED_COLUMNS                                                                          \
+    {"attempts", "ATTEMPTS", SHEET_COUNT}, {"delivered", "DELIVERED", SHEET_COUNT},                \
+        {"deferred", "DEFERRED", SHEET_COUNT}, {"failed", "FAILED", SHEET_COUNT},                  \
+        {"s452_4_3_1", "452 4.3.1", SHEET_COUNT},                                                  \
+    {                                                                                              \
+        "s452_4_3_1_per_10k", "452 PER 10,000", SHEET_RATE                                         \
+    }
+#define LOG_SEEN_COLUMNS                                                                           \
+    {"first_ms", "FIRST", SHEET_TIME},                                                             \
+    {                                                                                              \
+        "last_ms", "LAST", SHEET_TIME                                                              \
+    }
+/* Fill in the columns above; the cell behind them. */
+struct sheet_cell *log_tried_cells(struct sheet_cell *c, const struct log_tried *t);
+struct sheet_cell *log_seen_cells(struct sheet_cell *c, const struct log_seen *s);
+/* A share, empty where there is nothing to have a share of; the next cell. */
+struct sheet_cell *log_share_cell(struct sheet_cell *c, uint64_t part, uint64_t whole);
+/* The same, per 10,000. */
+struct sheet_cell *log_rate_cell(struct sheet_cell *c, uint64_t part, uint64_t whole);
+
+/* ---- classes ---- */
+
+#define LOG_CLASSES_CACHED 4096
+struct log_classes { /* fields are private */
+    const struct replies *replies;
+    uint64_t seed;
+    struct log_class_slot {
+        uint64_t key; /* 0: free */
+        enum reply_class klass;
+    } slots[LOG_CLASSES_CACHED];
+};
+void log_classes_init(struct log_classes *c, const struct log_report_options *o);
+/* The class of a reply, remembered for the same reply from the same provider; of what was delivered
+ * or had no reply REPLY_NONE. */
+enum reply_class log_class_of(struct log_classes *c, const struct log_fact *f,
+                              struct slice provider);
+
+/* ---- lists ---- */
+
+#define LOG_LIST_KEPT 1024 /* distinct values; refusals of others are counted together */
+#define LOG_LIST_SHOWN 8
+struct log_list {
+    struct log_table values; /* of a uint64_t */
+    uint64_t others;
+};
+/* Counts a value; *list is made when it is first needed. Empty values are passed over. 0, -ENOMEM. */
+MUST_CHECK int log_list_add(struct log_list **list, struct slice value, uint64_t seed);
+/* "192.0.2.1 (12), 192.0.2.2 (3) and 4 more"; an empty cell where there is no list. */
+MUST_CHECK int log_list_cell(struct log_sheet *to, struct sheet_cell *c, const struct log_list *l);
+void log_list_free(struct log_list **list);
+
+/* ---- times ---- */
+
+/* All times, exact: short ones in a table of counts, the others one by one. */
+#define LOG_TIMES_SHORT_MS 524288
+struct log_times { /* fields are private; all zero is an empty one */
+    uint64_t *counts;
+    int64_t *others;
+    size_t other_count, other_room;
+    uint64_t count;
+    int64_t sum, min, max;
+    bool is_sorted;
+};
+MUST_CHECK int log_times_add(struct log_times *t, int64_t ms); /* below 0 counts as 0 */
+/* Nearest rank, `share` 0 to 1; 0 where there are none. */
+int64_t log_times_percentile(struct log_times *t, double share);
+void log_times_done(struct log_times *t);
+
+/* At most LOG_SAMPLE_MAX of them, evenly taken: exact while there are no more. */
+#define LOG_SAMPLE_MAX 256
+struct log_sample { /* fields are private; all zero is an empty one */
+    uint32_t *values;
+    uint32_t used, room;
+    uint32_t stride; /* a power of two: each so many-th is taken; 0: 1 */
+    uint64_t seen;
+};
+MUST_CHECK int log_sample_add(struct log_sample *s, int64_t ms);
+/* Nearest rank; the cell is empty where there are none. */
+struct sheet_cell *log_sample_cell(struct sheet_cell *c, struct log_sample *s, double share);
+void log_sample_done(struct log_sample *s);
