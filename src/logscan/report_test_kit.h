@@ -1,11 +1,17 @@
 /*
- * logscan/report_test_kit.h - for tests of reports: facts by hand in, cells by their names out. Included
- * after cmocka.h, by one file a program.
+ * logscan/report_test_kit.h - for tests of reports: facts by hand in, cells by their names out.
  */
 #pragma once
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "base/buf.h"
 #include "logscan/report.h"
@@ -16,8 +22,8 @@ struct kit {
 };
 
 /* Runs a report on facts, as two chunks. The options are the usual ones but for what is set. */
-static void kit_run(struct kit *k, const struct log_report_kind *kind, const struct log_fact *facts,
-                    size_t count)
+static inline void kit_run(struct kit *k, const struct log_report_kind *kind,
+                           const struct log_fact *facts, size_t count)
 {
     struct replies *replies = NULL;
     struct providers *providers = NULL;
@@ -44,7 +50,7 @@ static void kit_run(struct kit *k, const struct log_report_kind *kind, const str
     knowledge_unref(&k->options.knowledge);
 }
 
-static const struct log_sheet *kit_sheet(const struct kit *k, const char *name)
+static inline const struct log_sheet *kit_sheet(const struct kit *k, const char *name)
 {
     for (size_t i = 0; i < k->report.sheet_count; i++)
         if (strcmp(k->report.sheets[i].name, name) == 0)
@@ -54,8 +60,8 @@ static const struct log_sheet *kit_sheet(const struct kit *k, const char *name)
 }
 
 /* The cell of a column in the row whose first cell is that text. */
-static const struct sheet_cell *kit_cell(const struct kit *k, const char *sheet, const char *row,
-                                         const char *column)
+static inline const struct sheet_cell *kit_cell(const struct kit *k, const char *sheet,
+                                                const char *row, const char *column)
 {
     const struct log_sheet *s = kit_sheet(k, sheet);
     size_t at = 0;
@@ -78,7 +84,7 @@ struct kit_want { /* of a cell, as text: "3", "0.25", "-" (empty), "some text" *
     const char *sheet, *row, *column, *value;
 };
 
-static void kit_show(enum sheet_kind kind, const struct sheet_cell *c, char *to, size_t room)
+static inline void kit_show(enum sheet_kind kind, const struct sheet_cell *c, char *to, size_t room)
 {
     if (c->is_empty)
         (void)snprintf(to, room, "-");
@@ -92,7 +98,7 @@ static void kit_show(enum sheet_kind kind, const struct sheet_cell *c, char *to,
         (void)snprintf(to, room, "%lld", (long long)c->value.ms);
 }
 
-static void kit_check(const struct kit *k, const struct kit_want *wants, size_t count)
+static inline void kit_check(const struct kit *k, const struct kit_want *wants, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct kit_want *w = &wants[i];
@@ -108,28 +114,29 @@ static void kit_check(const struct kit *k, const struct kit_want *wants, size_t 
     }
 }
 
-static void kit_done(struct kit *k)
+static inline void kit_done(struct kit *k)
 {
     log_report_done(&k->report);
     *k = (struct kit){0};
 }
 
-static struct kit kit_new(void)
+static inline struct kit kit_new(void)
 {
     return (struct kit){.options = {.since_ms = INT64_MIN, .until_ms = INT64_MAX}};
 }
 
 /* ---- facts ---- */
 
-static struct log_fact kit_arrival(const char *message, int64_t at_ms, uint32_t recipients)
+static inline struct log_fact kit_arrival(const char *message, int64_t at_ms, uint32_t recipients)
 {
     return (struct log_fact){
         .kind = FACT_ARRIVAL, .message = slice_str(message), .at_ms = at_ms, .number = recipients};
 }
 
 /* `reply` as on the wire: "452 4.3.1 text"; code 0: "" and what happened. */
-static struct log_fact kit_attempt(const char *message, int64_t at_ms, const char *recipient,
-                                   enum log_outcome outcome, const char *host, const char *reply)
+static inline struct log_fact kit_attempt(const char *message, int64_t at_ms, const char *recipient,
+                                          enum log_outcome outcome, const char *host,
+                                          const char *reply)
 {
     struct log_fact f = {.kind = FACT_ATTEMPT,
                          .message = slice_str(message),
