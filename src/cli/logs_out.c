@@ -90,8 +90,8 @@ void logs_spark(struct slice numbers, char *ret, size_t room)
     }
     ret[0] = '\0';
     for (size_t i = 0; i < count; i++) {
-        /* A value that is not zero is told from zero. */
-        size_t level = values[i] == 0 ? 0 : 1 + (size_t)((double)values[i] / (double)most * 6.0);
+        /* Of nothing there is a blank, of a little the lowest mark. */
+        size_t level = (size_t)((double)values[i] / (double)MAX_OF(most, 1u) * SPARK_LEVELS);
         const char *mark = values[i] == 0 ? " " : levels[MIN_OF(level, SPARK_LEVELS - 1)];
         size_t len = strlen(mark);
 
