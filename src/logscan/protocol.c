@@ -6,6 +6,7 @@
  * row of each session that begins: it may be that the same id was open before.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "logscan/csv.h"
@@ -211,7 +212,14 @@ static bool next_line(struct log_scan *s, size_t *at, struct slice *ret)
     return true;
 }
 
-/* Leaves what is open to the merge. */
+static int by_key(const void *a, const void *b)
+{
+    const struct protocol_session *const *x = a, *const *y = b;
+
+    return (*x)->key < (*y)->key ? -1 : (*x)->key > (*y)->key;
+}
+
+/* Leaves what is open to the merge, in an order that does not hang on the table's. */
 static void leave_open(struct chunk *c)
 {
     struct protocol_rows *rows = c->rows;
@@ -227,6 +235,8 @@ static void leave_open(struct chunk *c)
         rows->open = list;
         rows->open[rows->open_count++] = c->slots[i].session;
     }
+    if (rows->open_count > 1)
+        qsort(rows->open, rows->open_count, sizeof(*rows->open), by_key);
 }
 
 static void scan_sessions(struct log_scan *s, bool is_send)

@@ -159,7 +159,8 @@ static int kept_rows(struct open_sessions *all, struct protocol_reader *r,
 
 /* ---- facts of both ---- */
 
-/* Puts `extra` among the facts of the chunk; both are in order. */
+/* Puts `extra` among the facts of the chunk; both are in order. Of one row the end of an old session
+ * comes first. */
 static int merge_facts(struct log_scan *s, const struct log_fact *extra, size_t count)
 {
     size_t from = s->fact_count, room = from + count;
@@ -174,7 +175,7 @@ static int merge_facts(struct log_scan *s, const struct log_fact *extra, size_t 
     }
     s->fact_count = room;
     while (count > 0) { /* from the end, so that nothing is in the way */
-        if (from > 0 && s->facts[from - 1].offset > extra[count - 1].offset)
+        if (from > 0 && s->facts[from - 1].offset >= extra[count - 1].offset)
             s->facts[--room] = s->facts[--from];
         else
             s->facts[--room] = extra[--count];
