@@ -92,3 +92,45 @@ def test_hourly_adds_up_to_daily(logs):
         days[key] = days.get(key, 0) + row["hits"]
     assert days == dict(second_reader(logs)[0])
     assert len({row["when"] for row in hours}) > len({day for day, _, _ in days})
+
+
+COUNTS = ("attempts", "delivered", "deferred", "failed", "s452_4_3_1")
+
+
+def counts_of(logs, row):
+    unit = 1 if "." in logs.truth["totals"]["first"] else 1000
+    return {**{name: row[name] for name in COUNTS},
+            "first": row["first_ms"] // unit * unit, "last": row["last_ms"] // unit * unit}
+
+
+def true_counts(truth):
+    return {**{name: truth[name] for name in COUNTS},
+            "first": milliseconds(truth["first"]), "last": milliseconds(truth["last"])}
+
+
+@pytest.fixture(scope="module")
+def capacity(logs):
+    return report("capacity", logs.files, *NO_LIMIT)
+
+
+def test_capacity_total(logs, capacity):
+    assert [counts_of(logs, row) for row in capacity["total"]] == [true_counts(logs.truth["total"]["all"])]
+
+
+@pytest.mark.parametrize("table, name, truth", [
+    ("by_provider", "provider", "per_provider"), ("by_domain", "domain", "per_domain"), ("by_remote", "remote", "per_remote")])
+def test_capacity_by(logs, capacity, table, name, truth):
+    if not logs.truth[truth]:
+        pytest.skip(f"{logs.format} has no {name}")
+    got = {row[name]: counts_of(logs, row) for row in capacity[table]}
+    assert got == {key: true_counts(counts) for key, counts in logs.truth[truth].items()}
+
+
+def test_capacity_retries(logs, capacity):
+    messages = logs.truth.get("messages")
+    if not messages:
+        pytest.skip(f"{logs.format} names no messages")
+    row, = capacity["total"]
+    assert row["retries"] == messages["retry_attempts"]
+    if row["retries"]:
+        assert round(row["retry_success"] * row["retries"]) == messages["retry_delivered"]
