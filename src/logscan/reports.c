@@ -6,7 +6,7 @@
 #include <string.h>
 
 const struct log_report_kind *const log_reports[] = {
-    &status_report, &daily_report, &hourly_report, &capacity_report, NULL,
+    &status_report, &daily_report, &hourly_report, &capacity_report, &delivery_report, NULL,
 };
 
 const struct log_report_kind *log_report_find(const char *name)

@@ -1,0 +1,211 @@
+/*
+ * logscan/report_delivery_test.c - rates, times and what waits.
+ */
+#include "logscan/attempt_kit.h"
+#include "logscan/reports.h"
+#include "logscan/stamp.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include "base/rand.h"
+#include "logscan/report_test_kit.h"
+
+#define OK OUTCOME_DELIVERED
+#define LATER OUTCOME_DEFERRED
+#define NO OUTCOME_FAILED
+#define HOUR INT64_C(3600000)
+#define DAY (24 * HOUR)
+
+static void tells_what_became_of_it(void **state)
+{
+    struct log_fact facts[] = {
+        kit_arrival("1", 1000, 3),
+        kit_attempt("1", 2999, "a@One.example", OK, "mx1.a.example", "250 ok"),
+        kit_attempt("1", 2999, "b@two.example", LATER, "mx1.a.example", "450 4.2.0 Greylisted"),
+        kit_attempt("1", 2999, "c@two.example", NO, "mx1.a.example", "550 5.1.1 no"),
+        kit_attempt("1", DAY + 5, "b@two.example", OK, "mx1.a.example", "250 ok"),
+        kit_arrival("2", DAY + 1000, 1),
+        kit_attempt("2", DAY + 2000, "d@one.example", LATER, "", "Connection timed out"),
+        kit_arrival("3", DAY + 3000, 2),
+        kit_attempt("3", DAY + 4000, "e@one.example", LATER, "mx.b.example", "452 4.3.1 full"),
+        {.kind = FACT_EXPIRY, .message = SLICE_LIT("3"), .at_ms = 3 * DAY},
+        kit_attempt("0", 3 * DAY + 1, "f@one.example", OK, "mx.b.example", "250 ok"),
+    };
+    static const struct kit_want wants[] = {
+        {"total", "all", "attempts", "7"},
+        {"total", "all", "first_rate", "0.2"},
+        {"total", "all", "final_rate", "0.4"},
+        {"total", "all", "deferral_rate", "0.4286"},
+        {"total", "all", "per_message", "2"},
+        {"total", "all", "per_recipient", "1.2"},
+        {"total", "all", "s452_4_3_1", "1"},
+        {"messages", "messages", "count", "3"},
+        {"messages", "recipients", "count", "6"},
+        {"messages", "first_attempts", "count", "5"},
+        {"messages", "first_attempt_delivered", "count", "1"},
+        {"messages", "retry_attempts", "count", "1"},
+        {"messages", "retry_delivered", "share", "1"},
+        {"messages", "deferred_recipients", "count", "3"},
+        {"messages", "deferred_then_delivered", "count", "1"},
+        {"messages", "deferred_then_failed", "count", "1"},
+        {"messages", "delivered", "count", "2"},
+        {"messages", "failed", "count", "1"},
+        {"messages", "expired", "count", "2"},
+        {"messages", "pending", "count", "1"},
+        {"messages", "orphan_attempts", "count", "1"},
+        {"messages", "orphan_final", "count", "1"},
+        {"time_to_delivery", "recipients delivered", "n", "2"},
+        {"time_to_delivery", "recipients delivered", "min", "1999"},
+        {"time_to_delivery", "recipients delivered", "p50", "1999"},
+        {"time_to_delivery", "recipients delivered", "p75", "86399005"},
+        {"time_to_delivery", "recipients delivered", "max", "86399005"},
+        {"time_to_delivery", "recipients delivered", "sum", "86401004"},
+        {"queue_age", "messages pending", "n", "1"},
+        {"queue_age", "messages pending", "p50", "172799001"},
+        {"per_day", "1970-01-01", "attempts", "3"},
+        {"per_day", "1970-01-01", "last_ms", "2999"},
+        {"per_day", "1970-01-02", "deferral_rate", "0.6667"},
+        {"per_day", "1970-01-04", "attempts", "1"},
+        {"by_domain", "one.example", "attempts", "4"},
+        {"by_domain", "one.example", "expired", "1"},
+        {"by_domain", "one.example", "waiting", "1"},
+        {"by_domain", "one.example", "final_rate", "0.5"},
+        {"by_domain", "two.example", "waiting", "0"},
+        {"by_domain", "two.example", "retry_success", "1"},
+        {"by_domain", "two.example", "per_recipient", "1.5"},
+        {"by_domain", "two.example", "p50", "86399005"},
+        {"by_provider", "a.example", "attempts", "4"},
+        {"by_provider", "none", "delivered", "0"},
+        {"by_provider", "none", "p95", "-"},
+    };
+    struct kit k = kit_new();
+
+    (void)state;
+    kit_run(&k, &delivery_report, facts, ARRAY_SIZE(facts));
+    kit_check(&k, wants, ARRAY_SIZE(wants));
+    assert_int_equal(kit_sheet(&k, "per_day")->row_count, 3);
+    kit_done(&k);
+}
+
+/* Both times are cut to seconds, then subtracted, where the log has no parts of them. */
+static void cuts_to_seconds(void **state)
+{
+    struct log_fact facts[] = {
+        kit_arrival("1", 1900, 1),
+        kit_attempt("1", 3100, "a@x.example", OK, "mx.a.example", "250 ok"),
+        kit_arrival("2", -1900, 1),
+        kit_attempt("2", -100, "a@x.example", OK, "mx.a.example", "250 ok"),
+    };
+    static const struct kit_want wants[] = {
+        {"time_to_delivery", "recipients delivered", "min", "1000"},
+        {"time_to_delivery", "recipients delivered", "max", "2000"},
+    };
+    struct kit k = kit_new();
+
+    (void)state;
+    facts[1].has_seconds = facts[3].has_seconds = true;
+    kit_run(&k, &delivery_report, facts, ARRAY_SIZE(facts));
+    kit_check(&k, wants, ARRAY_SIZE(wants));
+    kit_done(&k);
+}
+
+static void nothing_is_nothing(void **state)
+{
+    static const struct kit_want wants[] = {
+        {"total", "all", "attempts", "0"},
+        {"total", "all", "first_rate", "-"},
+        {"total", "all", "first_ms", "-"},
+        {"time_to_delivery", "recipients delivered", "n", "0"},
+        {"time_to_delivery", "recipients delivered", "p50", "-"},
+    };
+    struct kit k = kit_new();
+
+    (void)state;
+    kit_run(&k, &delivery_report, NULL, 0);
+    kit_check(&k, wants, ARRAY_SIZE(wants));
+    assert_int_equal(k.report.note_count, 2);
+    kit_done(&k);
+}
+
+static int compare(const void *x, const void *y)
+{
+    const int64_t *a = x, *b = y;
+
+    return *a < *b ? -1 : *a > *b;
+}
+
+/* Against a sorted array; half of the times are long. */
+static void percentiles_are_exact(void **state)
+{
+    enum { COUNT = 5000 };
+    static const double shares[] = {0, .001, .25, .5, .75, .9, .95, .99, .999, 1};
+    static int64_t all[COUNT];
+    struct rand rng;
+
+    (void)state;
+    rand_init(&rng, 21);
+    for (int round = 0; round < 4; round++) {
+        struct log_times t = {0};
+        size_t count = round == 0 ? 1 : COUNT;
+
+        for (size_t i = 0; i < count; i++) {
+            all[i] = (int64_t)rand_below(&rng, rand_below(&rng, 2) ? 4000 : 1U << 30);
+            assert_int_equal(log_times_add(&t, all[i]), 0);
+            if (i == count / 2)
+                (void)log_times_percentile(&t, .9);
+        }
+        qsort(all, count, sizeof(all[0]), compare);
+        for (size_t i = 0; i < ARRAY_SIZE(shares); i++) {
+            size_t rank = 0;
+
+            while ((double)(rank + 1) < shares[i] * (double)count)
+                rank++;
+            assert_int_equal(log_times_percentile(&t, shares[i]), all[rank]);
+        }
+        assert_int_equal(t.min, all[0]);
+        assert_int_equal(t.max, all[count - 1]);
+        log_times_done(&t);
+    }
+}
+
+/* Of 0 to N - 1, in order: exact while few, else each value of the sample stands for as many. */
+static void samples_are_even(void **state)
+{
+    static const struct column {
+        size_t count;
+        int64_t median;
+        uint32_t used;
+    } cases[] = {{1, 0, 1}, {5, 2, 5}, {256, 127, 256}, {257, 128, 129}, {10000, 4992, 157}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct log_sample s = {0};
+        struct sheet_cell cell = {.is_empty = true};
+
+        for (size_t v = 0; v < cases[i].count; v++)
+            assert_int_equal(log_sample_add(&s, (int64_t)v), 0);
+        assert_int_equal(s.used, cases[i].used);
+        (void)log_sample_cell(&cell, &s, .5);
+        assert_int_equal(cell.value.ms, cases[i].median);
+        log_sample_done(&s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tells_what_became_of_it), cmocka_unit_test(cuts_to_seconds),
+        cmocka_unit_test(nothing_is_nothing),      cmocka_unit_test(percentiles_are_exact),
+        cmocka_unit_test(samples_are_even),
+    };
+
+    if (stamp_zone("UTC") < 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
