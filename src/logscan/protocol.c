@@ -28,6 +28,8 @@ static struct protocol_session is_kept, has_ended;
 
 struct chunk {
     struct protocol_reader reader;
+    struct protocol_row
+        row; /* here and not where it is read, where it would be cleared each time */
     struct protocol_rows *rows;
     struct slot *slots; /* in the arena */
     size_t size, used;
@@ -131,8 +133,9 @@ static bool is_followed(const struct slot *slot)
     return slot->session && slot->session != &is_kept && slot->session != &has_ended;
 }
 
-static void follow(struct chunk *c, struct slice line, const struct protocol_row *row)
+static void follow(struct chunk *c, struct slice line)
 {
+    const struct protocol_row *row = &c->row;
     struct slot *slot = slot_of(c, row->session);
     bool begins = protocol_row_begins(row);
 
@@ -162,17 +165,16 @@ static void follow(struct chunk *c, struct slice line, const struct protocol_row
 static void take_row(struct chunk *c, struct slice line)
 {
     struct log_scan *s = c->reader.s;
-    struct protocol_row row;
     enum log_skip why;
 
-    switch (protocol_row_read(&c->reader, line, &row, &why)) {
+    switch (protocol_row_read(&c->reader, line, &c->row, &why)) {
     case PROTOCOL_SKIPPED:
         log_scan_skip(s, why, line.ptr);
         return;
     case PROTOCOL_PASSED:
         break;
     case PROTOCOL_WANTED:
-        follow(c, line, &row);
+        follow(c, line);
         break;
     }
     s->tally.rows++;

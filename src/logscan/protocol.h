@@ -60,6 +60,8 @@ struct protocol_reader { /* fields are private, but for s and is_send */
     int16_t index[PROTOCOL_FIELD_COUNT]; /* of the columns; -1: not there */
     struct slice raw_connector, connector;
     struct slice raw_endpoints, local, remote;
+    const uint8_t *stamp; /* in the chunk; NULL: none yet */
+    int64_t stamp_ms;
     uint8_t id[16];
     uint64_t id_key;
 };

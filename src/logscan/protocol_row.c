@@ -276,6 +276,18 @@ static struct slice read_head(struct protocol_reader *r, struct slice line, stru
     return slice_make(p + 2, (size_t)(end - p - 2));
 }
 
+/* Rows of one answer, or of a pipeline, have one stamp. */
+static bool read_stamp(struct protocol_reader *r, const uint8_t *text, int64_t *ret_ms)
+{
+    if (!r->stamp || memcmp(text, r->stamp, STAMP_LEN) != 0) {
+        if (!stamp_exchange(text, &r->stamp_ms))
+            return false;
+        r->stamp = text;
+    }
+    *ret_ms = r->stamp_ms;
+    return true;
+}
+
 /* Splits "data,context". */
 static bool split_rest(struct protocol_reader *r, struct slice rest, struct protocol_row *ret)
 {
@@ -324,7 +336,7 @@ enum protocol_read protocol_row_read(struct protocol_reader *r, struct slice lin
         return PROTOCOL_PASSED;
     if (!split_rest(r, rest, ret))
         return skipped(SKIP_COLUMNS, ret_why);
-    if (!stamp_exchange(line.ptr, &ret->at_ms))
+    if (!read_stamp(r, line.ptr, &ret->at_ms))
         return read_any(r, line, ret, ret_why);
     ret->line = line.ptr;
     ret->connector = r->connector;
