@@ -10,6 +10,8 @@ const struct log_format *const log_formats[] = {
     &exchange_receive_format,
     &exchange_send_format,
     &exchange_tracking_format,
+    &powermta_format,
+    &exchange_connectivity_format,
     NULL,
 };
 
