@@ -31,6 +31,8 @@ class Logs:
         self.truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
         self.files = [str(folder / file["name"]) for file in self.truth["files"]]
         self.format = self.truth["format"]
+        # Stamps may be finer than the truth is.
+        self.has_milliseconds = bool(self.truth["args"].get("iso"))
 
 
 def generate(folder, form, seed, options, rows="20k"):

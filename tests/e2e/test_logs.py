@@ -134,3 +134,48 @@ def test_capacity_retries(logs, capacity):
     assert row["retries"] == messages["retry_attempts"]
     if row["retries"]:
         assert round(row["retry_success"] * row["retries"]) == messages["retry_delivered"]
+
+
+@pytest.fixture(scope="module")
+def delivery(logs):
+    if not logs.truth.get("messages"):
+        pytest.skip(f"{logs.format} names no messages")
+    return report("delivery", logs.files, *NO_LIMIT)
+
+
+def test_delivery_messages(logs, delivery):
+    got = {row["name"]: row["count"] for row in delivery["messages"]}
+    truth = dict(logs.truth["messages"])
+    if logs.format == "exim":  # which names no recipients on arrival
+        del truth["recipients"], truth["pending"]
+    assert {name: got[name] for name in truth} == truth
+
+
+def test_delivery_rates(logs, delivery):
+    row, = delivery["total"]
+    messages, total = logs.truth["messages"], logs.truth["total"]["all"]
+    assert row["first_rate"] == pytest.approx(messages["first_attempt_delivered"] / messages["first_attempts"], rel=1e-5)
+    assert row["deferral_rate"] == pytest.approx(total["deferred"] / total["attempts"], rel=1e-5)
+
+
+def test_delivery_by_day(logs, delivery):
+    got = {row["day"]: counts_of(logs, row) for row in delivery["per_day"]}
+    assert got == {day: true_counts(counts) for day, counts in logs.truth["per_day"].items()}
+
+
+@pytest.mark.parametrize("table, name, truth", [
+    ("by_provider", "provider", "per_provider"), ("by_domain", "domain", "per_domain")])
+def test_delivery_by(logs, delivery, table, name, truth):
+    got = {row[name]: counts_of(logs, row) for row in delivery[table]}
+    assert got == {key: true_counts(counts) for key, counts in logs.truth[truth].items()}
+
+
+def test_delivery_time(logs, delivery):
+    truth = dict(logs.truth["time_to_delivery"])
+    row, = delivery["time_to_delivery"]
+    assert row["n"] == truth["n"]
+    unit = 1000 if truth.pop("unit") == "s" else 1
+    if unit == 1000 and logs.has_milliseconds:
+        return  # the truth is cut to seconds before it subtracts
+    assert {name: row[name] for name in truth} == {
+        name: value * (1 if name == "n" else unit) for name, value in truth.items()}
