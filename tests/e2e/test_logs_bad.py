@@ -1,0 +1,182 @@
+"""`penstock logs` on what is no log, or a broken one: told, never a crash, never silent."""
+import gzip
+import json
+import os
+import random
+import re
+import subprocess
+import threading
+
+import pytest
+
+import harness
+
+HEADER = b"#Software: x\r\n#Log-type: SMTP Send Protocol Log\r\n#Fields: date-time,connector-id,session-id,sequence-number," \
+         b"local-endpoint,remote-endpoint,event,data,context\r\n"
+ROW = b"2026-03-01T09:51:21.466Z,Internet,08D0A8D416004018,%d,192.0.2.10:4383,198.18.0.7:25,<,%s,\r\n"
+REFUSED = b"452 4.3.1 Insufficient system resources"
+POSTFIX = b"Mar  1 08:34:4%d mx1 postfix/smtpd[2012]: NOQUEUE: reject: MAIL from unknown[203.0.113.77]: " \
+          b"452 4.3.1 Insufficient system storage; proto=ESMTP helo=<x>\n"
+
+
+def logs(report, *arguments, zone="UTC"):
+    return subprocess.run([harness.BINARY, "logs", report, "--json", "--tz", zone, *arguments],
+                          capture_output=True, timeout=120, check=False)
+
+
+def reports():
+    text = subprocess.run([harness.BINARY, "logs", "--help"], capture_output=True, text=True, check=True).stdout
+    return [name for name in re.findall(r"^  (\w+) {2,}", text, re.M) if name not in ("trace", "query")]
+
+
+def parsed(done):
+    assert done.returncode in (0, 1), (done.returncode, done.stderr)
+    return json.loads(done.stdout.decode("utf-8"))
+
+
+def rows_read(report):
+    return int(re.search(r"(\d+) rows read", " ".join(report["notes"])).group(1))
+
+
+random.seed(20261123)
+BROKEN = {
+    "empty": b"",
+    "newlines": b"\n\r\n\n",
+    "binary": random.randbytes(200_000),
+    "nuls": b"\0" * 70_000,
+    "header-only": HEADER,
+    "torn": HEADER + ROW % (1, REFUSED) + (ROW % (2, REFUSED))[:-30],
+    "wrong-columns": HEADER + b"2026-03-01T09:51:21.466Z,a,b\r\n" + b"," * 500 + b"\r\n" + ROW % (1, REFUSED),
+    "open-quote": HEADER + ROW % (1, b'"' + REFUSED) + ROW % (2, REFUSED),
+    "invalid-utf-8": HEADER + ROW % (1, b"452 4.3.1 \xff\xfe\xc3( resources"),
+    "nul-in-row": HEADER + b"\0\0\0" + ROW % (1, REFUSED) + b"\0" * 300 + b"\r\n" + ROW % (2, REFUSED),
+    "long-line": HEADER + ROW % (1, b"452 4.3.1 " + b"x" * 3_000_000) + ROW % (2, REFUSED),
+    "no-header": ROW % (1, REFUSED) * 5,
+    "many-columns": b"#Log-type: SMTP Send Protocol Log\n#Fields: " + b",".join(b"c%d" % n for n in range(5000)) + b"\n" +
+                    ROW % (1, REFUSED),
+    "postfix-and-rubbish": b"".join(POSTFIX % n for n in range(5)) + b"\xff\0rubbish\n" + POSTFIX % 6,
+    "json": b'{"type":"TransientFailure","id":"1","recipient":"a@b.test"' * 3 + b"\n",
+    "deep-json": b'{"type":"Delivery","id":' + b"[" * 100_000 + b"\n",
+    "gzip-of-nothing": gzip.compress(b""),
+    "half-gzip": gzip.compress(HEADER + ROW % (1, REFUSED) * 5000)[:200],
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(BROKEN[name])
+    for report in reports():
+        done = logs(report, path)
+        assert parsed(done)["notes"], report
+    assert logs("trace", "452", path).returncode in (0, 1)
+    every_format = subprocess.run([harness.BINARY, "logs", "--help"], capture_output=True, text=True, check=True).stdout
+    for form in re.findall(r"^ {20,}([a-z-]+) {2,}\S", every_format, re.M):
+        assert parsed(logs("status", "--format", form, path))["notes"], form
+
+
+@pytest.mark.parametrize("name, rows, told", [
+    ("torn", 1, "cut: the last line has no end; the first is .*:5"),
+    ("wrong-columns", 1, None),
+    ("nul-in-row", 2, "nothing but NUL bytes; the first is .*:5"),
+    ("long-line", 1, "longer than 256 KiB; the first is .*:4"),
+    ("postfix-and-rubbish", 6, "skipped 1: .*; the first is .*:6"),
+    ("half-gzip", None, "ends in the middle"),
+    ("binary", 0, "of no format that is known"),
+])
+def test_what_is_told(name, rows, told, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(BROKEN[name])
+    report = parsed(logs("capacity", path))
+    if rows is not None:
+        assert rows_read(report) == rows
+    if told:
+        assert re.search(told, "\n".join(report["notes"])), report["notes"]
+
+
+def test_good_rows_among_broken_ones_count(tmp_path):
+    for name in ("nul-in-row", "torn", "invalid-utf-8"):
+        (tmp_path / name).write_bytes(BROKEN[name])
+    done = logs("status", tmp_path)
+    assert sum(row["hits"] for row in parsed(done)["by_status"]) == 4
+
+
+def test_a_file_that_grows_and_one_that_shrinks(tmp_path):
+    path = tmp_path / "send.log"
+    path.write_bytes(HEADER + ROW % (1, REFUSED) * 200_000)
+    stop = threading.Event()
+
+    def change():
+        with open(path, "r+b") as file:
+            while not stop.is_set():
+                file.truncate(len(HEADER) + random.randrange(10_000_000))
+                file.seek(0, os.SEEK_END)
+                file.write(ROW % (1, REFUSED) * random.randrange(50_000))
+                file.flush()
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for report in ("status", "capacity", "delivery") * 3:
+            parsed(logs(report, path))
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_no_such_file(tmp_path):
+    done = logs("status", tmp_path / "none.log")
+    assert done.returncode == 1 and b"there is no such file" in done.stderr
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "good.log").write_bytes(HEADER + ROW % (1, REFUSED))
+    done = logs("status", tmp_path)
+    report = parsed(done)
+    assert done.returncode == 1 and rows_read(report) == 1
+    assert re.search("loop: .*symbolic", "\n".join(report["notes"]))
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    # Reading it fails also for root.
+    done = logs("status", "--format", "postfix", "/proc/self/mem")
+    assert done.returncode == 1 and re.search("mem: ", "\n".join(parsed(done)["notes"]))
+
+
+def test_years_are_inferred_and_said(tmp_path):
+    path = tmp_path / "mail.log"
+    path.write_bytes(b"".join(stamp + (POSTFIX % 1)[15:] for stamp in (
+        b"Dec 31 23:59:58", b"Dec 31 23:59:59", b"Jan  1 00:00:00", b"Dec 31 23:59:59", b"Jan  1 00:00:01")))
+    os.utime(path, (1767312000, 1767312000))  # 2026-01-02
+    report = parsed(logs("daily", path))
+    assert [(row["day"], row["replies"]) for row in report["days"]] == [("2025-12-31", 3), ("2026-01-01", 2)]
+    assert "year is inferred" in "\n".join(report["notes"])
+    report = parsed(logs("daily", "--year", "2011", path))
+    assert [row["day"] for row in report["days"]] == ["2011-12-31", "2012-01-01"]
+
+
+def test_zones(tmp_path):
+    path = tmp_path / "mail.log"
+    path.write_bytes(POSTFIX % 1)
+    os.utime(path, (1772400000, 1772400000))
+    first, = parsed(logs("status", path, zone="UTC"))["by_status"]
+    other, = parsed(logs("status", path, zone="Europe/Berlin"))["by_status"]
+    assert first["first_ms"] - other["first_ms"] == 3600_000
+    assert logs("status", path, zone="Mars/Olympus").returncode == 2
+
+
+def test_standard_input(tmp_path):
+    text = HEADER + ROW % (1, REFUSED) * 3
+    for packed in (text, gzip.compress(text)):
+        done = subprocess.run([harness.BINARY, "logs", "status", "--json", "-"], input=packed, capture_output=True, check=False)
+        assert parsed(done)["by_status"][0]["hits"] == 3
+
+
+def test_wrong_options(tmp_path):
+    path = tmp_path / "send.log"
+    path.write_bytes(HEADER)
+    for options, word in ((("--class", "6"), "--class 6"), (("--by", "moon"), "--by moon"), (("--format", "x"), "--format x"),
+                          (("--table", "x"), "--table x is for --csv"), (("--json", "--csv"), "one of them")):
+        done = subprocess.run([harness.BINARY, "logs", "status", *options, path], capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and word in done.stderr, done.stderr
+    done = subprocess.run([harness.BINARY, "logs", "status", "--csv", "--table", "x", path], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 1 and "by_status, by_text" in done.stderr
