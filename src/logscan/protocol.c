@@ -186,16 +186,10 @@ static void take_row(struct chunk *c, struct slice line)
 
 static void take_header(struct chunk *c, struct slice line)
 {
-    const struct log_columns *columns;
-
     c->reader.s->tally.headers++;
-    if (!slice_has_prefix_case(line, FIELDS_PREFIX))
-        return;
-    columns = log_columns_of(slice_trim(slice_from(line, FIELDS_PREFIX.len)));
-    if (columns)
-        protocol_reader_columns(&c->reader, columns);
-    else
-        c->reader.s->error = -E2BIG;
+    if (slice_has_prefix_case(line, FIELDS_PREFIX))
+        protocol_reader_columns(&c->reader,
+                                log_columns_of(slice_trim(slice_from(line, FIELDS_PREFIX.len))));
 }
 
 /* As log_scan_line(), which is asked for what does not begin like a row. */

@@ -49,6 +49,7 @@ struct known_columns {
 
 static pthread_mutex_t columns_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct known_columns *all_columns;
+static size_t all_columns_count;
 
 static bool split_names(struct known_columns *k)
 {
@@ -69,8 +70,11 @@ static bool split_names(struct known_columns *k)
 
 static struct known_columns *new_columns(struct slice names)
 {
-    struct known_columns *k = calloc(1, sizeof(*k));
+    struct known_columns *k;
 
+    if (all_columns_count == LOG_HEADERS_MAX || names.len > LOG_HEADER_MAX)
+        return NULL;
+    k = calloc(1, sizeof(*k));
     if (!k)
         return NULL;
     k->len = names.len;
@@ -84,6 +88,7 @@ static struct known_columns *new_columns(struct slice names)
     }
     k->next = all_columns;
     all_columns = k;
+    all_columns_count++;
     return k;
 }
 

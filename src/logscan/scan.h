@@ -47,7 +47,10 @@ struct log_columns {
     uint32_t count;
     struct slice names[LOG_COLUMNS_MAX]; /* as the header spells them */
 };
-/* The columns of "a,b,c" (no prefix "#Fields: "); NULL: more than LOG_COLUMNS_MAX, or no memory. */
+/* The columns of "a,b,c" (no prefix "#Fields: "). NULL: more than LOG_COLUMNS_MAX or LOG_HEADER_MAX bytes of
+ * them, or more than LOG_HEADERS_MAX headers that differ; or no memory: rows below it are skipped as SKIP_HEADER. */
+#define LOG_HEADER_MAX KIB(8)
+#define LOG_HEADERS_MAX 200
 const struct log_columns *log_columns_of(struct slice names);
 /* The index of a column by its name (ASCII case ignored); -1: there is none. */
 int log_columns_find(const struct log_columns *c, struct slice name);
