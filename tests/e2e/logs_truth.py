@@ -19,9 +19,16 @@ VARIANTS = [
     ("exchange-send", 3, ("--rotate", "500000", "--bom", "some")),
     ("exchange-recv", 1, ("--reply-rows",)),
     ("exchange-recv", 2, ("--days", "1", "--single", "--bom", "all", "--rotate", "500000", "--damage")),
+    ("exchange-track", 1, ()),
+    ("exchange-track", 2, ("--single", "--bom", "all", "--rotate", "900000", "--damage")),
+    ("exchange-track", 3, ("--new-schema",)),
+    ("exchange-conn", 1, ()),
+    ("exchange-conn", 2, ("--single", "--damage", "--rotate", "300000")),
     ("postfix", 1, ()),
     ("postfix", 2, ("--iso", "--damage")),
     ("postfix", 3, ("--rotate", "none", "--start", "2025-12-29")),
+    ("pmta", 1, ()),
+    ("pmta", 2, ("--single", "--damage")),
 ]
 
 
