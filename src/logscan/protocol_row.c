@@ -7,6 +7,9 @@
  * always the same. All that is not in the usual layout (other columns, quotes where there are none as
  * a rule) goes the slow way: split at all commas.
  *
+ * What is passed over counts as a row, though its end is not looked at: only of a row that is needed is
+ * it found out that it has a field too many or a quote that does not end.
+ *
  * A row is a line: what SMTP says has no line breaks. Where a quote does not end the line was cut, and
  * the rows behind it are read as usual.
  */

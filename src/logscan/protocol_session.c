@@ -182,6 +182,17 @@ static enum log_outcome outcome_of(unsigned code)
     return code >= 400 || code == 0 ? OUTCOME_DEFERRED : OUTCOME_DELIVERED;
 }
 
+/* "250 2.6.0 <a@b> [InternalId=...] Queued mail for delivery": the receive log has the message's id
+ * here alone. */
+static struct slice received_id(const struct log_reply *reply)
+{
+    ptrdiff_t end = reply->code < 400 && slice_has_prefix(reply->text, SLICE_LIT("<"))
+                        ? slice_find(reply->text, '>')
+                        : -1;
+
+    return slice_sub(reply->text, 0, (size_t)(end + 1));
+}
+
 static void add_attempt(struct protocol_reader *r, const struct protocol_session *p,
                         const struct protocol_row *row, struct slice recipient, unsigned counts,
                         const struct verdict *v)
@@ -201,6 +212,8 @@ static void add_attempt(struct protocol_reader *r, const struct protocol_session
     f->recipient = recipient;
     f->counts = (uint8_t)counts;
     f->numbering = r->is_send && p->message.len > 0 ? NUMBERING_BEGIN : NUMBERING_NONE;
+    if (!r->is_send)
+        f->message = received_id(&v->reply);
 }
 
 /* ---- transactions ---- */
@@ -346,6 +359,8 @@ static void on_rcpt(struct protocol_reader *r, struct protocol_session *p,
     }
 }
 
+/* The first word of a greeting or behind EHLO, where it is the name of a host: banners are hidden behind
+ * asterisks, and refusals begin with any word. */
 static struct slice host_name(struct slice text)
 {
     ptrdiff_t blank = slice_find(text, ' ');
@@ -353,15 +368,11 @@ static struct slice host_name(struct slice text)
 
     if (word.len > 0 && word.ptr[word.len - 1] == '.')
         word.len--;
-    return word;
-}
-
-/* "EHLO mail.example.org": the client's name for itself, where it is one and no "[192.0.2.1]". */
-static struct slice hello_host(struct slice command)
-{
-    struct slice name = host_name(slice_trim(slice_from(command, sizeof("EHLO") - 1)));
-
-    return name.len > 0 && name.ptr[0] == '[' ? slice_make(NULL, 0) : name;
+    for (size_t i = 0; i < word.len; i++)
+        if (!byte_is_alpha(word.ptr[i]) && !byte_is_digit(word.ptr[i]) && word.ptr[i] < 0x80 &&
+            word.ptr[i] != '.' && word.ptr[i] != '-' && word.ptr[i] != '_')
+            return slice_make(NULL, 0);
+    return slice_find(word, '.') > 0 ? word : slice_make(NULL, 0);
 }
 
 /* RSET, QUIT and EHLO end a transaction, but not before what stands in front of them is answered. */
@@ -388,7 +399,7 @@ static void on_command(struct protocol_reader *r, struct protocol_session *p,
     else if (c == COMMAND_RSET || c == COMMAND_QUIT || c == COMMAND_HELLO)
         on_leave(r, p, row);
     if (c == COMMAND_HELLO && !r->is_send)
-        p->host = hello_host(row->data);
+        p->host = host_name(slice_trim(slice_from(row->data, sizeof("EHLO") - 1)));
     p->is_greeted = true;
     queue_push(p, c);
 }
@@ -406,8 +417,8 @@ static enum command unasked(struct protocol_reader *r, struct protocol_session *
     if (p->is_greeted && !is_late)
         return COMMAND_OTHER;
     p->is_greeted = true;
-    if (r->is_send && reply->code < 400)
-        p->host = host_name(reply->text); /* its greeting begins with it */
+    if (r->is_send)
+        p->host = host_name(reply->text);
     return COMMAND_GREETING;
 }
 

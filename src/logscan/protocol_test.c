@@ -400,10 +400,18 @@ static const struct {
      "B5 <250 HELP\n"
      "B6 >STARTTLS\n"
      "B7 <454 4.7.0 Later\n"
-     "B8 <421 4.4.2 Idle too long\n",
+     "B8 <421 4.4.2 Idle too long\n"
+     "C0 *\n"
+     "C1 <554 mx1.example.net. No service here\n"
+     "D0 *\n"
+     "D1 <220 ****** ready\n"
+     "D2 >EHLO us\n"
+     "D3 <502 No\n",
      "3 reply receiver greeting 421 4.3.2 'Not now'\n"
      "13 reply receiver starttls 454 4.7.0 'Later' h=mx.example.org\n"
-     "14 reply receiver idle 421 4.4.2 'Idle too long' h=mx.example.org\n"},
+     "14 reply receiver idle 421 4.4.2 'Idle too long' h=mx.example.org\n"
+     "16 reply receiver greeting 554 - 'mx1.example.net. No service here' h=mx1.example.net\n"
+     "20 reply receiver hello 502 - 'No'\n"},
     /* the log begins in the middle, and an id comes again */
     {"A7 <220 mx.example.org ready\n"
      "A8 >RCPT TO:<c@d>\n"
@@ -451,17 +459,17 @@ static const struct {
                  "A10 *|Tarpit for '0.00:00:05'\n"
                  "A11 >550 5.1.10 Unknown\n"
                  "A12 <BDAT 1 LAST\n"
-                 "A13 >250 2.6.0 OK\n"
+                 "A13 >\"250 2.6.0 <i@d> [InternalId=1, Hostname=us] Queued\"\n"
                  "A14 <QUIT\n"
                  "A15 >221 Bye\n"
                  "A16 -|Local\n",
      "12 reply own-server rcpt 550 5.1.10 'Unknown' r=e@f h=c.example\n"
      "12 attempt failed own-server rcpt 550 5.1.10 'Unknown' r=e@f h=c.example domain "
      "unnumbered\n"
-     "14 attempt delivered own-server end of data 250 2.6.0 'OK' r=c@d h=c.example domain "
-     "unnumbered\n"
-     "14@5 attempt delivered own-server end of data 250 2.6.0 'OK' r=c@d h=c.example transaction "
-     "unnumbered\n"},
+     "14 attempt delivered own-server end of data 250 2.6.0 '<i@d> [InternalId=1, Hostname=us] "
+     "Queued' m=<i@d> r=c@d h=c.example domain unnumbered\n"
+     "14@5 attempt delivered own-server end of data 250 2.6.0 '<i@d> [InternalId=1, Hostname=us] "
+     "Queued' m=<i@d> r=c@d h=c.example transaction unnumbered\n"},
     /* MAIL refused, with and without recipients */
     {CALLED("A") "A4 <MAIL FROM:<a@b>\n"
                  "A5 <RCPT TO:<c@d>\n"
@@ -521,7 +529,7 @@ static const struct {
     /* Penstock's own: what was masked is answered, too */
     {"A0 +\n"
      "A1 >220 mx1 ESMTP\n"
-     "A2 <EHLO c\n"
+     "A2 <EHLO c.d\n"
      "A3 >250  mx1 SIZE 10\n"
      "A4 <AUTH LOGIN\n"
      "A5 >500 5.5.2 Command not recognized\n"
@@ -532,11 +540,11 @@ static const struct {
      "A10 >452 4.3.1 Insufficient system resources (memory)\n"
      "A11 *,48211 bytes|message received\n"
      "A12 -|Remote(SocketError)\n",
-     "6 reply own-server idle 500 5.5.2 'Command not recognized' h=c\n"
-     "8 reply own-server idle 500 5.5.2 'Command not recognized' h=c\n"
-     "11 reply own-server mail 452 4.3.1 'Insufficient system resources (memory)' h=c\n"
+     "6 reply own-server idle 500 5.5.2 'Command not recognized' h=c.d\n"
+     "8 reply own-server idle 500 5.5.2 'Command not recognized' h=c.d\n"
+     "11 reply own-server mail 452 4.3.1 'Insufficient system resources (memory)' h=c.d\n"
      "11@9 attempt deferred own-server mail 452 4.3.1 'Insufficient system resources (memory)' "
-     "h=c transaction unnumbered\n"},
+     "h=c.d transaction unnumbered\n"},
 };
 
 static void a_receive_log_tells_transactions(void **state)
