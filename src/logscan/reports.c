@@ -6,7 +6,8 @@
 #include <string.h>
 
 const struct log_report_kind *const log_reports[] = {
-    &status_report, &daily_report, &hourly_report, &capacity_report, &delivery_report, NULL,
+    &status_report,   &daily_report, &hourly_report, &capacity_report,
+    &delivery_report, &blame_report, NULL,
 };
 
 const struct log_report_kind *log_report_find(const char *name)
