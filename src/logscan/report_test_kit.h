@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "logscan/reply_form.h"
 #include "logscan/report.h"
 
 struct kit {
@@ -147,13 +148,8 @@ static inline struct log_fact kit_attempt(const char *message, int64_t at_ms, co
                          .counts = COUNTS_ALL,
                          .host = slice_str(host),
                          .address = slice_str(host)};
-    struct reply_facts facts;
 
-    if (reply_facts_parse(slice_str(reply), &facts)) {
-        f.reply =
-            (struct log_reply){.code = facts.code, .enhanced = facts.enhanced, .text = facts.text};
-        f.phase = (uint8_t)facts.phase;
-    } else {
+    if (!reply_form_line(slice_str(reply), &f.reply)) {
         f.reply.text = slice_str(reply);
         f.issuer = ISSUER_OWN_CLIENT;
     }

@@ -7,7 +7,7 @@
 
 const struct log_report_kind *const log_reports[] = {
     &status_report,   &daily_report, &hourly_report, &capacity_report,
-    &delivery_report, &blame_report, NULL,
+    &delivery_report, &blame_report, &top_report,    NULL,
 };
 
 const struct log_report_kind *log_report_find(const char *name)
