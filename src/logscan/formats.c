@@ -6,6 +6,8 @@
 #include <stddef.h>
 
 const struct log_format *const log_formats[] = {
+    &exim_format,
+    &haraka_format,
     &postfix_format,
     &exchange_receive_format,
     &exchange_send_format,

@@ -22,6 +22,7 @@
 #include "logscan/formats.h"
 #include "logscan/reply_form.h"
 #include "logscan/syslog_line.h"
+#include "logscan/text.h"
 
 #define QUEUE_ID_MIN 5
 #define QUEUE_ID_MAX 24
@@ -61,39 +62,15 @@ bool postfix_line(struct slice tag, struct slice text, struct postfix_line *ret)
     return true;
 }
 
-static bool has_prefix(struct slice s, const char *prefix, size_t len)
-{
-    return s.len >= len && memcmp(s.ptr, prefix, len) == 0;
-}
-#define HAS_PREFIX(s, literal) has_prefix(s, "" literal, sizeof(literal) - 1)
-
-bool postfix_address(struct slice text, struct slice *ret, size_t *ret_used)
-{
-    size_t at = 0;
-    const uint8_t *end;
-
-    if (text.len == 0 || *text.ptr != '<')
-        return false;
-    if (text.len > 1 && text.ptr[1] == '"') /* a quoted local part may hold what ends an address */
-        for (at = 2; at < text.len && text.ptr[at] != '"'; at++)
-            at += text.ptr[at] == '\\';
-    end = at < text.len ? memchr(text.ptr + at, '>', text.len - at) : NULL;
-    if (!end)
-        return false;
-    *ret = slice_make(text.ptr + 1, (size_t)(end - text.ptr - 1));
-    *ret_used = (size_t)(end - text.ptr) + 1;
-    return true;
-}
-
 /* "key=value, ": what follows goes to `*rest`. */
 static void take_pair(struct slice *rest, struct slice *key, struct slice *value)
 {
     const uint8_t *p = rest->ptr, *equals = memchr(p, '=', rest->len);
-    size_t from = equals ? (size_t)(equals - p) + 1 : rest->len, end = from, used = 0;
+    size_t from = equals ? (size_t)(equals - p) + 1 : rest->len, end = from, used;
 
     *key = slice_make(p, equals ? from - 1 : rest->len);
-    if (from < rest->len && p[from] == '<' &&
-        postfix_address(slice_from(*rest, from), value, &used)) {
+    used = text_path(slice_from(*rest, from), value);
+    if (used > 0) {
         end = from + used;
     } else {
         const uint8_t *comma = from < rest->len ? memchr(p + from, ',', rest->len - from) : NULL;
@@ -104,11 +81,6 @@ static void take_pair(struct slice *rest, struct slice *key, struct slice *value
     end += end < rest->len && p[end] == ',';
     end += end < rest->len && p[end] == ' ';
     *rest = slice_make(p + end, rest->len - end);
-}
-
-static inline bool is_key(struct slice key, const char *name)
-{
-    return key.len == strlen(name) && memcmp(key.ptr, name, key.len) == 0;
 }
 
 /* "deferred (REASON)": the reason ends at the last ')', or where the line was cut. */
@@ -131,21 +103,21 @@ bool postfix_delivery(struct slice text, struct postfix_delivery *ret)
         struct slice here = rest;
 
         take_pair(&rest, &key, &value);
-        if (is_key(key, "status")) {
+        if (text_is(key, "status")) {
             take_status(slice_from(here, key.len + 1), ret);
             return true;
         }
-        if (is_key(key, "to"))
+        if (text_is(key, "to"))
             ret->to = value;
-        else if (is_key(key, "relay"))
+        else if (text_is(key, "relay"))
             ret->relay = value;
-        else if (is_key(key, "delay"))
+        else if (text_is(key, "delay"))
             ret->delay = value;
-        else if (is_key(key, "delays"))
+        else if (text_is(key, "delays"))
             ret->delays = value;
-        else if (is_key(key, "dsn"))
+        else if (text_is(key, "dsn"))
             ret->dsn = value;
-        else if (is_key(key, "orig_to"))
+        else if (text_is(key, "orig_to"))
             ret->orig_to = value;
     }
     return false;
@@ -184,7 +156,7 @@ static const struct {
 static enum smtp_phase phase_of(struct slice command)
 {
     for (size_t i = 0; i < ARRAY_SIZE(phases); i++)
-        if (has_prefix(command, phases[i].text, strlen(phases[i].text)))
+        if (text_begins(command, phases[i].text, strlen(phases[i].text)))
             return phases[i].phase;
     return SMTP_PHASE_IDLE;
 }
@@ -196,7 +168,7 @@ static enum smtp_phase take_command(struct slice *said)
     const uint8_t *open = said->len > 0 ? memrchr(said->ptr, '(', said->len) : NULL;
     struct slice tail = open ? slice_from(*said, (size_t)(open - said->ptr)) : slice_make(NULL, 0);
 
-    if (!HAS_PREFIX(tail, "(in reply to ") || open == said->ptr || open[-1] != ' ')
+    if (!TEXT_BEGINS(tail, "(in reply to ") || open == said->ptr || open[-1] != ' ')
         return SMTP_PHASE_IDLE;
     *said = slice_make(said->ptr, (size_t)(open - said->ptr) - 1);
     return phase_of(slice_from(tail, sizeof("(in reply to ") - 1));
@@ -207,19 +179,19 @@ bool postfix_said(struct slice reason, struct postfix_said *ret)
     struct slice rest;
     size_t used;
 
-    if (!HAS_PREFIX(reason, "host "))
+    if (!TEXT_BEGINS(reason, "host "))
         return false;
     rest = slice_from(reason, sizeof("host ") - 1);
     used = take_host(rest, &ret->host, &ret->address);
     if (used == 0)
         return false;
     rest = slice_from(rest, used);
-    if (HAS_PREFIX(rest, " said: ")) {
+    if (TEXT_BEGINS(rest, " said: ")) {
         ret->text = slice_from(rest, sizeof(" said: ") - 1);
         ret->phase = take_command(&ret->text);
         return true;
     }
-    if (!HAS_PREFIX(rest, " refused to talk to me: "))
+    if (!TEXT_BEGINS(rest, " refused to talk to me: "))
         return false;
     ret->text = slice_from(rest, sizeof(" refused to talk to me: ") - 1);
     ret->phase = SMTP_PHASE_GREETING;
@@ -283,11 +255,10 @@ static void arrival(struct scan *c)
     struct log_fact *f = wants(c, WANT_LIVES) ? add(c, FACT_ARRIVAL) : NULL;
     struct slice rest = c->p.text;
     const uint8_t *from;
-    size_t ignored;
 
     if (!f)
         return;
-    if (HAS_PREFIX(rest, "client=")) {
+    if (TEXT_BEGINS(rest, "client=")) {
         rest = slice_from(rest, sizeof("client=") - 1);
         if (take_host(rest, &f->host, &f->address) > 0 && slice_eq(f->host, SLICE_LIT("unknown")))
             f->host = slice_make(NULL, 0);
@@ -295,8 +266,7 @@ static void arrival(struct scan *c)
     }
     from = memmem(rest.ptr, rest.len, "from=<", 6);
     if (from)
-        ignore_result(
-            postfix_address(slice_from(rest, (size_t)(from - rest.ptr) + 5), &f->sender, &ignored));
+        ignore_result(text_path(slice_from(rest, (size_t)(from - rest.ptr) + 5), &f->sender) > 0);
 }
 
 /* "from=<a@b>, size=1, nrcpt=2 (queue active)", "from=<a@b>, status=expired, returned to sender". */
@@ -308,17 +278,18 @@ static void from_line(struct scan *c)
     size_t used;
 
     rest = slice_from(c->p.text, sizeof("from=") - 1);
-    if (!wants(c, WANT_LIVES) || !postfix_address(rest, &sender, &used))
+    used = text_path(rest, &sender);
+    if (!wants(c, WANT_LIVES) || used == 0)
         return;
     rest = slice_from(rest, used);
-    if (HAS_PREFIX(rest, ", status=expired") || HAS_PREFIX(rest, ", status=force-expired")) {
+    if (TEXT_BEGINS(rest, ", status=expired") || TEXT_BEGINS(rest, ", status=force-expired")) {
         f = add(c, FACT_EXPIRY);
         if (f)
             f->sender = sender;
         return;
     }
-    count = memmem(rest.ptr, rest.len, ", nrcpt=", 8);
-    if (!count || !HAS_PREFIX(rest, ", size="))
+    count = TEXT_BEGINS(rest, ", size=") ? memmem(rest.ptr, rest.len, ", nrcpt=", 8) : NULL;
+    if (!count)
         return;
     f = add(c, FACT_BEGIN);
     if (!f)
@@ -389,7 +360,7 @@ static enum smtp_phase own_phase(struct slice reason)
     };
     ptrdiff_t at = slice_find_slice(reason, SLICE_LIT(" while "));
 
-    if (HAS_PREFIX(reason, "connect to "))
+    if (TEXT_BEGINS(reason, "connect to "))
         return SMTP_PHASE_CONNECT;
     for (size_t i = 0; at >= 0 && i < ARRAY_SIZE(parts); i++)
         if (slice_find_slice(slice_from(reason, (size_t)at), slice_str(parts[i].text)) >= 0)
@@ -410,7 +381,7 @@ static struct slice last_part(struct slice reason)
 
 static struct slice own_text(struct scan *c, const struct postfix_delivery *d)
 {
-    if (HAS_PREFIX(d->reason, SUSPENDED))
+    if (TEXT_BEGINS(d->reason, SUSPENDED))
         return slice_sub(d->reason, 0, sizeof(SUSPENDED) - 1);
     if (slice_eq(d->relay, SLICE_LIT("none")))
         return d->reason.len > 0 ? last_part(d->reason) : d->reason;
@@ -432,11 +403,11 @@ struct attempt {
 
 static int outcome_of(struct slice status)
 {
-    if (is_key(status, "sent"))
+    if (text_is(status, "sent"))
         return OUTCOME_DELIVERED;
-    if (is_key(status, "deferred") || is_key(status, "SOFTBOUNCE"))
+    if (text_is(status, "deferred") || text_is(status, "SOFTBOUNCE"))
         return OUTCOME_DEFERRED;
-    if (is_key(status, "bounced"))
+    if (text_is(status, "bounced"))
         return OUTCOME_FAILED;
     return -1;
 }
@@ -446,7 +417,7 @@ static void read_attempt(struct scan *c, struct attempt *a)
     struct postfix_said said;
 
     a->outcome = outcome_of(a->d.status);
-    a->is_untried = HAS_PREFIX(a->d.reason, SUSPENDED);
+    a->is_untried = TEXT_BEGINS(a->d.reason, SUSPENDED);
     if (take_host(a->d.relay, &a->host, &a->address) > 0 && a->address.len == 0)
         a->host = slice_make(NULL, 0); /* a socket of this host */
     if (postfix_said(a->d.reason, &said)) {
@@ -564,7 +535,7 @@ static void take_envelope(struct postfix_reject *r)
         return;
     rest = slice_from(r->text, (size_t)(at - r->text.ptr) + 2);
     r->text = slice_make(r->text.ptr, (size_t)(at - r->text.ptr));
-    while (rest.len > 0 && (HAS_PREFIX(rest, "from=<") || HAS_PREFIX(rest, "to=<"))) {
+    while (rest.len > 0 && (TEXT_BEGINS(rest, "from=<") || TEXT_BEGINS(rest, "to=<"))) {
         bool is_to = rest.ptr[0] == 't';
 
         take_pair(&rest, &key, &value);
@@ -580,7 +551,7 @@ static void take_envelope(struct postfix_reject *r)
 /* "RCPT from H[ip]: TEXT; from=...", "RCPT from [ip]:port: TEXT", "header X: ... helo=<h>: TEXT". */
 static bool read_reject(struct slice text, struct postfix_reject *ret)
 {
-    const uint8_t *blank = memchr(text.ptr, ' ', text.len), *end;
+    const uint8_t *blank = text.len > 0 ? memchr(text.ptr, ' ', text.len) : NULL, *end;
     struct slice stage, rest;
     size_t used;
 
@@ -589,14 +560,14 @@ static bool read_reject(struct slice text, struct postfix_reject *ret)
     *ret = (struct postfix_reject){.phase = SMTP_PHASE_END};
     stage = slice_make(text.ptr, (size_t)(blank - text.ptr));
     rest = slice_from(text, stage.len + 1);
-    if (is_key(stage, "header") || is_key(stage, "body") || is_key(stage, "mime-header") ||
-        is_key(stage, "nested-header")) {
+    if (text_is(stage, "header") || text_is(stage, "body") || text_is(stage, "mime-header") ||
+        text_is(stage, "nested-header")) {
         end = find_last(rest, SLICE_LIT(">: "));
         ret->text = end ? slice_from(rest, (size_t)(end - rest.ptr) + 3) : rest;
         return ret->text.len > 0;
     }
     ret->phase = phase_of(stage);
-    if (HAS_PREFIX(rest, "from ")) {
+    if (TEXT_BEGINS(rest, "from ")) {
         rest = slice_from(rest, sizeof("from ") - 1);
         used = take_host(rest, &ret->host, &ret->address);
         if (used == 0)
@@ -631,9 +602,9 @@ static struct log_reply reject_reply(struct scan *c, struct slice text)
 
 bool postfix_reject(struct slice text, struct postfix_reject *ret)
 {
-    if (HAS_PREFIX(text, "reject: "))
+    if (TEXT_BEGINS(text, "reject: "))
         return read_reject(slice_from(text, sizeof("reject: ") - 1), ret);
-    if (HAS_PREFIX(text, "milter-reject: ") || HAS_PREFIX(text, "proxy-reject: "))
+    if (TEXT_BEGINS(text, "milter-reject: ") || TEXT_BEGINS(text, "proxy-reject: "))
         return read_reject(slice_from(text, (size_t)slice_find(text, ' ') + 1), ret);
     return false;
 }
@@ -673,28 +644,28 @@ bool postfix_facts(struct log_scan *s, const uint8_t *line, const struct syslog_
     c.message = slice_make(NULL, 0);
     switch (c.p.text.ptr[0]) {
     case 't':
-        if (HAS_PREFIX(c.p.text, "to=<"))
+        if (TEXT_BEGINS(c.p.text, "to=<"))
             delivery(&c);
         break;
     case 'c':
-        if (HAS_PREFIX(c.p.text, "client="))
+        if (TEXT_BEGINS(c.p.text, "client="))
             arrival(&c);
-        else if (HAS_PREFIX(c.p.text, "conversation with "))
+        else if (TEXT_BEGINS(c.p.text, "conversation with "))
             other_connection(&c);
         break;
     case 'u':
-        if (HAS_PREFIX(c.p.text, "uid="))
+        if (TEXT_BEGINS(c.p.text, "uid="))
             arrival(&c);
         break;
     case 'f':
-        if (HAS_PREFIX(c.p.text, "from=<"))
+        if (TEXT_BEGINS(c.p.text, "from=<"))
             from_line(&c);
         break;
     case 'h':
         other_host(&c);
         break;
     case 'l':
-        if (HAS_PREFIX(c.p.text, "lost connection with "))
+        if (TEXT_BEGINS(c.p.text, "lost connection with "))
             other_connection(&c);
         break;
     case 'm':

@@ -21,10 +21,6 @@ struct postfix_line {
 /* False: the tag is not one of Postfix, "name/program". */
 bool postfix_line(struct slice tag, struct slice text, struct postfix_line *ret);
 
-/* "<a@b>" at the begin of `text`, without the brackets; local parts may be quoted, with '>' in them.
- * False: there is none. */
-bool postfix_address(struct slice text, struct slice *ret, size_t *ret_used);
-
 /* "to=<a@b>, relay=..., dsn=..., status=S (REASON)"; what is not there is empty. */
 struct postfix_delivery {
     struct slice to, orig_to, relay, delay, delays, dsn, status, reason;

@@ -7,17 +7,16 @@
 
 #include "logscan/postfix.h"
 #include "logscan/stamp.h"
-
-#define TIME_LEN 24
+#include "logscan/text.h"
 
 static struct slice time_text(int64_t at_ms, struct arena *a)
 {
-    char *text = arena_take(a, TIME_LEN);
+    char *text = arena_take(a, STAMP_EXCHANGE_LEN);
 
     if (!text)
         return slice_make(NULL, 0);
     stamp_exchange_text(at_ms, text);
-    return slice_make(text, TIME_LEN);
+    return slice_make(text, STAMP_EXCHANGE_LEN);
 }
 
 /* What stands after `key` up to a ',' or blank, or the end. */
@@ -56,8 +55,8 @@ static void from_line(struct slice text, struct slice *fields)
 {
     size_t used;
 
-    if (!postfix_address(slice_from(text, sizeof("from=") - 1), &fields[POSTFIX_FROM], &used))
-        return;
+    text = slice_from(text, sizeof("from=") - 1);
+    used = text_path(text, &fields[POSTFIX_FROM]);
     text = slice_from(text, used);
     fields[POSTFIX_SIZE] = value_of(text, SLICE_LIT(", size="));
     fields[POSTFIX_NRCPT] = value_of(text, SLICE_LIT(", nrcpt="));

@@ -229,7 +229,7 @@ static inline unsigned two(uint64_t value, unsigned at)
     return (unsigned)(value >> (8 * at) & 0xff) * 10 + (unsigned)(value >> (8 * at + 8) & 0xff);
 }
 
-bool stamp_exchange(const uint8_t text[static 24], int64_t *ret_ms)
+bool stamp_exchange(const uint8_t text[static STAMP_EXCHANGE_LEN], int64_t *ret_ms)
 {
     uint64_t wrong = 0, date, time, rest;
     struct civil c;
@@ -451,7 +451,7 @@ void stamp_text(int64_t at_ms, char ret[static STAMP_TEXT_LEN])
     put_time(ret + 11, &c, ms);
 }
 
-void stamp_exchange_text(int64_t at_ms, char ret[static 24])
+void stamp_exchange_text(int64_t at_ms, char ret[static STAMP_EXCHANGE_LEN])
 {
     unsigned ms;
     struct civil c = civil_of(at_ms, &ms);

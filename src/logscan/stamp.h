@@ -26,7 +26,8 @@ int64_t stamp_zone_offset_ms(int64_t at_ms);
  * "+0100", " +0100" or none (then local). */
 size_t stamp_iso(struct slice text, int64_t *ret_ms);
 /* Exactly "2026-03-01T06:50:41.097Z": what most lines have, fast. */
-bool stamp_exchange(const uint8_t text[static 24], int64_t *ret_ms);
+#define STAMP_EXCHANGE_LEN 24
+bool stamp_exchange(const uint8_t text[static STAMP_EXCHANGE_LEN], int64_t *ret_ms);
 /* "Mar  1 08:34:46"; the year from `carry`, which it moves on. Without a year there (0) it cannot be
  * read. */
 size_t stamp_syslog(struct slice text, struct log_carry *carry, int64_t *ret_ms);
@@ -40,4 +41,4 @@ int stamp_first_year(struct slice head, int64_t changed_ms);
 void stamp_day(int64_t at_ms, char ret[static STAMP_DAY_LEN]);
 void stamp_text(int64_t at_ms, char ret[static STAMP_TEXT_LEN]);
 /* UTC: what stamp_exchange() reads. Not NUL-ended. */
-void stamp_exchange_text(int64_t at_ms, char ret[static 24]);
+void stamp_exchange_text(int64_t at_ms, char ret[static STAMP_EXCHANGE_LEN]);

@@ -1,0 +1,81 @@
+/*
+ * logscan/exim.h - the parts of a line of Exim's main log, for its scanner and for `query`. Pure; all
+ * slices point into the line.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/slice.h"
+#include "logscan/scan.h"
+#include "logscan/syslog_line.h"
+#include "smtp/client.h"
+
+struct exim_line {
+    int64_t at_ms;
+    bool has_seconds;
+    struct slice pid;
+    struct slice id;   /* of the message; empty: the line is of none */
+    struct slice text; /* after it */
+};
+/* A line of the log, with or without what a system log puts in front of it. */
+enum syslog_result exim_line(struct syslog_reader *r, struct slice line, struct exim_line *ret);
+
+/* "=> a@b <orig@b> R=router T=transport H=host [ip] ...: text"; what is not there is empty. */
+struct exim_address {
+    struct slice flag;      /* "=>", "->", ">>", "==", "**" */
+    struct slice recipient; /* without <>; the original address of a local delivery */
+    struct slice router, transport, host, address;
+    struct slice text;  /* what went wrong: after the first ": " */
+    struct slice reply; /* C="...", as it stands there */
+    int64_t error;      /* "defer (-45)" */
+};
+bool exim_address(struct slice text, struct exim_address *ret);
+
+/* "SMTP error from remote mail server after STAGE: REPLY" in `text`. */
+struct exim_error {
+    struct slice reply;
+    struct slice host, address; /* where the text names them, as Exim did before 4.83 */
+    enum smtp_phase phase;
+};
+bool exim_error(struct slice text, struct exim_error *ret);
+
+/* "H=host [ip] F=<a> temporarily rejected RCPT <b>: text". */
+struct exim_reject {
+    struct slice host, address, sender, recipient, text;
+    enum smtp_phase phase;
+    bool is_temporary;
+};
+bool exim_reject(struct slice text, struct exim_reject *ret);
+
+/* "H=host (helo) [ip]" of `text`. False: there is none. */
+bool exim_host(struct slice text, struct slice *host, struct slice *address);
+
+/* ---- rows, for `query` ---- */
+
+#define EXIM_COLUMNS                                                                               \
+    "time,pid,id,flag,address,from,router,transport,host,ip,error,reply,size,message_id,text"
+enum { /* in that order */
+       EXIM_TIME,
+       EXIM_PID,
+       EXIM_ID,
+       EXIM_FLAG,
+       EXIM_ADDRESS,
+       EXIM_FROM,
+       EXIM_ROUTER,
+       EXIM_TRANSPORT,
+       EXIM_HOST,
+       EXIM_IP,
+       EXIM_ERROR,
+       EXIM_REPLY_COLUMN,
+       EXIM_SIZE,
+       EXIM_MESSAGE_ID,
+       EXIM_TEXT,
+       EXIM_COLUMN_COUNT
+};
+/* log_format's split(); the time is UTC, "2026-03-01T06:50:41.000Z". */
+int exim_split(const struct log_carry *carry, struct slice line, struct arena *a,
+               struct slice fields[LOG_COLUMNS_MAX]);

@@ -1,0 +1,58 @@
+/*
+ * logscan/haraka.h - the parts of a line of Haraka's log, for its scanner and for `query`. Pure; slices
+ * point into the line or the arena.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/slice.h"
+#include "logscan/arena.h"
+#include "logscan/scan.h"
+#include "logscan/syslog_line.h"
+
+/* "2026-03-01T08:08:52.832Z [NOTICE] [UUID] [core] text", or behind what a system log puts in front. */
+struct haraka_line {
+    int64_t at_ms;
+    bool has_seconds;
+    struct slice level, uuid, origin, text;
+};
+enum syslog_result haraka_line(struct syslog_reader *r, struct slice line, struct haraka_line *ret);
+
+/* The value of "key=value" or "key="quoted \" value"" in `text`, which is in the arena where it was
+ * written with '\'. Empty: there is none. */
+struct slice haraka_value(struct slice text, const char *key, struct arena *a);
+/* "Temp failing FILE for N seconds: WHY", "bouncing mail: WHY". */
+bool haraka_failure(struct slice text, struct slice *ret_why, bool *ret_is_final);
+/* "recipient <a@b> deferred: REPLY", "... rejected: REPLY". */
+bool haraka_refusal(struct slice text, struct slice *ret_recipient, struct slice *ret_reply,
+                    bool *ret_is_final);
+
+/* ---- rows, for `query` ---- */
+
+#define HARAKA_COLUMNS                                                                             \
+    "time,level,uuid,origin,address,code,host,ip,domain,response,delay,fails,rcpts,reply,text"
+enum { /* in that order */
+       HARAKA_TIME,
+       HARAKA_LEVEL,
+       HARAKA_UUID,
+       HARAKA_ORIGIN,
+       HARAKA_ADDRESS,
+       HARAKA_CODE,
+       HARAKA_HOST,
+       HARAKA_IP,
+       HARAKA_DOMAIN,
+       HARAKA_RESPONSE,
+       HARAKA_DELAY,
+       HARAKA_FAILS,
+       HARAKA_RCPTS,
+       HARAKA_REPLY_COLUMN,
+       HARAKA_TEXT,
+       HARAKA_COLUMN_COUNT
+};
+/* log_format's split(); the time is UTC, "2026-03-01T06:50:41.000Z". */
+int haraka_split(const struct log_carry *carry, struct slice line, struct arena *a,
+                 struct slice fields[LOG_COLUMNS_MAX]);
