@@ -78,10 +78,11 @@ enum protocol_read {
 enum protocol_read protocol_row_read(struct protocol_reader *r, struct slice line,
                                      struct protocol_row *ret, enum log_skip *ret_why);
 
-/* Is it the first row of a session? Numbers alone do not tell: they come again. */
+/* Does a session begin with it, or a connection, which is the same to us? Numbers alone do not tell:
+ * they come again. */
 static inline bool protocol_row_begins(const struct protocol_row *row)
 {
-    return row->is_first && (row->event == '*' || row->event == '+');
+    return row->event == '+' || (row->is_first && row->event == '*');
 }
 
 /* Of a session's key, for hash tables; the same for the life of the process. After a reader was made. */

@@ -102,7 +102,7 @@ static bool is_wanted_reply(const struct protocol_reader *r, struct slice data)
 static bool is_wanted(const struct protocol_reader *r, const struct protocol_row *row,
                       struct slice data, struct slice context)
 {
-    if (row->is_first)
+    if (protocol_row_begins(row))
         return true;
     if (row->event == r->reply_event)
         return is_wanted_reply(r, data);

@@ -412,6 +412,14 @@ static const struct {
      "14 reply receiver idle 421 4.4.2 'Idle too long' h=mx.example.org\n"
      "16 reply receiver greeting 554 - 'mx1.example.net. No service here' h=mx1.example.net\n"
      "20 reply receiver hello 502 - 'No'\n"},
+    /* a second host is tried */
+    {"A0 *|attempting to connect\n"
+     "A1 *|\"Failed to connect. Winsock error code: 10061, Error Message: No\"\n"
+     "A2 *|attempting to connect\n"
+     "A3 +\n"
+     "A4 <421 4.3.2 No\n",
+     "2 reply own-client connect 'Connection refused'\n"
+     "5 reply receiver greeting 421 4.3.2 'No'\n"},
     /* the log begins in the middle, and an id comes again */
     {"A7 <220 mx.example.org ready\n"
      "A8 >RCPT TO:<c@d>\n"
