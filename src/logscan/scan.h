@@ -30,15 +30,15 @@
 #define LOG_SKIP_TABLE(X)                                                                          \
     X(SKIP_NUL, "nothing but NUL bytes")                                                           \
     X(SKIP_TORN, "cut: the last line has no end")                                                  \
-    X(SKIP_LONG, "longer than " LOG_LINE_MAX_TEXT)                                                 \
+    X(SKIP_LONG, "longer than 256 KiB")                                                            \
     X(SKIP_COLUMNS, "not the columns that the header names")                                       \
     X(SKIP_HEADER, "before any header that names the columns")                                     \
     X(SKIP_TIME, "no time that can be read")                                                       \
     X(SKIP_REPEATED, "\"last message repeated\": the system log left lines out")                   \
     X(SKIP_FORM, "not a line of this format")
-#define LOG_LINE_MAX_TEXT "256 KiB"
 #define LOG_SKIP_LINE(constant, text) constant,
 enum log_skip { LOG_SKIP_TABLE(LOG_SKIP_LINE) LOG_SKIPS };
+_Static_assert(LOG_LINE_MAX == KIB(256), "the text says so");
 const char *log_skip_text(enum log_skip s);
 
 /* The columns that a header names. Interned: equal columns are the same object, for the process's
