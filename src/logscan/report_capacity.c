@@ -79,10 +79,6 @@ static void count(struct capacity *c, struct row *row, const struct seen *seen)
     const struct log_fact *f = seen->attempt->fact;
     int r;
 
-    if (!row) {
-        c->error = -ENOMEM;
-        return;
-    }
     log_tried_add(&row->tried, seen->attempt);
     if (!seen->is_capacity)
         return;
@@ -92,6 +88,17 @@ static void count(struct capacity *c, struct row *row, const struct seen *seen)
         r = log_list_add(&row->domains, seen->domain, c->options->seed);
     if (r < 0)
         c->error = r;
+}
+
+static void count_in(struct capacity *c, struct log_table *t, struct slice key,
+                     const struct seen *seen)
+{
+    struct row *row = log_table_add(t, key);
+
+    if (row)
+        count(c, row, seen);
+    else
+        c->error = -ENOMEM;
 }
 
 static void take(void *ctx, const struct log_attempt *a)
@@ -110,13 +117,12 @@ static void take(void *ctx, const struct log_attempt *a)
     if (f->counts & COUNTS_TOTAL) {
         count(c, &c->total, &seen);
         c->received += f->issuer == ISSUER_OWN_SERVER;
-        count(c, log_table_add(&c->providers, provider), &seen);
+        count_in(c, &c->providers, provider, &seen);
     }
     if (f->counts & COUNTS_DOMAIN)
-        count(c, log_table_add(&c->domains, seen.domain.len ? seen.domain : SLICE_LIT("none")),
-              &seen);
+        count_in(c, &c->domains, seen.domain.len ? seen.domain : SLICE_LIT("none"), &seen);
     if (f->counts & COUNTS_HOST)
-        count(c, log_table_add(&c->remotes, log_who_of(&c->who, f, BY_HOST)), &seen);
+        count_in(c, &c->remotes, log_who_of(&c->who, f, BY_HOST), &seen);
 }
 
 static int create(void **ret, const struct log_report_options *o, struct buf *why)

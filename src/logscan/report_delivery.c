@@ -99,10 +99,6 @@ static void count(struct delivery *d, struct row *row, const struct log_attempt 
 {
     bool is_final = a->is_expiry || a->fact->outcome != OUTCOME_DEFERRED;
 
-    if (!row) {
-        d->error = -ENOMEM;
-        return;
-    }
     if (!a->is_expiry)
         log_tried_add(&row->tried, a);
     if (!is_known(a))
@@ -113,6 +109,14 @@ static void count(struct delivery *d, struct row *row, const struct log_attempt 
     row->waiting += !is_final && !a->was_deferred;
     row->waiting -= is_final && a->was_deferred && row->waiting > 0;
     if (is_delivered(a) && log_sample_add(&row->times, time_to_delivery(a)) < 0)
+        d->error = -ENOMEM;
+}
+
+static void count_in(struct delivery *d, struct row *row, const struct log_attempt *a)
+{
+    if (row)
+        count(d, row, a);
+    else
         d->error = -ENOMEM;
 }
 
@@ -142,12 +146,12 @@ static void take(void *ctx, const struct log_attempt *a)
     if (f->counts & COUNTS_TOTAL || a->is_expiry)
         count(d, &d->total, a);
     if (f->counts & COUNTS_TOTAL && !a->is_expiry) {
-        count(d, day_of(d, f->at_ms), a);
-        count(d, log_table_add(&d->providers, log_who_provider(&d->who, f->host)), a);
+        count_in(d, day_of(d, f->at_ms), a);
+        count_in(d, log_table_add(&d->providers, log_who_provider(&d->who, f->host)), a);
     }
     if (f->counts & COUNTS_DOMAIN || a->is_expiry) {
         domain = log_who_domain(&d->who, a->recipient);
-        count(d, log_table_add(&d->domains, domain.len ? domain : SLICE_LIT("none")), a);
+        count_in(d, log_table_add(&d->domains, domain.len ? domain : SLICE_LIT("none")), a);
     }
 }
 

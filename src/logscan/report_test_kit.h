@@ -33,7 +33,8 @@ static inline void kit_run(struct kit *k, const struct log_report_kind *kind,
     void *state = NULL;
 
     assert_non_null(copy);
-    memcpy(copy, facts, count * sizeof(*copy));
+    if (count > 0)
+        memcpy(copy, facts, count * sizeof(*copy));
     assert_int_equal(knowledge_new(&k->options.knowledge, &replies, &providers, &why), 0);
     k->options.seed = 11;
     assert_int_equal(kind->create(&state, &k->options, &why), 0);
