@@ -50,6 +50,7 @@ struct lives {
     struct lives_store messages, recipients;
     struct lives_index by_key, by_address;
     struct lives_counts counts; /* `recipients`: of messages that are over; no `pending` */
+    uint64_t texts;             /* of recipients that are open */
     bool keeps_senders;
     struct log_table senders; /* of a uint32_t: index + 1 */
 };
@@ -87,13 +88,14 @@ void lives_keep_senders(struct lives *l)
 
 /* ---- recipients ---- */
 
-static void forget_text(struct recipient *r)
+static void forget_text(struct lives *l, struct recipient *r)
 {
+    l->texts -= r->text != NULL;
     free(r->text);
     r->text = NULL;
 }
 
-static int keep_text(struct recipient *r, struct slice address)
+static int keep_text(struct lives *l, struct recipient *r, struct slice address)
 {
     uint32_t len = (uint32_t)MIN_OF(address.len, (size_t)UINT32_MAX);
 
@@ -102,6 +104,7 @@ static int keep_text(struct recipient *r, struct slice address)
     r->text = malloc(sizeof(*r->text) + len);
     if (!r->text)
         return -ENOMEM;
+    l->texts++;
     r->text->len = len;
     if (len > 0)
         memcpy(r->text->bytes, address.ptr, len);
@@ -177,7 +180,7 @@ static void free_recipients(struct lives *l, struct message *m)
         struct recipient *r = recipient_at(l, number);
 
         next = r->next;
-        forget_text(r);
+        forget_text(l, r);
         if (m->known > LIST_MAX)
             lives_index_remove(&l->by_address, &l->recipients, number);
         lives_store_give(&l->recipients, number);
@@ -275,7 +278,7 @@ static int forget_tried(struct lives *l, struct message *m)
             if (old.known > LIST_MAX)
                 lives_index_remove(&l->by_address, &l->recipients, number);
             same = add_recipient(l, m, text_of(r));
-            error = same ? keep_text(same, text_of(r)) : -ENOMEM;
+            error = same ? keep_text(l, same, text_of(r)) : -ENOMEM;
         }
         number = r->next;
     }
@@ -307,7 +310,7 @@ static int take_recipient(struct lives *l, const struct log_fact *f)
 
     if (!r)
         return -ENOMEM;
-    return r->is_resolved ? 0 : keep_text(r, f->recipient);
+    return r->is_resolved ? 0 : keep_text(l, r, f->recipient);
 }
 
 static int take_begin(struct lives *l, const struct log_fact *f)
@@ -432,11 +435,11 @@ static int settle(struct lives *l, const struct log_fact *f, struct message *m, 
     r->is_resolved = is_final(f);
     if (r->is_resolved) {
         m->finals += m->finals < UINT32_MAX;
-        forget_text(r);
+        forget_text(l, r);
         return 0;
     }
     r->is_deferred = true;
-    return keep_text(r, address);
+    return keep_text(l, r, address);
 }
 
 static int one(struct lives *l, const struct log_fact *f, struct message *m)
@@ -609,14 +612,14 @@ void lives_each_pending(const struct lives *l,
     each_message(l, tell_pending, &call);
 }
 
-static void free_list(void *ctx, const struct message *m)
+static void free_texts(void *ctx, const struct message *m)
 {
-    const struct lives *l = ctx;
+    struct lives *l = ctx;
 
-    for (uint32_t number = m->first; number != 0;) {
+    for (uint32_t number = l->texts > 0 ? m->first : 0; number != 0;) {
         struct recipient *r = recipient_at(l, number);
 
-        forget_text(r);
+        forget_text(l, r);
         number = r->next;
     }
 }
@@ -625,7 +628,7 @@ void lives_free(struct lives **l)
 {
     if (!*l)
         return;
-    each_message(*l, free_list, *l);
+    each_message(*l, free_texts, *l);
     lives_store_done(&(*l)->messages);
     lives_store_done(&(*l)->recipients);
     lives_index_done(&(*l)->by_key);
