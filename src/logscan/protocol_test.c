@@ -760,7 +760,28 @@ static void it_does_not_matter_where_a_log_is_cut(void **state)
 
 /* ---- limits ---- */
 
-/* A session for each id; which of them are still known tells the greeting. */
+/* Of so many sessions the first and the last are refused now. What is still known of them tells
+ * whether it was at the greeting. */
+static void first_is_forgotten(struct reading *r, unsigned count)
+{
+    struct slice first, last;
+    ptrdiff_t end;
+
+    buf_clear(&log_text);
+    for (unsigned i = 0; i < count; i += count - 1)
+        add(&log_text, "2026-03-01T00:00:00.001Z,Out,%016X,1,,198.51.100.7:25,<,421 4.3.2 No,\n",
+            i);
+    buf_clear(&told);
+    read_chunk(r, 0, buf_slice(&log_text).len);
+    end = slice_find(buf_slice(&told), '\n');
+    assert_true(end > 0);
+    first = slice_sub(buf_slice(&told), 0, (size_t)end);
+    last = slice_from(buf_slice(&told), (size_t)end + 1);
+    assert_true(slice_has_prefix(first, SLICE_LIT("1 reply receiver idle 421 4.3.2 'No'")));
+    assert_true(slice_has_prefix(last, SLICE_LIT("2@1 reply receiver greeting 421 4.3.2 'No'")));
+    r->format->free_state(&r->state);
+}
+
 static void the_longest_idle_are_forgotten(void **state)
 {
     struct reading r = {.format = &exchange_send_format, .wants = ALL};
@@ -781,15 +802,32 @@ static void the_longest_idle_are_forgotten(void **state)
     }
     assert_int_equal(r.rows, count);
     is_told("");
-    buf_clear(&log_text);
-    for (unsigned i = 0; i < count; i += count - 1)
-        add(&log_text, "2026-03-01T00:00:00.001Z,Out,%016X,1,,198.51.100.7:25,<,421 4.3.2 No,\n",
-            i);
+    first_is_forgotten(&r, count);
+}
+
+/* The same of sessions that are few and large: each sends a message with an id of 200 KiB. */
+static void the_longest_idle_go_where_they_are_large(void **state)
+{
+    struct reading r = {.format = &exchange_send_format, .wants = WANT_SESSIONS | WANT_REPLIES};
+    const unsigned count = (unsigned)(2 * PROTOCOL_OPEN_BYTES_MAX / KIB(200));
+    const int len = (int)KIB(200);
+    char *id = malloc((size_t)len);
+
+    (void)state;
+    assert_non_null(id);
+    memset(id, 'i', (size_t)len);
     buf_clear(&told);
-    read_chunk(&r, 0, buf_slice(&log_text).len);
-    is_told("1 reply receiver idle 421 4.3.2 'No'\n"
-            "2@1 reply receiver greeting 421 4.3.2 'No'\n");
-    r.format->free_state(&r.state);
+    for (unsigned i = 0; i < count; i++) {
+        buf_clear(&log_text);
+        add(&log_text,
+            HEADER "2026-03-01T00:00:00.001Z,Out,%016X,0,,198.51.100.7:25,*,,sending message with "
+                   "RecordId 1 and InternetMessageId %.*s\n",
+            i, len, id);
+        read_chunk(&r, 0, buf_slice(&log_text).len);
+    }
+    free(id);
+    assert_int_equal(r.rows, count);
+    first_is_forgotten(&r, count);
 }
 
 static void lists_have_an_end(void **state)
@@ -929,6 +967,7 @@ int main(void)
         cmocka_unit_test(what_is_not_wanted_is_not_made),
         cmocka_unit_test(it_does_not_matter_where_a_log_is_cut),
         cmocka_unit_test(the_longest_idle_are_forgotten),
+        cmocka_unit_test(the_longest_idle_go_where_they_are_large),
         cmocka_unit_test(lists_have_an_end),
         cmocka_unit_test(files_say_what_they_are),
         cmocka_unit_test(a_row_is_split_for_queries),
