@@ -12,6 +12,8 @@
 #include "logscan/report_kit.h"
 
 #define LIST_TEXT_MAX KIB(8)
+#define LIST_VALUE_MAX 256
+#define LIST_FIRST 4
 #define OTHERS_FIRST 256
 #define SAMPLE_FIRST 8
 
@@ -130,65 +132,116 @@ enum reply_class log_class_of(struct log_classes *c, const struct log_fact *f,
 
 /* ---- lists ---- */
 
-int log_list_add(struct log_list **list, struct slice value, uint64_t seed)
+void log_list_texts_init(struct log_table *texts, uint64_t seed)
 {
-    struct log_list *l = *list;
-    uint64_t *count;
+    log_table_init(texts, sizeof(uint32_t), seed);
+}
 
-    if (value.len == 0)
-        return 0;
-    if (!l) {
-        *list = l = calloc(1, sizeof(*l));
-        if (!l)
-            return -ENOMEM;
-        log_table_init(&l->values, sizeof(uint64_t), seed);
+/* Where the item is, or would be. */
+static uint32_t list_place(const struct log_list *l, uint32_t text)
+{
+    uint32_t low = 0, high = l->used;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (l->items[middle].text < text)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    count = log_table_find(&l->values, value);
-    if (!count && log_table_count(&l->values) == LOG_LIST_KEPT) {
-        l->others++;
-        return 0;
-    }
-    if (!count)
-        count = log_table_add(&l->values, value);
-    if (!count)
+    return low;
+}
+
+static int list_grow(struct log_list **list)
+{
+    uint32_t used = *list ? (*list)->used : 0, room = used ? used * 2 : LIST_FIRST;
+    struct log_list *l = realloc(*list, sizeof(*l) + room * sizeof(l->items[0]));
+
+    if (!l)
         return -ENOMEM;
-    ++*count;
+    if (used == 0)
+        *l = (struct log_list){0};
+    l->room = room;
+    *list = l;
     return 0;
 }
 
-static uint64_t list_count(const void *value)
+int log_list_add(struct log_list **list, struct log_table *texts, struct slice value)
 {
-    return *(const uint64_t *)value;
+    struct log_list *l = *list;
+    uint32_t *index, at = 0;
+
+    if (value.len == 0)
+        return 0;
+    index = log_table_add(texts, value);
+    if (!index)
+        return -ENOMEM;
+    if (*index == 0)
+        *index = (uint32_t)log_table_count(texts);
+    if (l)
+        at = list_place(l, *index - 1);
+    if (l && at < l->used && l->items[at].text == *index - 1) {
+        l->items[at].count += l->items[at].count < UINT32_MAX;
+        return 0;
+    }
+    if (l && l->used == LOG_LIST_KEPT) {
+        l->others++;
+        return 0;
+    }
+    if ((!l || l->used == l->room) && list_grow(list) < 0)
+        return -ENOMEM;
+    l = *list;
+    memmove(&l->items[at + 1], &l->items[at], (l->used - at) * sizeof(l->items[0]));
+    l->items[at] = (struct log_list_item){.text = *index - 1, .count = 1};
+    l->used++;
+    return 0;
 }
 
-int log_list_cell(struct log_sheet *to, struct sheet_cell *c, const struct log_list *l)
+/* The most frequent of those that are not shown yet; of several the one that came first. */
+static const struct log_list_item *list_next(const struct log_list *l,
+                                             const struct log_list_item *last)
+{
+    const struct log_list_item *best = NULL;
+
+    for (uint32_t i = 0; i < l->used; i++) {
+        const struct log_list_item *item = &l->items[i];
+        bool is_shown = last && (item->count > last->count ||
+                                 (item->count == last->count && item->text <= last->text));
+
+        if (!is_shown && (!best || item->count > best->count))
+            best = item;
+    }
+    return best;
+}
+
+int log_list_cell(struct log_sheet *to, struct sheet_cell *c, const struct log_list *l,
+                  const struct log_table *texts)
 {
     struct buf text = BUF_INIT(LIST_TEXT_MAX);
-    struct log_ranking rank;
-    int r;
+    const struct log_list_item *item = NULL;
+    uint32_t shown = 0;
+    int r = 0;
 
     if (!l)
         return 0;
-    r = log_rank(&rank, &l->values, list_count);
-    for (size_t i = 0; r == 0 && i < rank.count && i < LOG_LIST_SHOWN; i++)
-        r = buf_addf(&text, "%s%.*s (%llu)", i ? ", " : "",
-                     SLICE_FMT(slice_sub(rank.items[i].key, 0, 256)),
-                     (unsigned long long)rank.items[i].count);
-    if (r == 0 && (rank.count > LOG_LIST_SHOWN || l->others > 0))
-        r = buf_addf(&text, " and %zu%s more", rank.count - MIN_OF(rank.count, LOG_LIST_SHOWN),
-                     l->others ? " or" : "");
+    while (r == 0 && shown < LOG_LIST_SHOWN && (item = list_next(l, item)) != NULL) {
+        struct slice value;
+
+        (void)log_table_at(texts, item->text, &value);
+        r = buf_addf(&text, "%s%.*s (%u)", shown++ ? ", " : "",
+                     SLICE_FMT(slice_sub(value, 0, LIST_VALUE_MAX)), item->count);
+    }
+    if (r == 0 && (l->used > shown || l->others > 0))
+        r = buf_addf(&text, " and %u%s more", l->used - shown, l->others ? " or" : "");
     if (r == 0)
         sheet_text(to, c, buf_slice(&text));
-    log_rank_done(&rank);
     buf_done(&text);
     return r;
 }
 
 void log_list_free(struct log_list **list)
 {
-    if (!*list)
-        return;
-    log_table_done(&(*list)->values);
     free(*list);
     *list = NULL;
 }

@@ -72,14 +72,21 @@ enum reply_class log_class_of(struct log_classes *c, const struct log_fact *f,
 
 #define LOG_LIST_KEPT 1024 /* distinct values; refusals of others are counted together */
 #define LOG_LIST_SHOWN 8
-struct log_list {
-    struct log_table values; /* of a uint64_t */
+/* The texts of all lists of a report, once each: a table of uint32_t, their index + 1. */
+void log_list_texts_init(struct log_table *texts, uint64_t seed);
+struct log_list { /* fields are private */
+    uint32_t used, room;
     uint64_t others;
+    struct log_list_item {
+        uint32_t text; /* index */
+        uint32_t count;
+    } items[]; /* in order of the index */
 };
 /* Counts a value; *list is made when it is first needed. Empty values are passed over. 0, -ENOMEM. */
-MUST_CHECK int log_list_add(struct log_list **list, struct slice value, uint64_t seed);
+MUST_CHECK int log_list_add(struct log_list **list, struct log_table *texts, struct slice value);
 /* "192.0.2.1 (12), 192.0.2.2 (3) and 4 more"; an empty cell where there is no list. */
-MUST_CHECK int log_list_cell(struct log_sheet *to, struct sheet_cell *c, const struct log_list *l);
+MUST_CHECK int log_list_cell(struct log_sheet *to, struct sheet_cell *c, const struct log_list *l,
+                             const struct log_table *texts);
 void log_list_free(struct log_list **list);
 
 /* ---- times ---- */

@@ -24,8 +24,9 @@
 
 #define HOUR_MS (INT64_C(3600) * 1000)
 #define ROWS_SHOWN 30
-#define JUDGED_MAX                                                                                 \
-    200 /* providers with most refusals: each is compared with all hours of all others */
+/* Each provider is compared with all hours of all others: of many, those with most refusals. */
+#define JUDGED_MAX 200
+#define JUDGED_WORK_MAX 100000000
 #define OWN_SERVER SLICE_LIT("our own server")
 #define NOBODY SLICE_LIT("nobody answered")
 
@@ -466,6 +467,13 @@ static uint64_t most_refusals(const void *value)
     return ((const struct provider *)value)->refusals;
 }
 
+static size_t judged_most(const struct blame *b)
+{
+    size_t most = JUDGED_WORK_MAX / (log_table_count(&b->cells) + 1);
+
+    return most < ROWS_SHOWN ? ROWS_SHOWN : MIN_OF(most, (size_t)JUDGED_MAX);
+}
+
 static int verdicts_sheet(const struct blame *b, struct log_report *to)
 {
     struct log_sheet *sheet = log_report_sheet(to, "verdicts", "Who said no", verdict_columns,
@@ -482,7 +490,7 @@ static int verdicts_sheet(const struct blame *b, struct log_report *to)
     for (size_t i = 0; r == 0 && i < rank.count && rank.items[i].count > 0; i++) {
         struct judgement j;
 
-        if (i >= JUDGED_MAX) {
+        if (i >= judged_most(b)) {
             sheet->rows_left_out++;
             continue;
         }

@@ -27,6 +27,7 @@ struct capacity {
     struct row total;
     uint64_t received; /* attempts that others made at our server */
     struct log_table providers, domains, remotes;
+    struct log_table texts; /* of lists */
     int error;
 };
 
@@ -62,6 +63,7 @@ static void free_capacity(void **state)
     free_table(&c->providers);
     free_table(&c->domains);
     free_table(&c->remotes);
+    log_table_done(&c->texts);
     log_who_done(&c->who);
     free(c);
     *state = NULL;
@@ -83,9 +85,9 @@ static void count(struct capacity *c, struct row *row, const struct seen *seen)
     if (!seen->is_capacity)
         return;
     log_seen_add(&row->capacity, f->at_ms);
-    r = log_list_add(&row->sources, f->source, c->options->seed);
+    r = log_list_add(&row->sources, &c->texts, f->source);
     if (r == 0)
-        r = log_list_add(&row->domains, seen->domain, c->options->seed);
+        r = log_list_add(&row->domains, &c->texts, seen->domain);
     if (r < 0)
         c->error = r;
 }
@@ -139,6 +141,7 @@ static int create(void **ret, const struct log_report_options *o, struct buf *wh
     log_table_init(&c->providers, sizeof(struct row), o->seed);
     log_table_init(&c->domains, sizeof(struct row), o->seed);
     log_table_init(&c->remotes, sizeof(struct row), o->seed);
+    log_list_texts_init(&c->texts, o->seed);
     return lives_new(&c->lives, o->seed, take, c);
 }
 
@@ -173,7 +176,8 @@ static uint64_t order(const void *value)
         "domains", "RECIPIENT DOMAINS", SHEET_TEXT                                                 \
     }
 
-static int fill(struct log_sheet *to, struct sheet_cell *c, struct slice who, const struct row *row)
+static int fill(const struct capacity *all, struct log_sheet *to, struct sheet_cell *c,
+                struct slice who, const struct row *row)
 {
     const struct log_tried *t = &row->tried;
     int r;
@@ -187,8 +191,8 @@ static int fill(struct log_sheet *to, struct sheet_cell *c, struct slice who, co
     c = log_share_cell(c, t->retries_delivered, t->retries);
     c = log_seen_cells(c, &row->capacity);
     c = log_seen_cells(c, &t->seen);
-    r = log_list_cell(to, c++, row->sources);
-    return r == 0 ? log_list_cell(to, c, row->domains) : r;
+    r = log_list_cell(to, c++, row->sources, &all->texts);
+    return r == 0 ? log_list_cell(to, c, row->domains, &all->texts) : r;
 }
 
 static int table_sheet(const struct capacity *c, const struct log_table *t, struct log_sheet *sheet)
@@ -201,7 +205,7 @@ static int table_sheet(const struct capacity *c, const struct log_table *t, stru
 
         if (!cell)
             break;
-        r = fill(sheet, cell, rank.items[i].key, rank.items[i].value);
+        r = fill(c, sheet, cell, rank.items[i].key, rank.items[i].value);
     }
     log_rank_done(&rank);
     sheet_limit(sheet, c->options->rows_max ? c->options->rows_max : ROWS_SHOWN);
@@ -218,7 +222,7 @@ static int finish(void *state, struct log_report *to)
     struct log_sheet *sheet =
         log_report_sheet(to, "total", "Capacity replies", all, ARRAY_SIZE(all));
     struct sheet_cell *row = sheet_row(sheet);
-    int r = row ? fill(sheet, row, SLICE_LIT("all"), &c->total) : -ENOMEM;
+    int r = row ? fill(c, sheet, row, SLICE_LIT("all"), &c->total) : -ENOMEM;
 
     if (r == 0)
         r = table_sheet(

@@ -156,26 +156,58 @@ static void lists_are_bounded(void **state)
     static const struct sheet_column column = {"list", "LIST", SHEET_TEXT};
     struct log_sheet sheet;
     struct sheet_cell *cell;
+    struct log_table texts;
     char value[32];
 
     (void)state;
+    log_list_texts_init(&texts, 1);
     for (int i = 0; i < LOG_LIST_KEPT + 5; i++) {
         (void)snprintf(value, sizeof(value), "v%04d", i);
-        assert_int_equal(log_list_add(&list, slice_str(value), 1), 0);
+        assert_int_equal(log_list_add(&list, &texts, slice_str(value)), 0);
     }
-    assert_int_equal(log_list_add(&list, SLICE_LIT("v0777"), 1), 0);
-    assert_int_equal(log_list_add(&list, SLICE_LIT(""), 1), 0);
-    assert_int_equal(log_table_count(&list->values), LOG_LIST_KEPT);
+    assert_int_equal(log_list_add(&list, &texts, SLICE_LIT("v0777")), 0);
+    assert_int_equal(log_list_add(&list, &texts, SLICE_LIT("")), 0);
+    assert_int_equal(list->used, LOG_LIST_KEPT);
     assert_int_equal(list->others, 5);
     sheet_init(&sheet, "s", "S", &column, 1);
     cell = sheet_row(&sheet);
-    assert_int_equal(log_list_cell(&sheet, cell, list), 0);
+    assert_int_equal(log_list_cell(&sheet, cell, list, &texts), 0);
     assert_true(slice_eq(cell->value.text,
                          SLICE_LIT("v0777 (2), v0000 (1), v0001 (1), v0002 (1), v0003 (1), "
                                    "v0004 (1), v0005 (1), v0006 (1) and 1016 or more")));
     sheet_done(&sheet);
     log_list_free(&list);
+    log_table_done(&texts);
     assert_null(list);
+}
+
+/* Several lists over the same texts, whatever the order they come in. */
+static void lists_share_texts(void **state)
+{
+    static const char *const values[] = {"c", "a", "b", "a", "c", "b", "c", "d"};
+    struct log_list *lists[2] = {NULL, NULL};
+    static const struct sheet_column column = {"list", "LIST", SHEET_TEXT};
+    struct log_sheet sheet;
+    struct sheet_cell *cell;
+    struct log_table texts;
+
+    (void)state;
+    log_list_texts_init(&texts, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+        assert_int_equal(log_list_add(&lists[0], &texts, slice_str(values[i])), 0);
+    for (size_t i = ARRAY_SIZE(values); i-- > 1;)
+        assert_int_equal(log_list_add(&lists[1], &texts, slice_str(values[i])), 0);
+    assert_int_equal(log_table_count(&texts), 4);
+    sheet_init(&sheet, "s", "S", &column, 1);
+    cell = sheet_row(&sheet);
+    assert_int_equal(log_list_cell(&sheet, cell, lists[0], &texts), 0);
+    assert_true(slice_eq(cell->value.text, SLICE_LIT("c (3), a (2), b (2), d (1)")));
+    assert_int_equal(log_list_cell(&sheet, cell, lists[1], &texts), 0);
+    assert_true(slice_eq(cell->value.text, SLICE_LIT("c (2), a (2), b (2), d (1)")));
+    sheet_done(&sheet);
+    log_list_free(&lists[0]);
+    log_list_free(&lists[1]);
+    log_table_done(&texts);
 }
 
 static void classes_are_remembered(void **state)
@@ -211,9 +243,13 @@ static void classes_are_remembered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_to_whom),    cmocka_unit_test(leaves_out_what_is_outside),
-        cmocka_unit_test(limits_rows),       cmocka_unit_test(bands_as_the_controller),
-        cmocka_unit_test(lists_are_bounded), cmocka_unit_test(classes_are_remembered),
+        cmocka_unit_test(counts_to_whom),
+        cmocka_unit_test(leaves_out_what_is_outside),
+        cmocka_unit_test(limits_rows),
+        cmocka_unit_test(bands_as_the_controller),
+        cmocka_unit_test(lists_are_bounded),
+        cmocka_unit_test(lists_share_texts),
+        cmocka_unit_test(classes_are_remembered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
