@@ -161,13 +161,13 @@ struct protocol_session *protocol_session_copy(void *to, const struct protocol_s
 #define PROTOCOL_OPEN_MAX 32768
 #define PROTOCOL_OPEN_BYTES_MAX MIB(32)
 
-/* A chunk's rows of sessions that began before it, and the first rows of those that began in it. */
+/* A chunk's rows of sessions that began before it, and the first rows of those that began in it: a
+ * session with the same id that was open ends there (`ends_another`). */
 struct protocol_kept_row {
     uint64_t offset;
     const struct log_columns *columns;
     uint32_t len;
-    bool
-        ends_another; /* the session is followed in the chunk: one with its id that was open ends */
+    bool ends_another;
 };
 struct protocol_rows { /* in the chunk's arena */
     struct protocol_kept_row *rows;
