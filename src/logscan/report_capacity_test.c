@@ -13,6 +13,9 @@
 /* cmocka wants the four above first */
 #include <cmocka.h>
 
+#include <math.h>
+
+#include "config/settings.h"
 #include "logscan/report_test_kit.h"
 
 #define OK OUTCOME_DELIVERED
@@ -149,6 +152,39 @@ static void bands_as_the_controller(void **state)
                      band_name(bands_of(cases[i].capacity, cases[i].attempts)));
 }
 
+static double setting(const char *name)
+{
+    const struct setting *s = settings_find(&settings_main, slice_str(name));
+    char *end = NULL;
+    double value;
+
+    if (!s)
+        fail_msg("there is no setting %s", name);
+    value = strtod(s->def, &end);
+    return *end == '%' ? value / 100 : value;
+}
+
+static void bands_are_those_of_the_settings(void **state)
+{
+    static const struct {
+        const char *name;
+        double value;
+    } cases[] = {
+        {"lanes.watch", BANDS_WATCH_SHARE},
+        {"lanes.throttle", BANDS_THROTTLE_SHARE},
+        {"lanes.incident", BANDS_INCIDENT_SHARE},
+        {"lanes.sample_min", BANDS_SAMPLE_MIN},
+        {"lanes.hits_min", BANDS_HITS_MIN},
+        {"lanes.confidence", 1 - BANDS_ALPHA},
+        {"lanes.baseline_factor", BANDS_BASELINE_FACTOR},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        if (fabs(setting(cases[i].name) - cases[i].value) > 1e-9)
+            fail_msg("%s is %g by default", cases[i].name, setting(cases[i].name));
+}
+
 /* More values than a list keeps, each refused once but one. */
 static void lists_are_bounded(void **state)
 {
@@ -247,6 +283,7 @@ int main(void)
         cmocka_unit_test(leaves_out_what_is_outside),
         cmocka_unit_test(limits_rows),
         cmocka_unit_test(bands_as_the_controller),
+        cmocka_unit_test(bands_are_those_of_the_settings),
         cmocka_unit_test(lists_are_bounded),
         cmocka_unit_test(lists_share_texts),
         cmocka_unit_test(classes_are_remembered),

@@ -389,13 +389,17 @@ static void add_age(void *ctx, int64_t arrived_ms, uint64_t recipients)
         d->error = -ENOMEM;
 }
 
-static void tell_notes(const struct lives_counts *n, struct log_report *to)
+static void tell_notes(const struct delivery *d, const struct lives_counts *n,
+                       struct log_report *to)
 {
     log_report_note(to,
                     "Rates and times are of messages that arrived in these logs; percentiles are "
                     "nearest rank, of all deliveries; those of one domain or provider are of %d "
                     "evenly taken ones where it has more.",
                     LOG_SAMPLE_MAX);
+    if (d->options->since_ms != INT64_MIN && n->orphan_attempts > 0)
+        log_report_note(to, "What arrived before --since counts as what arrived before these logs "
+                            "do: its attempts are no first ones.");
     if (n->messages == 0)
         log_report_note(to, "No message arrives in these logs: which attempt is a first one, and "
                             "how long delivery took, is not known.");
@@ -437,7 +441,7 @@ static int finish(void *state, struct log_report *to)
         r = table_sheet(
             d, &d->providers,
             log_report_sheet(to, "by_provider", "By provider", provider, ARRAY_SIZE(provider)));
-    tell_notes(&n, to);
+    tell_notes(d, &n, to);
     return r;
 }
 

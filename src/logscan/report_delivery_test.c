@@ -133,6 +133,31 @@ static void nothing_is_nothing(void **state)
     kit_done(&k);
 }
 
+/* What arrived before is not known: no first attempts, no times. */
+static void begins_where_it_is_told_to(void **state)
+{
+    const struct log_fact facts[] = {
+        kit_arrival("1", 1000, 1),
+        kit_attempt("1", 2000, "a@x.example", LATER, "mx.a.example", "450 4.2.0 later"),
+        kit_attempt("1", 3000, "a@x.example", OK, "mx.a.example", "250 ok"),
+    };
+    static const struct kit_want wants[] = {
+        {"total", "all", "attempts", "2"},
+        {"messages", "messages", "count", "0"},
+        {"messages", "orphan_attempts", "count", "2"},
+        {"messages", "orphan_final", "count", "1"},
+        {"time_to_delivery", "recipients delivered", "n", "0"},
+    };
+    struct kit k = kit_new();
+
+    (void)state;
+    k.options.since_ms = 1500;
+    kit_run(&k, &delivery_report, facts, ARRAY_SIZE(facts));
+    kit_check(&k, wants, ARRAY_SIZE(wants));
+    assert_int_equal(k.report.note_count, 3);
+    kit_done(&k);
+}
+
 static int compare(const void *x, const void *y)
 {
     const int64_t *a = x, *b = y;
@@ -200,9 +225,9 @@ static void samples_are_even(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_what_became_of_it), cmocka_unit_test(cuts_to_seconds),
-        cmocka_unit_test(nothing_is_nothing),      cmocka_unit_test(percentiles_are_exact),
-        cmocka_unit_test(samples_are_even),
+        cmocka_unit_test(tells_what_became_of_it),    cmocka_unit_test(cuts_to_seconds),
+        cmocka_unit_test(begins_where_it_is_told_to), cmocka_unit_test(nothing_is_nothing),
+        cmocka_unit_test(percentiles_are_exact),      cmocka_unit_test(samples_are_even),
     };
 
     if (stamp_zone("UTC") < 0)
