@@ -31,7 +31,7 @@ static void find(struct log_scan *s, const uint8_t *data, size_t lookback, size_
         const struct log_fact *f = &s->facts[i];
 
         ASSERT(f->offset < s->bytes.len && (i == 0 || f->offset > f[-1].offset));
-        ASSERT(f->reply.code >= 400 && f->reply.code <= 599);
+        ASSERT(f->reply.code == 0 || (f->reply.code >= 400 && f->reply.code <= 599));
         /* Names and texts may be in the arena, what stands bare in a row is in the chunk. */
         ASSERT(f->reply.text.len <= size && f->connector.len <= size);
         ASSERT(is_in(f->address, s) || f->address.len <= size);

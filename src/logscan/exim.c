@@ -461,17 +461,18 @@ static void address(struct scan *c)
     f->counts = COUNTS_ALL;
 }
 
-/* A refusal has no code in the log but where the ACL's text has one; these are what Exim says then. */
+/* A refusal has no code in the log but where the ACL's text has one. */
 static void rejected(struct scan *c, const struct exim_reject *r)
 {
     struct log_reply reply;
     struct log_fact *f;
 
     if (!reads_reply(c, r->text, &reply))
-        reply = (struct log_reply){.code = r->is_temporary ? 451 : 550, .text = r->text};
+        reply = (struct log_reply){.text = r->text};
     f = add_reply(c, &reply, ISSUER_OWN_SERVER);
     if (!f)
         return;
+    f->outcome = r->is_temporary ? OUTCOME_DEFERRED : OUTCOME_FAILED;
     f->host = r->host;
     f->address = r->address;
     f->sender = r->sender;

@@ -100,13 +100,13 @@ static const struct {
     {HEAD "Unfrozen by root", ""},
     /* refusals of this host */
     {STAMP " H=(user) [203.0.113.77] F=<a@b> temporarily rejected RCPT <c@d>: Temporary problem",
-     "reply own-server 451 -|Temporary problem s=a@b r=c@d a=203.0.113.77 rcpt"},
+     "reply own-server 0 -|Temporary problem s=a@b r=c@d a=203.0.113.77 rcpt"},
     {STAMP "H=h.b (x [1.2.3.4]) [203.0.113.77] F=<a@b> rejected RCPT <c@d>: relay not permitted",
-     "reply own-server 550 -|relay not permitted s=a@b r=c@d h=h.b a=203.0.113.77 rcpt"},
+     "reply own-server 0 -|relay not permitted s=a@b r=c@d h=h.b a=203.0.113.77 rcpt"},
     {HEAD "H=h.b [203.0.113.77] F=<> rejected after DATA: 554 5.7.1 spam",
      "reply own-server 554 5.7.1|spam" ID " h=h.b a=203.0.113.77 end of data"},
     {STAMP "H=[203.0.113.77] rejected connection in \"connect\" ACL",
-     "reply own-server 550 -|connection in \"connect\" ACL a=203.0.113.77"},
+     "reply own-server 0 -|connection in \"connect\" ACL a=203.0.113.77"},
     /* the head */
     {"2026-03-01 08:33:25.123 [4711] 1wXyZa-0005MB-00 Completed", "end m=1wXyZa-0005MB-00"},
     {"2026-03-01 08:33:25.123 +0100 [4711] 1wXyZa-0005MB-00 Completed", "end m=1wXyZa-0005MB-00"},

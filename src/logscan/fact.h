@@ -41,7 +41,8 @@ const char *log_outcome_name(enum log_outcome o); /* "delivered", "deferred", "f
 enum fact_kind {
     /* A refusal (4xx, 5xx; others where they are asked for), once for each time the log has it: a
      * protocol log has one for a MAIL, Postfix one for each recipient of it. With code 0: a failure
-     * without a reply. Reports about replies read these and no others. */
+     * without a reply, or (ISSUER_OWN_SERVER) a refusal of which the log has no code; `outcome` says
+     * of which kind. Reports about replies read these and no others. */
     FACT_REPLY,
     /* The message `message` arrived, `number` recipients (0: not told). Again for the same message:
      * more recipients. */
@@ -98,3 +99,12 @@ struct log_fact {
     struct slice source;            /* our address; empty: not told */
     struct slice connector;         /* connector, transport, virtual MTA */
 };
+
+/* The first digit of a reply, 2 to 5, also of one of our own server of which the log has no code;
+ * 0: nobody answered. */
+static inline unsigned log_fact_digit(const struct log_fact *f)
+{
+    if (f->reply.code == 0 && f->issuer == ISSUER_OWN_SERVER)
+        return f->outcome == OUTCOME_FAILED ? 5 : 4;
+    return f->reply.code / 100u;
+}

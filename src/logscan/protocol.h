@@ -151,6 +151,9 @@ bool protocol_list_room(struct log_scan *s, void **list, uint32_t count, uint32_
                         size_t size);
 
 /* The bytes of a session with all it points to. */
+/* What the context of a row of information says of a connection that failed: "Connection timed out"
+ * for Winsock's error 10060. A part of it, or static. */
+struct slice protocol_connect_failure(struct slice context);
 size_t protocol_session_bytes(const struct protocol_session *p);
 /* Copies it, with all it points to, to so many bytes, aligned for any type. */
 struct protocol_session *protocol_session_copy(void *to, const struct protocol_session *p);

@@ -12,11 +12,14 @@
 #include <string.h>
 
 #include "logscan/csv.h"
+#include "logscan/protocol.h"
 #include "logscan/reply_form.h"
 #include "logscan/search.h"
 #include "logscan/stamp.h"
 
-#define OPEN_MAX 64  /* replies whose last line has not come; a further one ends the oldest */
+#define OPEN_MAX 64 /* replies whose last line has not come; a further one ends the oldest */
+#define FIELDS SLICE_LIT("#Fields:")
+#define FAILURE SLICE_LIT("Failed to connect")
 #define LINES_MAX 64 /* of one reply; more are left out of its text */
 
 struct open_reply {
@@ -27,7 +30,7 @@ struct open_reply {
 
 struct places { /* of the columns in force */
     const struct log_columns *columns;
-    int session, local, remote, event, data, connector;
+    int session, local, remote, event, data, context, connector;
 };
 
 struct walk {
@@ -70,6 +73,7 @@ static void set_columns(struct walk *w, const struct log_columns *c)
                             .remote = log_columns_find(c, SLICE_LIT("remote-endpoint")),
                             .event = log_columns_find(c, SLICE_LIT("event")),
                             .data = log_columns_find(c, SLICE_LIT("data")),
+                            .context = log_columns_find(c, SLICE_LIT("context")),
                             .connector = log_columns_find(c, SLICE_LIT("connector-id"))};
 }
 
@@ -137,7 +141,7 @@ static struct slice address_of(struct slice endpoint)
 }
 
 static void tell_reply(struct walk *w, struct slice line, const struct slice *fields,
-                       const struct log_reply *reply)
+                       const struct log_reply *reply, enum log_issuer issuer)
 {
     struct log_scan *s = w->scan;
     struct log_fact *f;
@@ -151,11 +155,16 @@ static void tell_reply(struct walk *w, struct slice line, const struct slice *fi
     if (!f)
         return;
     f->at_ms = at_ms;
-    f->issuer = w->event == '<' ? ISSUER_RECEIVER : ISSUER_OWN_SERVER;
+    f->issuer = issuer;
     f->reply = *reply;
     f->address = address_of(column(fields, w->at.remote));
     f->source = address_of(column(fields, w->at.local));
     f->connector = column(fields, w->at.connector);
+}
+
+static enum log_issuer reply_issuer(const struct walk *w)
+{
+    return w->event == '<' ? ISSUER_RECEIVER : ISSUER_OWN_SERVER;
 }
 
 static bool is_wanted(const struct walk *w, uint16_t code)
@@ -168,16 +177,22 @@ static bool is_wanted(const struct walk *w, uint16_t code)
 static void look_at_row(struct walk *w, struct slice line, const struct slice *fields)
 {
     struct slice event = fields[w->at.event], data = fields[w->at.data];
-    struct slice session = fields[w->at.session];
-    struct log_reply reply;
+    struct slice session = fields[w->at.session], context = column(fields, w->at.context);
+    struct log_reply reply = {0};
 
+    if (slice_eq(event, SLICE_LIT("*")) && slice_has_prefix(context, FAILURE)) {
+        reply.text = protocol_connect_failure(context);
+        if (line.ptr >= w->scan->bytes.ptr)
+            tell_reply(w, line, fields, &reply, ISSUER_OWN_CLIENT);
+        return;
+    }
     if (event.len != 1 || event.ptr[0] != (uint8_t)w->event)
         return;
     if (reply_form_is_continued(data))
         add_line(w, session, data);
     else if (end_reply(w, session, data, &reply) && line.ptr >= w->scan->bytes.ptr &&
              is_wanted(w, reply.code))
-        tell_reply(w, line, fields, &reply);
+        tell_reply(w, line, fields, &reply, reply_issuer(w));
 }
 
 /* Splits the line, or where a field goes on behind it the whole row. The count of fields, -EINVAL. */
@@ -212,13 +227,22 @@ static bool begins_reply(const struct walk *w, size_t event_at)
     return first < w->text.len && w->text.ptr[first] >= w->lowest && w->text.ptr[first] <= '5';
 }
 
+static bool begins_failure(const struct walk *w, size_t event_at)
+{
+    struct slice context = slice_from(w->text, event_at + 3);
+
+    if (context.len > 0 && context.ptr[0] == '"')
+        context = slice_from(context, 1);
+    return w->event == '<' && slice_has_prefix(context, FAILURE);
+}
+
 static void look_at_hit(struct walk *w, size_t at)
 {
     struct slice fields[LOG_COLUMNS_MAX], line;
     size_t begin;
     int count;
 
-    if (!begins_reply(w, at))
+    if (w->text.ptr[at] == '*' ? !begins_failure(w, at) : !begins_reply(w, at))
         return;
     line = line_round(w, at, &begin);
     if (begin + 1 == w->last_line)
@@ -247,6 +271,13 @@ static bool continues_row(const struct walk *w, size_t line_begin)
     return csv_row_end(slice_sub(w->text, 0, line_begin), (size_t)(before + 1)) == SIZE_MAX;
 }
 
+static struct slice without_end(struct slice line)
+{
+    while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r'))
+        line.len--;
+    return line;
+}
+
 /* Whether the line is a row after all; else it is told what it is. */
 static bool look_at_odd(struct walk *w, size_t begin)
 {
@@ -262,9 +293,8 @@ static bool look_at_odd(struct walk *w, size_t begin)
     line = slice_sub(line, 0, (size_t)(slice_find(line, '\n') + 1));
     if (slice_has_prefix(line, SLICE_LIT("#"))) {
         w->scan->tally.headers++;
-        if (slice_has_prefix_case(line, SLICE_LIT("#Fields:")))
-            set_columns(w, log_columns_of(slice_trim(slice_from(slice_sub(line, 0, line.len - 1),
-                                                                sizeof("#Fields:") - 1))));
+        if (slice_has_prefix_case(line, FIELDS))
+            set_columns(w, log_columns_of(slice_trim(slice_from(without_end(line), FIELDS.len))));
     } else if (slice_trim(line).len <= 1 || line.ptr[0] == '\r') {
         if (at[0] == 0)
             log_scan_skip(w->scan, SKIP_NUL, at);

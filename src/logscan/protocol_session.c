@@ -547,7 +547,7 @@ static void on_reply(struct protocol_reader *r, struct protocol_session *p,
 /* ---- connections ---- */
 
 /* Texts of Windows have the address in them, and are localised. */
-static struct slice connect_failure(struct slice context)
+struct slice protocol_connect_failure(struct slice context)
 {
     static const struct {
         const char *code, *text;
@@ -577,7 +577,7 @@ static void on_not_connected(struct protocol_reader *r, const struct protocol_se
         return;
     f->issuer = ISSUER_OWN_CLIENT;
     f->phase = SMTP_PHASE_CONNECT;
-    f->reply.text = connect_failure(row->context);
+    f->reply.text = protocol_connect_failure(row->context);
 }
 
 /* "sending message with RecordId 4711 and InternetMessageId <a@b>": the queue's number is that of one

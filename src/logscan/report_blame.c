@@ -252,8 +252,8 @@ static int take_reply(struct blame *b, const struct log_fact *f)
         i->is_ours = own_hosts_has(b->own, f->host, f->address);
     }
     log_seen_add(&i->seen, f->at_ms);
-    i->temporary += f->reply.code >= 400 && f->reply.code < 500;
-    i->permanent += f->reply.code >= 500;
+    i->temporary += log_fact_digit(f) == 4;
+    i->permanent += log_fact_digit(f) == 5;
     i->capacity += klass == REPLY_CAPACITY;
     i->rate += klass == REPLY_RATE;
     if (f->issuer == ISSUER_OWN_SERVER && (klass == REPLY_CAPACITY || klass == REPLY_RATE))

@@ -132,7 +132,7 @@ static int take(struct daily *d, const struct log_fact *f)
 {
     int64_t local_ms = f->at_ms + stamp_zone_offset_ms(f->at_ms);
     int64_t index = floor_div(local_ms, d->unit_ms);
-    unsigned digit = f->reply.code / 100u;
+    unsigned digit = log_fact_digit(f);
     char key[sizeof(index) + REPLY_FORM_STATUS_MAX];
     struct row *row;
     size_t len;
@@ -145,7 +145,7 @@ static int take(struct daily *d, const struct log_fact *f)
         return -ENOMEM;
     row->digits[digit]++;
     row->slots[(local_ms - index * d->unit_ms) * SLOTS / d->unit_ms]++;
-    if (digit == 0)
+    if (f->reply.code == 0)
         return 0;
     memcpy(key, &index, sizeof(index));
     len = strlen(reply_form_status(&f->reply, key + sizeof(index)));

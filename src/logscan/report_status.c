@@ -32,7 +32,7 @@ enum { SIDE_RECEIVER, SIDE_OWN_SERVER, SIDE_OWN_CLIENT, SIDE_OTHER_HOST, SIDES }
 struct status {
     const struct log_report_options *options;
     unsigned classes;
-    struct log_table statuses, texts, failures, by;
+    struct log_table statuses, texts, codeless, failures, by;
     uint64_t sides[SIDES][6]; /* by first digit; 0: no reply */
     struct log_who who;
     uint64_t all;
@@ -57,6 +57,7 @@ static void free_status(void **state)
         return;
     log_table_done(&s->statuses);
     log_table_done(&s->texts);
+    log_table_done(&s->codeless);
     log_table_done(&s->failures);
     log_table_done(&s->by);
     log_who_done(&s->who);
@@ -76,6 +77,7 @@ static int create(void **ret, const struct log_report_options *o, struct buf *wh
     s->classes = o->classes ? o->classes : CLASSES_USUAL;
     log_table_init(&s->statuses, sizeof(struct row), o->seed);
     log_table_init(&s->texts, sizeof(struct row), o->seed);
+    log_table_init(&s->codeless, sizeof(struct row), o->seed);
     log_table_init(&s->failures, sizeof(struct row), o->seed);
     log_table_init(&s->by, sizeof(struct row), o->seed);
     log_who_init(&s->who, o);
@@ -128,18 +130,16 @@ static unsigned side_of(const struct log_fact *f)
 static int take(struct status *s, const struct log_fact *f)
 {
     char status[REPLY_FORM_STATUS_MAX];
-    unsigned digit = f->reply.code / 100u;
+    unsigned digit = log_fact_digit(f);
     int r;
 
-    if (f->reply.code == 0) {
-        s->sides[side_of(f)][0]++;
-        return f->is_other_host ? 0 : count(&s->failures, f->reply.text, f);
-    }
-    if (!(s->classes >> digit & 1))
+    if (digit > 0 && !(s->classes >> digit & 1))
         return 0;
     s->sides[side_of(f)][digit]++;
     if (f->is_other_host)
         return 0;
+    if (f->reply.code == 0)
+        return count(digit > 0 ? &s->codeless : &s->failures, f->reply.text, f);
     s->all++;
     (void)reply_form_status(&f->reply, status);
     r = count(&s->statuses, slice_str(status), f);
@@ -275,19 +275,20 @@ static int by_sheet(const struct status *s, struct log_report *to)
         TEXTS_SHOWN);
 }
 
-static int failures_sheet(const struct status *s, struct log_report *to)
+/* What has a text and no code. */
+static int uncoded_sheet(const struct status *s, const struct log_table *t, const char *name,
+                         const char *title, struct log_report *to)
 {
     static const struct sheet_column columns[] = {
-        {"hits", "HITS", SHEET_COUNT}, {"text", "WHAT OUR OWN HOST SAW", SHEET_TEXT}, SEEN_COLUMNS};
+        {"hits", "HITS", SHEET_COUNT}, {"text", "TEXT", SHEET_TEXT}, SEEN_COLUMNS};
     struct log_sheet *sheet;
     struct log_ranking rank;
     int r;
 
-    if (log_table_count(&s->failures) == 0)
+    if (log_table_count(t) == 0)
         return 0;
-    sheet = log_report_sheet(to, "without_reply", "Failures without a reply", columns,
-                             ARRAY_SIZE(columns));
-    r = log_rank(&rank, &s->failures, count_of);
+    sheet = log_report_sheet(to, name, title, columns, ARRAY_SIZE(columns));
+    r = log_rank(&rank, t, count_of);
     for (size_t i = 0; r == 0 && i < rank.count; i++) {
         const struct row *row = rank.items[i].value;
         struct sheet_cell *c = sheet_row(sheet);
@@ -341,7 +342,11 @@ static int finish(void *state, struct log_report *to)
     if (r == 0)
         r = by_sheet(s, to);
     if (r == 0)
-        r = failures_sheet(s, to);
+        r = uncoded_sheet(s, &s->codeless, "without_code",
+                          "Refusals by this host of which the log has no code", to);
+    if (r == 0)
+        r = uncoded_sheet(s, &s->failures, "without_reply",
+                          "Failures without a reply, as this host tells them", to);
     if (r == 0)
         sides_sheet(s, to);
     return r;

@@ -29,6 +29,8 @@ static bool is_place(const struct search *s, size_t i)
 
     if (p[0] == '\n')
         return left > 1 && p[1] != '2';
+    if (p[0] == '*')
+        return left > 3 && p[1] == ',' && p[2] == ',' && (p[3] == 'F' || p[3] == '"');
     return left > 2 && p[0] == s->event && p[1] == ',' &&
            (p[2] == '"' || (p[2] >= s->lowest && p[2] <= s->highest));
 }
@@ -62,27 +64,33 @@ __attribute__((target("avx2,popcnt"))) static bool next_block_avx2(struct search
     const __m256i line = _mm256_set1_epi8('\n'), two = _mm256_set1_epi8('2');
     const __m256i event = _mm256_set1_epi8((char)s->event), comma = _mm256_set1_epi8(',');
     const __m256i quote = _mm256_set1_epi8('"'), lowest = _mm256_set1_epi8((char)s->lowest);
+    const __m256i star = _mm256_set1_epi8('*'), note = _mm256_set1_epi8('F');
     const __m256i span = _mm256_set1_epi8((char)(s->highest - s->lowest));
     uint64_t lines = 0;
     size_t i = s->next;
     uint32_t found = 0;
 
-    for (; !found && i + BLOCK + 2 <= s->text.len; i += BLOCK) {
+    for (; !found && i + BLOCK + 3 <= s->text.len; i += BLOCK) {
         __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)(p + i));
         __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + i + 1));
         __m256i c = _mm256_loadu_si256((const __m256i *)(const void *)(p + i + 2));
+        __m256i d = _mm256_loadu_si256((const __m256i *)(const void *)(p + i + 3));
         __m256i is_line = _mm256_cmpeq_epi8(a, line);
         __m256i is_odd = _mm256_andnot_si256(_mm256_cmpeq_epi8(b, two), is_line);
         __m256i over =
             _mm256_sub_epi8(c, lowest); /* below span, unsigned: from lowest to highest */
         __m256i is_digit = _mm256_cmpeq_epi8(_mm256_min_epu8(over, span), over);
         __m256i is_begin = _mm256_or_si256(is_digit, _mm256_cmpeq_epi8(c, quote));
-        __m256i is_event =
-            _mm256_and_si256(_mm256_cmpeq_epi8(a, event), _mm256_cmpeq_epi8(b, comma));
+        __m256i is_comma = _mm256_cmpeq_epi8(b, comma);
+        __m256i is_event = _mm256_and_si256(_mm256_cmpeq_epi8(a, event), is_comma);
+        __m256i is_bare = _mm256_and_si256(_mm256_cmpeq_epi8(a, star), is_comma);
+        __m256i is_note = _mm256_and_si256(
+            _mm256_and_si256(is_bare, _mm256_cmpeq_epi8(c, comma)),
+            _mm256_or_si256(_mm256_cmpeq_epi8(d, note), _mm256_cmpeq_epi8(d, quote)));
 
         lines += (unsigned)__builtin_popcount((unsigned)_mm256_movemask_epi8(is_line));
-        found = (uint32_t)_mm256_movemask_epi8(
-            _mm256_or_si256(is_odd, _mm256_and_si256(is_event, is_begin)));
+        found = (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(
+            _mm256_or_si256(is_odd, is_note), _mm256_and_si256(is_event, is_begin)));
     }
     s->lines += lines;
     s->next = i;

@@ -18,6 +18,8 @@ uint64_t search_count(struct slice s, uint8_t byte);
  *
  *   - the event of a row whose data may begin with a digit from `lowest` to `highest`: "<,4" or "<,\"";
  *     the place is that of the event. It may be elsewhere in a row too: the caller splits and looks.
+ *   - the event of a row of information without data, whose context may be a failure ("Failed to connect
+ *     ..."): "*,,F" or "*,,\"";
  *   - the end of a line after which the next does not begin with '2', as rows do ("2026-..."): headers, NULs, the
  *     rest of a field with a line break. The place is that of the '\n'.
  */

@@ -20,13 +20,15 @@ static bool is_place(const uint8_t *p, size_t left)
 {
     if (p[0] == '\n')
         return left > 1 && p[1] != '2';
+    if (p[0] == '*')
+        return left > 3 && p[1] == ',' && p[2] == ',' && (p[3] == 'F' || p[3] == '"');
     return left > 2 && p[0] == '<' && p[1] == ',' && (p[2] == '"' || p[2] == '4' || p[2] == '5');
 }
 
 /* Made of what matters, so that places are many and fall on every border of blocks. */
 static size_t make_text(struct rand *r, uint8_t *text)
 {
-    static const char bytes[] = "<,45\"\n2<,46#x,<";
+    static const char bytes[] = "<,45\"\n2<,46#x,<*,,F";
     size_t len = rand_below(r, TEXT_MAX);
 
     for (size_t i = 0; i < len; i++)

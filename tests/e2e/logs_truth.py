@@ -27,8 +27,12 @@ VARIANTS = [
     ("postfix", 1, ()),
     ("postfix", 2, ("--iso", "--damage")),
     ("postfix", 3, ("--rotate", "none", "--start", "2025-12-29")),
+    ("exim", 1, ()),
+    ("exim", 2, ("--damage", "--rotate", "none", "--crlf")),
     ("pmta", 1, ()),
     ("pmta", 2, ("--single", "--damage")),
+    ("haraka", 1, ()),
+    ("haraka", 2, ("--damage", "--rotate", "none")),
 ]
 
 

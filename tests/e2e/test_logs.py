@@ -73,6 +73,14 @@ def test_status_by_side(logs):
     assert count("other-host", "temporary") + count("other-host", "permanent") == truth["other_mx_lines"]
 
 
+def test_status_without_reply(logs):
+    if logs.format == "haraka":  # which tells them of a message, the truth of a recipient
+        pytest.skip("Haraka logs a failed connection once for all recipients")
+    got = {row["text"]: seen_of(logs, row) for row in report("status", logs.files, *NO_LIMIT).get("without_reply", [])}
+    assert got == {text: (seen["count"], milliseconds(seen["first"]), milliseconds(seen["last"]))
+                   for text, seen in logs.truth["own_failures_without_reply"].items()}
+
+
 def test_status_of_one_class(logs):
     got = {status_of(row): row["hits"] for row in report("status", logs.files, "--class", "4", *NO_LIMIT)["by_status"]}
     assert got == {status: seen["count"] for status, seen in logs.truth["by_status"].items() if status[0] == "4"}
