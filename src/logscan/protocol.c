@@ -13,6 +13,7 @@
 #include "logscan/formats.h"
 #include "logscan/protocol.h"
 #include "logscan/protocol_replies.h"
+#include "logscan/search.h"
 
 #define SLOTS_FIRST 512 /* a power of two */
 
@@ -192,19 +193,25 @@ static void take_header(struct chunk *c, struct slice line)
                                 log_columns_of(slice_trim(slice_from(line, FIELDS_PREFIX.len))));
 }
 
-/* As log_scan_line(), which is asked for what does not begin like a row. */
+/* As log_scan_line(), which is asked for what does not begin like a row. Counts the lines. */
 static bool next_line(struct log_scan *s, size_t *at, struct slice *ret)
 {
     const uint8_t *line = s->bytes.ptr + *at, *end = NULL;
+    size_t before = *at;
+    bool ok;
 
     if (*at < s->bytes.len && byte_is_digit(*line))
         end = memchr(line, '\n', s->bytes.len - *at);
-    if (!end)
-        return log_scan_line(s, at, ret);
+    if (!end) {
+        ok = log_scan_line(s, at, ret);
+        s->lines += search_count(slice_sub(s->bytes, before, *at - before), '\n');
+        return ok;
+    }
     *at += (size_t)(end + 1 - line);
     *ret = slice_make(line, (size_t)(end - line));
     if (ret->ptr[ret->len - 1] == '\r')
         ret->len--;
+    s->lines++;
     return true;
 }
 
@@ -247,6 +254,7 @@ static void scan_sessions(struct log_scan *s, bool is_send)
         return;
     }
     *c.rows = (struct protocol_rows){0};
+    s->lines = 0;
     while (s->error == 0 && next_line(s, &at, &line)) {
         if (line.ptr[0] == '#')
             take_header(&c, line);

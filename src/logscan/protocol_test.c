@@ -22,6 +22,7 @@
 #include "base/rand.h"
 #include "logscan/formats.h"
 #include "logscan/reply_form.h"
+#include "logscan/search.h"
 
 #define TEXT_MAX KIB(512)
 #define BEGIN_MS INT64_C(1772323200000) /* 2026-03-01 */
@@ -159,6 +160,7 @@ static void read_chunk(struct reading *r, size_t begin, size_t end)
     assert_int_equal(s.error, 0);
     assert_int_equal(r->format->merge(&r->state, &s), 0);
     assert_null(s.session_rows);
+    assert_int_equal(s.lines, search_count(s.bytes, '\n'));
     for (size_t i = 0; i < s.fact_count; i++) {
         assert_true(s.facts[i].offset >= last);
         last = s.facts[i].offset;
@@ -707,7 +709,7 @@ static void write_any_log(uint64_t seed)
 
     rand_init(&rand, seed);
     buf_clear(&log_text);
-    add(&log_text, HEADER);
+    add(&log_text, HEADER "\n\r\n");
     for (unsigned number = 1; number < 60; number++) {
         size_t session = (size_t)rand_below(&rand, ARRAY_SIZE(sequence));
         char line[128];
