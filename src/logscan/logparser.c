@@ -377,12 +377,12 @@ static int write_name(struct writer *w, const struct token *t)
     return r;
 }
 
-/* Functions whose name means something else to SQLite. */
+/* Functions whose names mean something else to SQLite. */
 static struct slice function_name(struct slice name)
 {
     static const char *const other[][2] = {
-        {"SUBSTR", "LP_SUBSTR"}, {"TRIM", "LP_TRIM"},           {"LTRIM", "LP_LTRIM"},
-        {"RTRIM", "LP_RTRIM"},   {"TIMESTAMP", "TO_TIMESTAMP"}, {"ROUND", "LP_ROUND"},
+        {"SUBSTR", "LP_SUBSTR"}, {"TRIM", "LP_TRIM"}, {"LTRIM", "LP_LTRIM"},
+        {"RTRIM", "LP_RTRIM"},   {"ADD", "LP_ADD"},   {"TIMESTAMP", "TO_TIMESTAMP"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(other); i++)
@@ -645,6 +645,8 @@ static int write_order(struct writer *w)
     for (size_t at = list.begin; r == 0 && at < list.end;) {
         struct range item = {at, item_end(w, list, at)};
 
+        if (item.begin == item.end)
+            return refuse(w, "ORDER BY: there is nothing between two commas");
         (void)buf_add_str(w->out, at > list.begin ? ", " : "");
         r = write_range(w, item);
         (void)buf_add_str(w->out, " DESC");

@@ -202,6 +202,7 @@ static const struct {
     {"SELECT TOP x data FROM a", "TOP: how many?"},
     {"SELECT TOP 5 FROM a", "SELECT what?"},
     {"SELECT data,,event FROM a", "between two commas"},
+    {"SELECT data FROM a ORDER BY , data DESC", "between two commas"},
     {"SELECT data FROM", "names no file"},
     {"SELECT data FROM a,", "names no file"},
     {"SELECT data FROM 'a", "quote that does not end"},
