@@ -324,6 +324,16 @@ static int make_report(const struct log_report_kind *kind, struct logs_options *
     return r;
 }
 
+static int query(struct logs_options *o)
+{
+    int r = load_knowledge(o->config, &o->report.knowledge);
+
+    if (r == EXIT_DONE)
+        r = logs_query(o, o->report.knowledge);
+    knowledge_unref(&o->report.knowledge);
+    return r;
+}
+
 /* ---- which ---- */
 
 static int no_report(const char *name)
@@ -381,9 +391,10 @@ int cmd_logs(int argc, char **argv)
     static struct logs_options o;
     static char command[COMMAND_MAX];
     const struct log_report_kind *kind;
-    bool is_trace;
+    bool is_trace, is_query;
     int r;
 
+    argc = logs_query_words(argc, argv);
     join_command(argc, argv, command, sizeof(command));
     o.command = command;
     r = read_options(argc, argv, &o);
@@ -395,14 +406,17 @@ int cmd_logs(int argc, char **argv)
         return usage_error("logs", "which report? status, daily, capacity, blame ...");
     o.report_name = argv[optind++];
     is_trace = strcmp(o.report_name, "trace") == 0;
+    is_query = strcmp(o.report_name, "query") == 0;
     kind = log_report_find(o.report_name);
-    if (!kind && !is_trace)
+    if (!kind && !is_trace && !is_query)
         return no_report(o.report_name);
-    if (is_trace && optind < argc)
+    if ((is_trace || is_query) && optind < argc)
         o.pattern = argv[optind++];
     if (is_trace && !o.pattern)
         return usage_error("logs", "trace: whom or what? an address, a queue id, a message id");
-    if (optind >= argc)
+    if (is_query && !o.pattern)
+        return usage_error("logs", "query: what? \"SELECT ... FROM *.log\"");
+    if (optind >= argc && !is_query)
         return usage_error("logs", "%s: of which files? FILE, DIR, GLOB or - for standard input",
                            o.report_name);
     o.run.paths = (const char *const *)(argv + optind);
@@ -410,5 +424,5 @@ int cmd_logs(int argc, char **argv)
     r = check_options(&o);
     if (r != EXIT_DONE)
         return r;
-    return is_trace ? trace(&o) : make_report(kind, &o);
+    return is_trace ? trace(&o) : is_query ? query(&o) : make_report(kind, &o);
 }

@@ -24,6 +24,12 @@ struct logs_options { /* as typed */
 /* The report in the form that was asked for. An EXIT_ code; what is wrong was told. */
 int logs_print(const struct log_report *r, const struct logs_options *o);
 
+struct knowledge;
+/* `penstock logs query`: o->pattern is the statement. An EXIT_ code. */
+int logs_query(struct logs_options *o, const struct knowledge *knowledge);
+/* Takes options of Log Parser's ("-i:CSV") out of the words of a query; how many are left. */
+int logs_query_words(int argc, char **argv);
+
 /* A line on a terminal's stderr, with the rate and the time left. */
 struct logs_progress {
     uint64_t began_ms, told_ms;

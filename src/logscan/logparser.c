@@ -40,6 +40,7 @@ struct writer {
     struct alias aliases[LOGPARSER_ALIASES_MAX];
     size_t alias_count;
     struct slice top; /* the number after TOP */
+    bool is_distinct;
 };
 
 static int refuse(const struct writer *w, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -566,14 +567,16 @@ static int write_range(struct writer *w, struct range in)
 
 /* ---- the statement ---- */
 
-/* TOP 5, DISTINCT and ALL, in any order. */
-static int write_select_words(struct writer *w, struct range *list)
+/* TOP 5, DISTINCT and ALL, in any order: taken off the list. */
+static int read_select_words(struct writer *w)
 {
+    struct range *list = &w->clauses[CLAUSE_SELECT];
+
     for (; list->begin < list->end; list->begin++) {
         const struct token *t = token_at(w, list->begin);
 
         if (is_word(t, "DISTINCT")) {
-            (void)buf_add_str(w->out, "DISTINCT ");
+            w->is_distinct = true;
         } else if (is_word(t, "TOP")) {
             uint64_t n;
 
@@ -599,10 +602,9 @@ static struct slice typed(const struct writer *w, struct range item)
 static int write_select(struct writer *w)
 {
     struct range list = w->clauses[CLAUSE_SELECT];
-    int r;
+    int r = 0;
 
-    (void)buf_add_str(w->out, "SELECT ");
-    r = write_select_words(w, &list);
+    (void)buf_add_str(w->out, w->is_distinct ? "SELECT DISTINCT " : "SELECT ");
     for (size_t at = list.begin; r == 0 && at < list.end;) {
         struct range item = {at, item_end(w, list, at)};
         struct slice name = {0};
@@ -669,6 +671,8 @@ static int write_dialect(struct writer *w)
 
     if (r == 0)
         r = check_into(w);
+    if (r == 0)
+        r = read_select_words(w);
     if (r == 0)
         r = collect_aliases(w, w->clauses[CLAUSE_SELECT], false);
     if (r == 0 && w->has[CLAUSE_USING])

@@ -95,6 +95,8 @@ static const struct {
      "SELECT DISTINCT \"event\" AS \"event\", COUNT(*) AS \"COUNT(ALL *)\" FROM logs GROUP BY "
      "\"event\" LIMIT 3",
      "a"},
+    {"SELECT TOP 3 STRLEN(data) AS n FROM a ORDER BY n",
+     "SELECT STRLEN(\"data\") AS \"n\" FROM logs ORDER BY (STRLEN(\"data\")) LIMIT 3", "a"},
     /* lists by ';', strings, functions that mean something else */
     {"SELECT SUBSTR(data, 0, 3) FROM a WHERE event IN ('<'; '>') AND data <> 'it''s'",
      "SELECT LP_SUBSTR(\"data\", 0, 3) AS \"SUBSTR(data, 0, 3)\" FROM logs WHERE \"event\" IN "

@@ -1,0 +1,43 @@
+/*
+ * logscan/query.h - SQL over logs: the rows of all files as a table "logs", for SQLite to ask.
+ *
+ * The table has a column for each field of the files' formats, and some that are made of the row, which
+ * "*" leaves out: code, enhanced, class, provider, day, time, format, file, line. The statement is SQLite's,
+ * or Log Parser's with the files after FROM (logparser.h). It can read that table and nothing else.
+ *
+ * Rows are read on all cores, in threads of their own; those that comparisons of columns with texts rule
+ * out do not get to SQLite. A statement that reads the table more than once reads the files as often.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/slice.h"
+#include "evidence/knowledge.h"
+#include "logscan/run.h"
+#include "logscan/sheet.h"
+
+#define QUERY_SCANS_MAX 64 /* of a statement: readings of all files */
+
+struct query_asked {
+    struct slice sql;
+    /* Of which paths are the arguments; none where the statement names files. `wants` is not read. */
+    const struct log_run_config *run;
+    const struct knowledge *knowledge; /* for class and provider; NULL: they are NULL */
+    size_t rows_max;                   /* of the result in the report; 0: SHEET_ROWS_MAX */
+};
+struct query_statistics {
+    uint64_t processed; /* rows read */
+    uint64_t output;    /* rows of the result */
+    uint64_t ms;
+    size_t bad_files; /* could not be read, or are of no known format */
+};
+
+/*
+ * The result as a table "rows", and sentences on what was read. 0; -EINVAL with a sentence in `why`: the
+ * statement is wrong; -ENOENT; -errno of reading; -ENOMEM.
+ */
+MUST_CHECK int log_query(const struct query_asked *asked, struct log_report *to,
+                         struct query_statistics *ret, struct buf *why);

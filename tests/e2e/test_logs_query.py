@@ -1,0 +1,197 @@
+"""`penstock logs query`: statements as operators have them, against the generator's truth."""
+import collections
+import csv
+import io
+import json
+import re
+import subprocess
+
+import pytest
+
+import harness
+from logs_truth import GENERATOR, VARIANTS, generate
+
+PENSTOCK = str(harness.BINARY)
+HITS = ("SELECT data as [Status Code],Count(*) as Hits FROM *.log WHERE data LIKE '4%' GROUP BY data "
+        "ORDER BY Hits DESC")
+DAILY = ("SELECT TO_LOCALTIME(TO_TIMESTAMP(EXTRACT_PREFIX(TO_STRING([#Fields: date-time]),0,'T'), "
+         "'yyyy-MM-dd')) AS Date, COUNT(*) AS Hits from *.log where (data LIKE '4%') GROUP BY Date "
+         "ORDER BY Date ASC")
+IGNORED = ("-i:CSV", "-nSkipLines:4", "-rtp:-1")
+PROTOCOL = [v for v in VARIANTS if v[0] in ("exchange-send", "exchange-recv")]
+
+pytestmark = pytest.mark.skipif(not GENERATOR.exists(), reason=f"there is no generator of logs: {GENERATOR}")
+
+
+def name_of(variant):
+    return "-".join((variant[0], str(variant[1])))
+
+
+@pytest.fixture(scope="module", params=VARIANTS, ids=name_of)
+def logs(request, tmp_path_factory):
+    form, seed, options = request.param
+    return generate(tmp_path_factory.mktemp(f"q-{form}-{seed}"), form, seed, options)
+
+
+@pytest.fixture(scope="module", params=PROTOCOL, ids=name_of)
+def protocol(request, tmp_path_factory):
+    form, seed, options = request.param
+    return generate(tmp_path_factory.mktemp(f"qp-{form}-{seed}"), form, seed, options)
+
+
+def run(*words, zone="UTC", check=0):
+    done = subprocess.run([PENSTOCK, "logs", "--tz", zone, "query", *words], capture_output=True, text=True,
+                          timeout=120, check=False)
+    assert done.returncode == check, done.stderr + done.stdout
+    return done.stdout if check == 0 else done.stderr
+
+
+def rows(*words, **more):
+    return json.loads(run("--json", *words, **more))
+
+
+def of_files(statement, logs):
+    """The statement with this log's files after FROM."""
+    return re.sub(r"(?i)from \*\.log", lambda m: m[0][:5] + ", ".join(f"'{f}'" for f in logs.files), statement)
+
+
+def texts_of(logs, got):
+    """The truth has sums of what looks like a certificate's thumbprint, and texts of all else."""
+    hexes = sum(n for text, n in got.items() if re.fullmatch("[0-9A-F]{32}|[0-9A-F]{40}", text))
+    assert hexes == logs.truth["data_like_4_certificate_hex"]
+    return {text: n for text, n in got.items() if not re.fullmatch("[0-9A-F]{32}|[0-9A-F]{40}", text)}
+
+
+def test_hits(protocol):
+    got = rows(of_files(HITS, protocol), *IGNORED)
+    hits = [row["Hits"] for row in got["rows"]]
+    assert hits == sorted(hits, reverse=True)
+    assert texts_of(protocol, {row["Status Code"]: row["Hits"] for row in got["rows"]}) == \
+        protocol.truth["data_like_4_text"]
+    assert got["statistics"][0]["elements_processed"] == protocol.truth["totals"]["records"]
+    assert got["statistics"][0]["elements_output"] == len(hits)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_daily(protocol, zone):
+    got = rows(of_files(DAILY, protocol), *IGNORED, zone=zone)["rows"]
+    assert {row["Date"]: row["Hits"] for row in got} == protocol.truth["data_like_4_per_day"]
+    assert [row["Date"] for row in got] == sorted(row["Date"] for row in got)
+
+
+def test_by_columns_made_of_the_row(protocol):
+    """The same question to SQLite's own dialect, one that no condition on a field narrows."""
+    got = rows("SELECT day, count(*) AS n FROM logs WHERE substr(data, 1, 1) = '4' GROUP BY day", *protocol.files)
+    assert {row["day"]: row["n"] for row in got["rows"]} == protocol.truth["data_like_4_per_day"]
+
+
+def test_conditions_agree(protocol):
+    """What is looked for by bytes and what SQLite finds by itself are the same."""
+    hits = 0
+    for condition, plain in (
+            ("data LIKE '%452 4.3.1%'", "instr(data, '452 4.3.1')"),
+            ("data LIKE '%insufficient SYSTEM%'", "instr(lower(data), 'insufficient system')"),
+            ("data LIKE '4_2%4.3.1%'", "substr(data, 1, 1) = '4' AND substr(data, 3, 1) = '2' AND instr(data, '4.3.1')"),
+            ("data = 'QUIT'", "data || '' = 'QUIT'"),
+            ("[event] = '*' AND context LIKE '%permissions'", "event || '' = '*' AND context || '' LIKE '%permissions'"),
+            ("code = 452", "code + 0 = 452"),
+            ("data LIKE '%\"%'", "instr(data, '\"')"),
+            ("[sequence-number] = '4'", "CAST([sequence-number] AS INTEGER) = 4"),
+            ("[date-time] >= '2026-03-03' AND [date-time] < '2026-03-04'", "day || '' = '2026-03-03'"),
+            ("day = '2026-03-04'", "substr([date-time], 1, 10) = '2026-03-04'")):
+        counts = [rows(f"SELECT count(*) AS n, sum(length(data)) AS bytes FROM logs WHERE {where}",
+                       *protocol.files)["rows"][0] for where in (condition, plain)]
+        assert counts[0] == counts[1], condition
+        hits += counts[0]["n"] > 0
+    assert hits >= 4
+
+
+def test_all_rows(logs):
+    """Each format is a table; each row of it is one, and has its day."""
+    got = rows("SELECT day, count(*) AS n FROM logs GROUP BY day", *logs.files)
+    assert {row["day"]: row["n"] for row in got["rows"]} == logs.truth["records_per_day"]
+    assert got["statistics"][0]["elements_processed"] == logs.truth["totals"]["records"]
+
+
+def test_lines(protocol):
+    """file and line lead to the row."""
+    for row in rows("SELECT file, line, [session-id] AS s, data FROM logs WHERE data LIKE '4%' LIMIT 20",
+                    *protocol.files)["rows"]:
+        with open(row["file"], "rb") as f:
+            line = f.read().split(b"\n")[int(row["line"]) - 1].decode()
+        fields = next(csv.reader(io.StringIO(line)))
+        assert fields[2] == row["s"] and fields[7] == row["data"]
+
+
+def test_shares(protocol):
+    got = rows(of_files("SELECT event, COUNT(*) AS n, PROPCOUNT(*) AS p FROM *.log GROUP BY event", protocol))
+    total = protocol.truth["totals"]["records"]
+    assert sum(row["n"] for row in got["rows"]) == total
+    for row in got["rows"]:
+        assert row["p"] == f"{row['n'] / total:.6f}"
+
+
+def test_shares_with_having(protocol):
+    got = rows(of_files("SELECT event, COUNT(*) AS n, PROPCOUNT(*) AS p FROM *.log GROUP BY event "
+                        "HAVING COUNT(*) > 100 ORDER BY n DESC", protocol))["rows"]
+    assert got and got[0]["p"] == f"{got[0]['n'] / protocol.truth['totals']['records']:.6f}"
+
+
+def test_top(protocol):
+    got = rows(of_files("SELECT TOP 3 SUBSTR(data, 0, 3) AS Code, COUNT(*) AS n FROM *.log "
+                        "WHERE data LIKE '4%' GROUP BY Code ORDER BY n DESC", protocol))["rows"]
+    counts = collections.Counter()
+    for row in rows(of_files(HITS, protocol))["rows"]:
+        counts[row["Status Code"][:3]] += row["Hits"]
+    assert [row["n"] for row in got] == [n for _, n in counts.most_common(3)]
+    assert all(len(row["Code"]) == 3 for row in got)
+
+
+def test_text_ends_with_statistics(protocol):
+    lines = run(of_files(HITS, protocol), *IGNORED).splitlines()
+    at = lines.index("Statistics:")
+    assert lines[at + 1] == "-----------"
+    assert lines[at + 2] == f"Elements processed: {protocol.truth['totals']['records']}"
+    assert re.fullmatch(r"Elements output:    \d+", lines[at + 3])
+    assert re.fullmatch(r"Execution time:     \d+\.\d\d seconds", lines[at + 4])
+
+
+def test_standard_input_and_csv(protocol):
+    data = b"".join(open(f, "rb").read() for f in protocol.files[:1])
+    done = subprocess.run([PENSTOCK, "logs", "query", "--csv", "SELECT count(*) AS n FROM logs", "-"], input=data,
+                          capture_output=True, timeout=120, check=True)
+    assert int(done.stdout.split()[1]) == protocol.truth["files"][0]["records"]
+
+
+@pytest.mark.parametrize("statement, said", [
+    ("SELECT dta FROM *.log", "did you mean 'data'?"),
+    ("SELECT nothing_like_it FROM *.log", "the columns are date-time"),
+    ("SELECT EXTRACT_PREFX(data, 0, 'x') FROM *.log", "did you mean 'EXTRACT_PREFIX'?"),
+    ("SELECT data INTO out.csv FROM *.log", "INTO out.csv is not taken"),
+    ("SELECT data FROM *.log WHERE", "WHERE: what?"),
+])
+def test_what_is_wrong(protocol, statement, said):
+    assert said in run(of_files(statement, protocol), check=1)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM logs", "ATTACH 'x' AS y", "PRAGMA database_list",
+                                       "CREATE TABLE t(a)", "SELECT load_extension('x')",
+                                       "SELECT 1 FROM logs; SELECT 2 FROM logs"])
+def test_reads_and_nothing_else(protocol, statement):
+    run(statement, *protocol.files, check=1)
+
+
+def test_reads_again_and_again(protocol):
+    """A join reads the files for each row: it is refused before it has taken hours."""
+    why = run("SELECT count(*) FROM logs a, logs b WHERE a.code = b.code", *protocol.files, check=1)
+    assert "MATERIALIZED" in why
+    got = rows("WITH x AS MATERIALIZED (SELECT code FROM logs WHERE code = 452) "
+               "SELECT count(*) AS n FROM x a, x b", *protocol.files)["rows"][0]["n"]
+    assert got == rows("SELECT count(*) AS n FROM logs WHERE code = 452", *protocol.files)["rows"][0]["n"] ** 2
+
+
+def test_which_files(tmp_path):
+    assert "of which files" in run("SELECT 1 FROM logs", check=1)
+    assert "no such file" in run("SELECT data FROM *.nothing", check=1)
+    (tmp_path / "x").write_text("neither\nthis\n")
+    assert "known format" in run(f"SELECT data FROM '{tmp_path}/x'", check=1)
