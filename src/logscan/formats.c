@@ -14,6 +14,8 @@ const struct log_format *const log_formats[] = {
     &exchange_tracking_format,
     &powermta_format,
     &exchange_connectivity_format,
+    &kumomta_format,
+    &penstock_events_format,
     NULL,
 };
 
