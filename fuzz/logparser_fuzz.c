@@ -1,6 +1,6 @@
 /*
  * fuzz/logparser_fuzz.c - statements from anywhere: what is refused has a sentence; what is taken is the
- * same twice, and once translated is SQLite's own, which a second translation leaves as it is.
+ * same twice, and has no NUL, which would end it for SQLite before its end.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -46,12 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     ASSERT(translate(slice_make(data, size), &again, &is_dialect) == r);
     ASSERT(r < 0 || slice_eq(buf_slice(&once), buf_slice(&again)));
-    if (r == 0 && is_dialect && buf_len(&once) <= LOGPARSER_TEXT_MAX) {
-        buf_clear(&again);
-        ASSERT(!memchr(buf_cstr(&once), 0, buf_len(&once)));
-        ASSERT(translate(buf_slice(&once), &again, &is_dialect) == 0 && !is_dialect);
-        ASSERT(slice_eq(buf_slice(&once), buf_slice(&again)));
-    }
+    ASSERT(r < 0 || !memchr(buf_cstr(&once), 0, buf_len(&once)));
     buf_done(&once);
     buf_done(&again);
     return 0;
