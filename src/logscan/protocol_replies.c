@@ -155,7 +155,7 @@ static void tell_reply(struct walk *w, struct slice line, const struct slice *fi
     if (!f)
         return;
     f->at_ms = at_ms;
-    f->issuer = issuer;
+    f->issuer = (uint8_t)issuer;
     f->reply = *reply;
     f->address = address_of(column(fields, w->at.remote));
     f->source = address_of(column(fields, w->at.local));
