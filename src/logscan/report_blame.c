@@ -343,16 +343,22 @@ static void mark_hours(const struct blame *b, const struct provider *p, uint8_t 
     }
 }
 
-/* Does it refuse more than outside of those hours, for certain? */
+/* Does it refuse more than outside of those hours, for certain: with what is seen there as uncertain
+ * as what is seen here? Who is hardly seen outside has no baseline but the throttle share. */
 static bool is_above_usual(const struct other *in, const struct provider *all)
 {
     uint64_t attempts = all->attempts - in->attempts, capacity = all->capacity - in->capacity;
-    double usual = attempts > 0 ? (double)capacity / (double)attempts : 0;
+    double usual = BANDS_THROTTLE_SHARE;
 
+    if (attempts >= BANDS_SAMPLE_MIN) {
+        double most = rate_upper_bound(capacity, attempts, BANDS_ALPHA);
+
+        usual = BANDS_BASELINE_FACTOR * (double)capacity / (double)attempts;
+        usual = MAX_OF(usual, most);
+    }
     return in->capacity >= BANDS_HITS_MIN &&
            (double)in->capacity >= BANDS_WATCH_SHARE * (double)in->attempts &&
-           rate_lower_bound(in->capacity, in->attempts, BANDS_ALPHA) >
-               usual * BANDS_BASELINE_FACTOR;
+           rate_lower_bound(in->capacity, in->attempts, BANDS_ALPHA) > usual;
 }
 
 static void compare_others(const struct blame *b, const struct provider *p, const uint8_t *is_bad,
@@ -561,7 +567,7 @@ static int finish(void *state, struct log_report *to)
                     "Bad hours are those in which a provider's refusals are certain to be above "
                     "%.2f %%; where no hour has so many attempts, all with refusals. Others are "
                     "providers with %d attempts or more in the same hours; they refuse where they "
-                    "do so more than %.0f times as often as in the rest of the time.",
+                    "do so, for certain, more than %.0f times as often as in the rest of the time.",
                     1e2 * BANDS_THROTTLE_SHARE, BANDS_SAMPLE_MIN, BANDS_BASELINE_FACTOR);
     return r;
 }

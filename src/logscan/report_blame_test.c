@@ -118,7 +118,7 @@ static void across_destinations_is_ours(void **state)
 static void usual_refusals_are_no_sign(void **state)
 {
     static const struct kit_want wants[] = {
-        {"verdicts", "a.example", "others", "1"},
+        {"verdicts", "a.example", "others", "2"},
         {"verdicts", "a.example", "others_refusing", "0"},
         {"verdicts", "a.example", "verdict", "receiver-side"},
     };
@@ -129,6 +129,9 @@ static void usual_refusals_are_no_sign(void **state)
     add(f, "mx.a.example", "198.18.0.1", 5, 300, 30, CAPACITY);
     add(f, "mx.b.example", "198.18.1.1", 5, 300, 10, CAPACITY);
     add(f, "mx.b.example", "198.18.1.1", 6, 300, 10, CAPACITY);
+    /* Four here and one there are a chance, not a rise. */
+    add(f, "mx.c.example", "198.18.2.1", 5, 300, 4, CAPACITY);
+    add(f, "mx.c.example", "198.18.2.1", 6, 900, 1, CAPACITY);
     run(&k, f);
     kit_check(&k, wants, ARRAY_SIZE(wants));
     kit_done(&k);
