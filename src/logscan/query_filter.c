@@ -46,12 +46,11 @@ static void read_pattern(struct query_condition *c)
 int query_condition_init(struct query_condition *c, int column, enum query_op op, struct slice text)
 {
     *c = (struct query_condition){.column = column, .op = op, .len = text.len};
-    c->text = malloc(text.len + 1);
+    c->text = calloc(1, text.len + 1);
     if (!c->text)
         return -ENOMEM;
     if (text.len > 0)
         memcpy(c->text, text.ptr, text.len);
-    c->text[text.len] = '\0';
     if (op == QUERY_LIKE) {
         read_pattern(c);
     } else if (op == QUERY_EQ) {
