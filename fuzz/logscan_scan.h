@@ -65,7 +65,8 @@ static inline void fuzz_same_fact(const struct log_fact *a, const struct log_fac
     ASSERT(a->offset == b->offset && a->at_ms == b->at_ms && a->kind == b->kind);
     ASSERT(a->issuer == b->issuer && a->outcome == b->outcome && a->numbering == b->numbering);
     ASSERT(a->counts == b->counts && a->phase == b->phase && a->number == b->number);
-    ASSERT(a->reply.code == b->reply.code && slice_eq(a->reply.text, b->reply.text));
+    ASSERT(a->is_copy == b->is_copy && a->reply.code == b->reply.code &&
+           slice_eq(a->reply.text, b->reply.text));
     ASSERT(slice_eq(a->message, b->message) && slice_eq(a->sender, b->sender));
     ASSERT(slice_eq(a->recipient, b->recipient) && slice_eq(a->host, b->host));
     ASSERT(slice_eq(a->address, b->address) && slice_eq(a->source, b->source));

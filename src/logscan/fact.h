@@ -89,11 +89,13 @@ struct log_fact {
     uint8_t counts;
     uint8_t phase;      /* enum smtp_phase */
     bool is_other_host; /* FACT_REPLY: another host of the same attempt said it; no attempt */
+    bool is_copy;       /* FACT_ARRIVAL: of the message before, for another recipient, under a key
+                           of its own: no message more */
     bool has_seconds;   /* the log's times are whole seconds */
     uint32_t number;
     struct log_reply reply;
     struct slice message; /* key of the message in these logs: queue id, message id, spool id */
-    struct slice sender, recipient; /* addresses without <> */
+    struct slice sender, recipient; /* addresses without <>; "@domain": no more is told */
     struct slice host;              /* remote host's name, without a last dot; empty: none */
     struct slice address;           /* its address, without port and brackets */
     struct slice source;            /* our address; empty: not told */

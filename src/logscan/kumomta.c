@@ -1,15 +1,18 @@
 /*
  * logscan/kumomta.c - KumoMTA's log: a JSON object a line, one for each recipient.
  *
- * A recipient is a message of its own there, with an id of its own. The number of attempts is 0 at the
+ * A recipient is a message of its own there, with an id of its own; those of one mail are received in one
+ * session at one time from one sender, one after the other. The number of attempts is 0 at the
  * first. What KumoMTA made up itself has codes too, and a text that says so; the text of a reply stands
  * without its status code, the lines of it joined by '\n'.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "logscan/formats.h"
 #include "logscan/json_line.h"
 #include "logscan/stamp.h"
+#include "logscan/table.h"
 
 #define KUMOMTA_MEMBERS(X)                                                                         \
     X(MEMBER_TYPE, JSON_LINE_TOP, "type")                                                          \
@@ -33,6 +36,7 @@
     X(MEMBER_SECONDS, JSON_LINE_TOP, "timestamp")                                                  \
     X(MEMBER_TIME, JSON_LINE_TOP, "event_time")                                                    \
     X(MEMBER_ATTEMPTS, JSON_LINE_TOP, "num_attempts")                                              \
+    X(MEMBER_SESSION, JSON_LINE_TOP, "session_id")                                                 \
     X(MEMBER_SOURCE, JSON_LINE_TOP, "egress_source")                                               \
     X(MEMBER_SOURCE_ADDRESS, JSON_LINE_TOP, "source_address")                                      \
     X(MEMBER_SOURCE_IP, MEMBER_SOURCE_ADDRESS, "address")
@@ -52,8 +56,16 @@ enum kumomta_kind {
     KIND_FAILED,
 };
 
+/* Arrivals of a chunk: which mail the first and the last are of, by a hash; 0: not told. */
+struct arrivals {
+    bool has_any;
+    uint64_t first, last;
+    size_t first_fact;
+};
+
 struct record {
     struct log_scan *s;
+    struct arrivals *arrivals;
     const uint8_t *line;
     struct json_line_value values[MEMBERS];
     enum kumomta_kind kind;
@@ -222,18 +234,40 @@ static void add_result(const struct record *r, struct slice recipient)
     }
 }
 
+/* 0: not told. */
+static uint64_t mail_of(const struct record *r)
+{
+    struct slice session = text_of(r, MEMBER_SESSION);
+
+    if (session.len == 0)
+        return 0;
+    return log_hash(session, log_hash(text_of(r, MEMBER_SENDER), (uint64_t)r->at_ms)) | 1;
+}
+
+static void add_arrival(const struct record *r)
+{
+    struct arrivals *a = r->arrivals;
+    struct log_fact *f = add_fact(r, FACT_ARRIVAL, slice_make(NULL, 0));
+    uint64_t mail = mail_of(r);
+
+    if (!f)
+        return;
+    f->number = 1;
+    f->is_copy = mail != 0 && mail == a->last;
+    if (!a->has_any) {
+        a->has_any = true;
+        a->first = mail;
+        a->first_fact = r->s->fact_count - 1;
+    }
+    a->last = mail;
+}
+
 static void add_recipient(const struct record *r, const struct json_line_value *recipient)
 {
-    struct slice address = json_line_text(recipient, ' ', &r->s->arena);
-    struct log_fact *f;
-
-    if (r->kind != KIND_ARRIVAL) {
-        add_result(r, address);
-    } else if (r->s->wants & WANT_LIVES) {
-        f = add_fact(r, FACT_ARRIVAL, slice_make(NULL, 0));
-        if (f)
-            f->number = 1;
-    }
+    if (r->kind != KIND_ARRIVAL)
+        add_result(r, json_line_text(recipient, ' ', &r->s->arena));
+    else if (r->s->wants & WANT_LIVES)
+        add_arrival(r);
 }
 
 /* A list of them since 2025.12. */
@@ -251,11 +285,17 @@ static void add_recipients(const struct record *r)
 
 static void scan_kumomta(struct log_scan *s)
 {
-    struct record r = {.s = s};
+    struct record r = {.s = s, .arrivals = arena_take(&s->arena, sizeof(*r.arrivals))};
     struct slice line;
     size_t at = 0;
 
     s->carry_end = s->carry;
+    if (!r.arrivals) {
+        s->error = -ENOMEM;
+        return;
+    }
+    *r.arrivals = (struct arrivals){0};
+    s->session_rows = r.arrivals;
     while (s->error == 0 && log_scan_line(s, &at, &line)) {
         r.line = line.ptr;
         r.has_seconds = false;
@@ -270,6 +310,33 @@ static void scan_kumomta(struct log_scan *s)
                 add_recipients(&r);
         }
     }
+}
+
+/* The state is the mail of the last arrival of the chunks before. */
+static int merge_kumomta(void **state, struct log_scan *s)
+{
+    const struct arrivals *a = s->session_rows;
+    uint64_t *last = *state;
+
+    s->session_rows = NULL; /* it is in the arena */
+    if (!a || !a->has_any)
+        return 0;
+    if (!last) {
+        last = calloc(1, sizeof(*last));
+        if (!last)
+            return -ENOMEM;
+        *state = last;
+    }
+    if (a->first != 0 && a->first == *last)
+        s->facts[a->first_fact].is_copy = true;
+    *last = a->last;
+    return 0;
+}
+
+static void free_kumomta_state(void **state)
+{
+    free(*state);
+    *state = NULL;
 }
 
 /* ---- what it is, and its columns ---- */
@@ -319,6 +386,8 @@ const struct log_format kumomta_format = {
     .title = "KumoMTA log",
     .detect = detect_kumomta,
     .scan = scan_kumomta,
+    .merge = merge_kumomta,
+    .free_state = free_kumomta_state,
     .columns = "event_time,type,id,sender,recipient,queue,site,size,code,content,command,peer_name,"
                "peer_address,num_attempts,egress_source,source_address",
     .split = split_kumomta,

@@ -51,6 +51,18 @@ static const struct {
     {RECORD("Reception", "\"recipient\":[\"a@b.example\",\"c@d.example\"],\"x\":1"),
      "arrival 1002 m=7 from=s@s.example number=1\narrival 1002 m=7 from=s@s.example number=1\n",
      LOG_SKIPS, 0},
+    /* the recipients of one mail, and the next one */
+    {RECORD("Reception", TO "\"session_id\":\"A\"") RECORD("Reception", TO "\"session_id\":\"A\"")
+         RECORD("Delayed", TO PEER) RECORD("Reception", TO "\"session_id\":\"A\"")
+             RECORD("Reception", TO "\"session_id\":\"B\"") RECORD("Reception", TO PEER)
+                 RECORD("Reception", TO PEER),
+     "arrival 1002 m=7 from=s@s.example number=1\n"
+     "arrival 1002 m=7 from=s@s.example number=1 copy\n"
+     "arrival 1002 m=7 from=s@s.example number=1 copy\n"
+     "arrival 1002 m=7 from=s@s.example number=1\n"
+     "arrival 1002 m=7 from=s@s.example number=1\n"
+     "arrival 1002 m=7 from=s@s.example number=1\n",
+     LOG_SKIPS, 0},
     /* made up here */
     {RECORD("TransientFailure",
             TO RESPONSE("400", "null",

@@ -297,7 +297,7 @@ static int take_arrival(struct lives *l, const struct log_fact *f)
         if (m->known > 0)
             r = forget_tried(l, m);
         m->arrived_ms = f->at_ms;
-        l->counts.messages++;
+        l->counts.messages += !f->is_copy;
     }
     add_told(m, f->number);
     return r == 0 ? keep_sender(l, m, f->sender) : r;

@@ -67,6 +67,8 @@ static inline void testing_put_fact(struct buf *to, const struct log_fact *f)
         assert_int_equal(buf_addf(to, " number=%" PRIu32, f->number), 0);
     if ((f->kind == FACT_REPLY || f->kind == FACT_ATTEMPT) && f->phase != SMTP_PHASE_IDLE)
         testing_put(to, "phase", slice_str(smtp_phase_name((enum smtp_phase)f->phase)));
+    if (f->is_copy)
+        assert_int_equal(buf_add_str(to, " copy"), 0);
     if (f->kind == FACT_ATTEMPT)
         assert_int_equal(buf_addf(to, " %s %s%s", numberings[f->numbering],
                                   log_outcome_name((enum log_outcome)f->outcome),
