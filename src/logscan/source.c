@@ -17,6 +17,7 @@
 #include "logscan/unpack.h"
 
 #define FOLDER_DEPTH_MAX 32
+#define PATTERN_MAX 4096
 #define HEAD_LINES 40 /* of a file are asked for a time */
 #define PAGE SOURCE_ALIGN
 #define NO_TIME INT64_MAX
@@ -85,10 +86,47 @@ static int add_folder(struct source_list *l, const char *path, unsigned depth)
     return r;
 }
 
+/* The pattern that matches names without regard to case: letters outside brackets as "[aA]". */
+static bool any_case(const char *pattern, char *ret, size_t room)
+{
+    size_t used = 0;
+    bool in_brackets = false;
+
+    for (const char *p = pattern; *p; p++) {
+        char other = (char)(*p ^ ' ');
+
+        if (used + 5 > room)
+            return false;
+        in_brackets = *p == '[' || (in_brackets && *p != ']');
+        if (byte_is_alpha((uint8_t)*p) && !in_brackets) {
+            ret[used++] = '[';
+            ret[used++] = *p;
+            ret[used++] = other;
+            ret[used++] = ']';
+        } else {
+            ret[used++] = *p;
+        }
+    }
+    ret[used] = '\0';
+    return true;
+}
+
+/* Exchange's files end in .LOG and operators' statements in *.log, which is one to Windows: where nothing
+ * matches as it is written, case does not count. */
+static int find(const char *pattern, glob_t *found)
+{
+    char other[PATTERN_MAX];
+    int r = glob(pattern, GLOB_NOSORT, NULL, found);
+
+    if (r == GLOB_NOMATCH && any_case(pattern, other, sizeof(other)))
+        r = glob(other, GLOB_NOSORT, NULL, found);
+    return r;
+}
+
 static int add_glob(struct source_list *l, const char *pattern)
 {
     glob_t found;
-    int r = glob(pattern, GLOB_NOSORT, NULL, &found);
+    int r = find(pattern, &found);
 
     if (r == GLOB_NOSPACE)
         return -ENOMEM;
