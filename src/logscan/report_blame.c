@@ -22,6 +22,7 @@
 #include "logscan/report_kit.h"
 #include "logscan/reports.h"
 
+#define REASONS_TOLD 5 /* of the first providers */
 #define HOUR_MS (INT64_C(3600) * 1000)
 #define ROWS_SHOWN 30
 /* Each provider is compared with all hours of all others: of many, those with most refusals. */
@@ -550,10 +551,29 @@ static int issuers_sheet(const struct blame *b, struct log_report *to)
     return r;
 }
 
+/* The reasons in whole sentences: in the table they stand at the end of long rows. */
+static void note_reasons(struct log_report *to)
+{
+    const struct log_sheet *s = &to->sheets[0];
+    size_t last = s->column_count - 1;
+
+    for (size_t row = 0; row < MIN_OF(s->row_count, (size_t)REASONS_TOLD); row++) {
+        const struct sheet_cell *c = &s->cells[row * s->column_count];
+
+        log_report_note(to, "%.*s: %.*s: %.*s%s%.*s", SLICE_FMT(c[0].value.text),
+                        SLICE_FMT(c[1].value.text), SLICE_FMT(c[last - 1].value.text),
+                        c[last].is_empty ? "" : "; missing: ",
+                        SLICE_FMT(c[last].is_empty ? slice_make(NULL, 0) : c[last].value.text));
+    }
+}
+
 static int finish(void *state, struct log_report *to)
 {
     const struct blame *b = state;
     int r = verdicts_sheet(b, to);
+
+    if (r == 0)
+        note_reasons(to);
 
     if (r == 0)
         r = issuers_sheet(b, to);

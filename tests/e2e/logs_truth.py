@@ -31,6 +31,8 @@ VARIANTS = [
     ("exim", 2, ("--damage", "--rotate", "none", "--crlf")),
     ("pmta", 1, ()),
     ("pmta", 2, ("--single", "--damage")),
+    ("kumomta", 1, ()),
+    ("kumomta", 2, ("--damage", "--rotate", "none")),
     ("haraka", 1, ()),
     ("haraka", 2, ("--damage", "--rotate", "none")),
 ]
