@@ -36,17 +36,50 @@ static bool has_column(void *ctx, struct slice name)
     return find_column(ctx, name) >= 0;
 }
 
-static int add_column(struct query *q, struct slice name, enum query_kind kind)
+static const struct {
+    const char *name;
+    enum query_kind kind;
+} made[] = {
+    {"code", QUERY_CODE},         {"enhanced", QUERY_ENHANCED}, {"class", QUERY_CLASS},
+    {"provider", QUERY_PROVIDER}, {"day", QUERY_DAY},           {"time", QUERY_TIME},
+    {"format", QUERY_FORMAT},     {"file", QUERY_FILE},         {"line", QUERY_LINE},
+};
+
+static int add_column(struct query *q, const struct query_column *c)
 {
-    if (name.len == 0 || find_column(q, name) >= 0)
+    struct query_column *to = &q->columns[q->column_count];
+
+    if (c->name.len == 0 || find_column(q, c->name) >= 0)
         return 0;
     if (q->column_count == QUERY_COLUMNS_MAX)
         return 0; /* of so many kinds of files that nobody can ask for this one */
-    name = arena_copy(&q->names, name);
-    if (!name.ptr)
+    *to = *c;
+    to->name = arena_copy(&q->names, c->name);
+    to->field = arena_copy(&q->names, c->field);
+    if (!to->name.ptr || (c->field.len > 0 && !to->field.ptr))
         return -ENOMEM;
-    q->columns[q->column_count++] = (struct query_column){name, kind};
+    q->column_count++;
     return 0;
+}
+
+/* A field named as a column that is made of the row: "time" is that column, others are "log_code". */
+static int add_field(struct query *q, struct slice name)
+{
+    struct query_column c = {.name = name, .field = name, .kind = QUERY_FIELD};
+    struct buf other = BUF_INIT(KIB(1));
+    int r;
+
+    for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
+        if (!slice_eq_case(name, slice_str(made[i].name)))
+            continue;
+        if (made[i].kind == QUERY_TIME)
+            c.kind = QUERY_TIME;
+        else if (buf_addf(&other, "log_%s", made[i].name) == 0)
+            c.name = buf_slice(&other);
+    }
+    r = add_column(q, &c);
+    buf_done(&other);
+    return r;
 }
 
 static int add_columns(struct query *q, const struct log_columns *c)
@@ -54,25 +87,18 @@ static int add_columns(struct query *q, const struct log_columns *c)
     int r = 0;
 
     for (uint32_t i = 0; r == 0 && c && i < c->count; i++)
-        r = add_column(q, c->names[i], QUERY_FIELD);
+        r = add_field(q, c->names[i]);
     return r;
 }
 
-/* A field of a format's own with such a name comes first: it is what `*` shows. */
 static int add_made_columns(struct query *q)
 {
-    static const struct {
-        const char *name;
-        enum query_kind kind;
-    } made[] = {
-        {"code", QUERY_CODE},         {"enhanced", QUERY_ENHANCED}, {"class", QUERY_CLASS},
-        {"provider", QUERY_PROVIDER}, {"day", QUERY_DAY},           {"time", QUERY_TIME},
-        {"format", QUERY_FORMAT},     {"file", QUERY_FILE},         {"line", QUERY_LINE},
-    };
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(made); i++)
-        r = add_column(q, slice_str(made[i].name), made[i].kind);
+        r = add_column(q, &(struct query_column){.name = slice_str(made[i].name),
+                                                 .kind = made[i].kind,
+                                                 .is_hidden = true});
     return r;
 }
 

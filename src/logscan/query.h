@@ -2,7 +2,8 @@
  * logscan/query.h - SQL over logs: the rows of all files as a table "logs", for SQLite to ask.
  *
  * The table has a column for each field of the files' formats, and some that are made of the row, which
- * "*" leaves out: code, enhanced, class, provider, day, time, format, file, line. The statement is SQLite's,
+ * "*" leaves out: code, enhanced, class, provider, day, time, format, file, line. A field of a format that
+ * has one of these names is "log_code" and so on; where it is "time", "*" shows it. The statement is SQLite's,
  * or Log Parser's with the files after FROM (logparser.h). It can read that table and nothing else.
  *
  * Rows are read on all cores, in threads of their own; those that comparisons of columns with texts rule

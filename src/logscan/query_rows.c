@@ -97,7 +97,7 @@ static void map_columns(struct walk *w)
     w->mapped = c;
     for (size_t i = 0; i < w->plan->column_count; i++)
         w->map[i] = w->plan->columns[i].kind == QUERY_FIELD
-                        ? (int16_t)log_columns_find(c, w->plan->columns[i].name)
+                        ? (int16_t)log_columns_find(c, w->plan->columns[i].field)
                         : ABSENT;
     w->time_field = first_of(c, times, ARRAY_SIZE(times));
     w->reply_field = f->reply_column;

@@ -31,7 +31,9 @@ enum query_kind {
 };
 struct query_column {
     struct slice name;
+    struct slice field; /* its name in the logs, of QUERY_FIELD */
     enum query_kind kind;
+    bool is_hidden; /* "*" leaves it out */
 };
 #define QUERY_COLUMNS_MAX 320
 

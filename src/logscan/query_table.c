@@ -390,7 +390,7 @@ static int connect(sqlite3 *db, void *ctx, int argc, const char *const *argv, sq
         sqlite3_str_appendf(sql, "%s\"%.*w\" %s%s", i ? ", " : "CREATE TABLE x(",
                             SLICE_FMT(q->columns[i].name),
                             is_integer(q->columns[i].kind) ? "INTEGER" : "TEXT",
-                            q->columns[i].kind == QUERY_FIELD ? "" : " HIDDEN");
+                            q->columns[i].is_hidden ? " HIDDEN" : "");
     sqlite3_str_appendall(sql, ")");
     text = sqlite3_str_finish(sql);
     rc = text ? sqlite3_declare_vtab(db, text) : SQLITE_NOMEM;

@@ -113,6 +113,16 @@ def test_all_rows(logs):
     assert got["statistics"][0]["elements_processed"] == logs.truth["totals"]["records"]
 
 
+def test_codes(logs):
+    """code is a number of the reply in each format, also where a field has that name."""
+    got = rows("SELECT code, count(*) AS n FROM logs WHERE code NOT NULL GROUP BY code", *logs.files)["rows"]
+    assert got or logs.format == "exchange-conn"  # its replies are made of whole connections
+    assert all(200 <= row["code"] <= 599 for row in got)
+    if logs.format == "haraka":
+        assert {"OK", "CONT"} <= {row["c"] for row in rows("SELECT DISTINCT log_code AS c FROM logs",
+                                                           *logs.files)["rows"]}
+
+
 def test_lines(protocol):
     """file and line lead to the row."""
     for row in rows("SELECT file, line, [session-id] AS s, data FROM logs WHERE data LIKE '4%' LIMIT 20",
