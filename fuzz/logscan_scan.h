@@ -97,9 +97,9 @@ static inline void fuzz_split(const struct log_format *format, const struct log_
 /* `cuts`: may be cut at any line; false where a record may have more than one. */
 static inline void fuzz_format(const struct log_format *format, struct slice log, bool cuts)
 {
-    struct fuzz_log whole = {.format = format}, again = {.format = format},
-                    cut = {.format = format};
-    const unsigned wants = WANT_REPLIES | WANT_LIVES | WANT_SESSIONS;
+    const struct fuzz_log none = {.format = format, .carry = {.year = 2026, .month = 3}};
+    struct fuzz_log whole = none, again = none, cut = none;
+    const unsigned wants = WANT_REPLIES | WANT_ACCEPTED | WANT_LIVES | WANT_SESSIONS;
     ptrdiff_t end = slice_rfind(log, '\n');
     ptrdiff_t border;
 

@@ -210,6 +210,22 @@ static void new_year(void **state)
     assert_int_equal(whole.tally.rows, 4);
 }
 
+/* The stamp of the line before is not read again; a year that moved on in between counts. */
+static void same_stamp(void **state)
+{
+    static const char log[] = "Dec 31 23:59:59 mx1 postfix/qmgr[1]: BBBBB1: removed\n"
+                              "Jan 1 00:00:00 mx1 postfix/qmgr[1]: BBBBB2: removed\n"
+                              "Dec 31 23:59:59 mx1 postfix/qmgr[1]: BBBBB3: removed\n";
+    static struct facts_kit k;
+
+    (void)state;
+    facts_scan(&k, &postfix_format, slice_str(log), SIZE_MAX,
+               (struct log_carry){.year = 2025, .month = 12});
+    assert_int_equal(k.tally.rows, 3);
+    assert_int_equal(k.carry.year, 2025);
+    assert_int_equal(k.carry.month, 12);
+}
+
 /* What nobody wants is not made. */
 static void wants(void **state)
 {
@@ -314,8 +330,9 @@ static int set_utc(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(facts), cmocka_unit_test(cut_anywhere), cmocka_unit_test(new_year),
-        cmocka_unit_test(wants), cmocka_unit_test(rows),         cmocka_unit_test(detected),
+        cmocka_unit_test(facts),      cmocka_unit_test(cut_anywhere), cmocka_unit_test(new_year),
+        cmocka_unit_test(same_stamp), cmocka_unit_test(wants),        cmocka_unit_test(rows),
+        cmocka_unit_test(detected),
     };
 
     return cmocka_run_group_tests_name("postfix", tests, set_utc, NULL);

@@ -261,8 +261,8 @@ static void mask_word(struct joined *j, struct slice word, bool is_in_brackets)
 
 struct slice reply_form_masked(struct slice text, struct arena *a)
 {
-    /* A word of 3 bytes, "::1", becomes 4; one of 3, "a@b", becomes 5. Nothing grows more. */
-    struct joined j = {.bytes = arena_take(a, text.len * 2 + 1)};
+    /* "<>" of 2 bytes becomes "<...>" of 5; nothing grows more. */
+    struct joined j = {.bytes = arena_take(a, text.len * 3 + 1)};
     ptrdiff_t last_close = slice_rfind(text, '>');
     size_t at = 0;
 

@@ -157,6 +157,7 @@ static void masked(void **state)
         {"see https://x.example/mail/answer/81126", "see https://x.example/mail/answer/#"},
         {"a < b and <<c> > d <", "a <...> > d <"},
         {"@ a@ @b", "@ a@ @b"},
+        {"<><><><><><><><>", "<...><...><...><...><...><...><...><...>"},
         {"12:34", "12:34"},
         {"", ""},
     };

@@ -32,6 +32,7 @@ static size_t syslog_stamp(struct syslog_reader *r, struct slice line, int64_t *
         return SYSLOG_STAMP_LEN;
     }
     len = stamp_syslog(line, &r->carry, ret_ms);
+    r->seen[0] = '\0'; /* a shorter stamp may have moved the year on */
     if (len == SYSLOG_STAMP_LEN) {
         memcpy(r->seen, line.ptr, SYSLOG_STAMP_LEN);
         r->seen_ms = *ret_ms;
