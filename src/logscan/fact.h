@@ -71,7 +71,7 @@ enum fact_numbering {
 };
 
 /* What a FACT_ATTEMPT counts for. A log of mail received counts transactions, and its recipients
- * by domain only. */
+ * by domain only. Nothing (0): this host ended it by itself and tried nobody. */
 enum {
     COUNTS_TOTAL = 1, /* all, day, provider */
     COUNTS_DOMAIN = 2,

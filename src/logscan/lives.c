@@ -356,9 +356,16 @@ static bool is_final(const struct log_fact *f)
     return f->kind == FACT_EXPIRY || f->outcome != OUTCOME_DEFERRED;
 }
 
+/* An end by this host's own verdict (a route, a rule, the operator) counts for nothing: no host was
+ * tried. */
+static bool is_try(const struct log_fact *f)
+{
+    return f->kind == FACT_ATTEMPT && f->counts != 0;
+}
+
 static void count_orphan(struct lives *l, const struct log_fact *f)
 {
-    l->counts.orphan_attempts += f->kind != FACT_EXPIRY;
+    l->counts.orphan_attempts += is_try(f);
     l->counts.orphan_final += is_final(f);
 }
 
@@ -368,10 +375,10 @@ static void count_known(struct lives_counts *c, const struct log_fact *f, uint32
     bool is_expiry = f->kind == FACT_EXPIRY;
     bool is_delivered = !is_expiry && f->outcome == OUTCOME_DELIVERED;
 
-    if (!is_expiry && number == 1) {
+    if (is_try(f) && number == 1) {
         c->first_attempts++;
         c->first_attempt_delivered += is_delivered;
-    } else if (!is_expiry) {
+    } else if (is_try(f)) {
         c->retry_attempts++;
         c->retry_delivered += is_delivered;
     }

@@ -442,7 +442,8 @@ static void compare(uint64_t seed, size_t steps)
         struct model_message *m = &model->messages[rand_below(&rng, MODEL_MESSAGES)];
         uint32_t many = 1 + (uint32_t)rand_below(&rng, MODEL_RECIPIENTS - 1);
         char address[MODEL_TEXT] = "";
-        struct log_fact f = {.kind = kinds[rand_below(&rng, ARRAY_SIZE(kinds))],
+        struct log_fact f = {.counts = COUNTS_ALL,
+                             .kind = kinds[rand_below(&rng, ARRAY_SIZE(kinds))],
                              .numbering = (uint8_t)rand_below(&rng, NUMBERING_NONE + 1),
                              .outcome = (uint8_t)rand_below(&rng, 3),
                              .number = (uint32_t)rand_below(&rng, 4),
@@ -585,9 +586,37 @@ static void keeps_senders(void **state)
     }
 }
 
+static void ignore_attempt(void *ctx, const struct log_attempt *a)
+{
+    (void)ctx;
+    (void)a;
+}
+
+/* A route, a rule or the operator ended it: no host was tried. */
+static void test_an_end_without_a_try(void **state)
+{
+    struct log_fact f[2] = {fact(FACT_ARRIVAL, "S", 1), fact(FACT_ATTEMPT, "S", 2)};
+    struct lives_counts counts;
+    struct lives *l;
+
+    (void)state;
+    f[0].number = 1;
+    f[1].recipient = SLICE_LIT("a@x");
+    f[1].outcome = OUTCOME_FAILED;
+    f[1].numbering = NUMBERING_RECIPIENT;
+    f[1].counts = 0;
+    assert_int_equal(lives_new(&l, 1, ignore_attempt, NULL), 0);
+    assert_int_equal(lives_facts(l, f, 2), 0);
+    lives_counts(l, &counts);
+    assert_int_equal(counts.failed, 1);
+    assert_int_equal(counts.first_attempts + counts.retry_attempts, 0);
+    lives_free(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_end_without_a_try),
         cmocka_unit_test(numbers_by_begins),
         cmocka_unit_test(numbers_by_time_and_expands),
         cmocka_unit_test(numbers_by_recipient_and_given),

@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "logscan/protocol.h"
 #include "logscan/reply_form.h"
+#include "logscan/winsock.h"
 
 #define LISTS_FIRST 4
 
@@ -546,24 +547,13 @@ static void on_reply(struct protocol_reader *r, struct protocol_session *p,
 
 /* ---- connections ---- */
 
-/* Texts of Windows have the address in them, and are localised. */
 struct slice protocol_connect_failure(struct slice context)
 {
-    static const struct {
-        const char *code, *text;
-    } winsock[] = {
-        {"10051", "Network is unreachable"},   {"10053", "Connection aborted"},
-        {"10054", "Connection reset by peer"}, {"10060", "Connection timed out"},
-        {"10061", "Connection refused"},       {"10064", "Host is down"},
-        {"10065", "No route to host"},         {"11001", "Host not found"},
-    };
-    struct slice message = SLICE_LIT("Error Message: "), code = SLICE_LIT("Winsock error code: ");
-    ptrdiff_t at = slice_find_slice(context, code);
+    struct slice message = SLICE_LIT("Error Message: "), known;
+    ptrdiff_t at;
 
-    for (size_t i = 0; at >= 0 && i < ARRAY_SIZE(winsock); i++)
-        if (slice_has_prefix(slice_from(context, (size_t)at + code.len),
-                             slice_str(winsock[i].code)))
-            return slice_str(winsock[i].text);
+    if (winsock_text(context, &known))
+        return known;
     at = slice_find_slice(context, message);
     return at < 0 ? context : slice_from(context, (size_t)at + message.len);
 }

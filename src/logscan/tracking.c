@@ -17,6 +17,7 @@
 #include "logscan/csv_rows.h"
 #include "logscan/formats.h"
 #include "logscan/reply_form.h"
+#include "logscan/winsock.h"
 
 #define TRACKING_COLUMNS(X)                                                                        \
     X(COLUMN_TIME, "date-time")                                                                    \
@@ -187,30 +188,6 @@ static struct slice part_of(struct slice status, struct slice key)
     if (end < 0)
         end = slice_find_slice(status, SLICE_LIT("}]"));
     return end < 0 ? status : slice_sub(status, 0, (size_t)end);
-}
-
-/* What Windows' sockets mean by a number, in the words that all formats have. */
-static bool winsock_text(struct slice text, struct slice *ret)
-{
-    static const struct {
-        const char *code, *text;
-    } known[] = {
-        {"10060", "Connection timed out"},     {"10061", "Connection refused"},
-        {"10065", "No route to host"},         {"10051", "Network is unreachable"},
-        {"10054", "Connection reset by peer"},
-    };
-    const struct slice error = SLICE_LIT("Winsock error code: ");
-    ptrdiff_t at = slice_find_slice(text, error);
-
-    if (at < 0)
-        return false;
-    text = slice_from(text, (size_t)at + error.len);
-    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-        if (slice_has_prefix(text, slice_str(known[i].code))) {
-            *ret = slice_str(known[i].text);
-            return true;
-        }
-    return false;
 }
 
 /* Sources whose failures are verdicts of this server, not the result of an attempt. */
