@@ -9,6 +9,7 @@ const struct log_format *const log_formats[] = {
     &exim_format,
     &haraka_format,
     &postfix_format,
+    &postfix_journal_format,
     &exchange_receive_format,
     &exchange_send_format,
     &exchange_tracking_format,

@@ -10,6 +10,7 @@ extern const struct log_format exchange_receive_format; /* protocol_....c */
 extern const struct log_format exchange_tracking_format;
 extern const struct log_format exchange_connectivity_format;
 extern const struct log_format postfix_format;
+extern const struct log_format postfix_journal_format;
 extern const struct log_format exim_format;
 extern const struct log_format haraka_format;
 extern const struct log_format kumomta_format;

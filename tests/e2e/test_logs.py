@@ -1,4 +1,5 @@
 """`penstock logs` against the generator's truth: every number of every format, exactly."""
+import datetime
 import json
 import subprocess
 
@@ -187,3 +188,20 @@ def test_delivery_time(logs, delivery):
         return  # the truth is cut to seconds before it subtracts
     assert {name: row[name] for name in truth} == {
         name: value * (1 if name == "n" else unit) for name, value in truth.items()}
+
+
+def test_a_journal_says_what_the_log_says(tmp_path):
+    plain = generate(tmp_path / "postfix", "postfix", 4, ("--rotate", "none", "--iso", "--no-truncate"))
+    export = tmp_path / "export"
+    with open(plain.files[0], encoding="utf-8") as lines, open(export, "w", encoding="utf-8") as to:
+        for number, line in enumerate(lines):
+            stamp, host, tag, message = line.rstrip("\n").split(" ", 3)
+            program, process = tag.rstrip("]:").split("[")
+            at = datetime.datetime.fromisoformat(stamp)
+            to.write(f"__CURSOR=s={number}\n__REALTIME_TIMESTAMP={round(at.timestamp() * 1e6)}\n_HOSTNAME={host}\n"
+                     f"SYSLOG_IDENTIFIER={program}\nSYSLOG_PID={process}\nMESSAGE={message}\n\n")
+    assert export.stat().st_size > 3 << 20, "several chunks"
+    for name in ("status", "daily", "capacity", "delivery"):
+        from_log, from_journal = (report(name, [file], *NO_LIMIT) for file in (plain.files[0], export))
+        from_log.pop("notes"), from_journal.pop("notes")
+        assert from_journal == from_log, name
