@@ -92,7 +92,9 @@ static enum entry_result read_binary(struct slice bytes, size_t *at, struct slic
 /* The entry that begins at `*at`, which is behind it then; where it is bad or cut somewhere in it. */
 static enum entry_result read_entry(struct slice bytes, size_t *at, struct entry *ret)
 {
-    *ret = (struct entry){.at_ms = INT64_MIN};
+    const struct slice none = SLICE_LIT(""); /* whose pointer is one: a line's are */
+
+    *ret = (struct entry){.at_ms = INT64_MIN, .host = none, .tag = none, .pid = none, .text = none};
     while (*at < bytes.len) {
         struct slice rest = slice_from(bytes, *at), line, value;
         ptrdiff_t end = slice_find(rest, '\n'), equals;
@@ -131,10 +133,19 @@ static size_t next_entry(struct slice bytes, size_t at)
     return border < 0 ? bytes.len : at + (size_t)border + 2;
 }
 
+/* What is not there is an empty part of a line, which has a place. */
+static struct slice part(struct slice s)
+{
+    return s.len > 0 ? s : SLICE_LIT("");
+}
+
 static void take_entry(struct log_scan *s, const uint8_t *place, const struct entry *e)
 {
-    const struct syslog_line line = {
-        .at_ms = e->at_ms, .host = e->host, .tag = e->tag, .pid = e->pid, .text = e->text};
+    const struct syslog_line line = {.at_ms = e->at_ms,
+                                     .host = part(e->host),
+                                     .tag = part(e->tag),
+                                     .pid = part(e->pid),
+                                     .text = part(e->text)};
 
     if (e->tag.len == 0 && e->text.len == 0 && e->at_ms == INT64_MIN)
         return; /* an empty line more */
