@@ -249,7 +249,9 @@ static struct query_cell provider_cell(struct walk *w, struct row *r)
 static struct query_cell time_cell(struct walk *w, struct row *r, size_t len)
 {
     need_time(w, r);
-    return r->at_ms == INT64_MIN ? (struct query_cell){0} : text_cell(slice_make(r->time, len));
+    if (r->at_ms == INT64_MIN)
+        return (struct query_cell){0};
+    return text_cell(slice_make(r->time, len));
 }
 
 static struct query_cell cell_of(struct walk *w, struct row *r, int column)
