@@ -157,7 +157,7 @@ static size_t recipient_len(struct slice text)
 static struct slice recipient_of(struct slice s)
 {
     const uint8_t *open = s.len > 0 ? memrchr(s.ptr, '<', s.len) : NULL;
-    struct slice first = s, original;
+    struct slice first, original;
 
     if (!open || s.ptr[s.len - 1] != '>')
         return s;

@@ -66,7 +66,7 @@ bool postfix_line(struct slice tag, struct slice text, struct postfix_line *ret)
 static void take_pair(struct slice *rest, struct slice *key, struct slice *value)
 {
     const uint8_t *p = rest->ptr, *equals = memchr(p, '=', rest->len);
-    size_t from = equals ? (size_t)(equals - p) + 1 : rest->len, end = from, used;
+    size_t from = equals ? (size_t)(equals - p) + 1 : rest->len, end, used;
 
     *key = slice_make(p, equals ? from - 1 : rest->len);
     used = text_path(slice_from(*rest, from), value);
@@ -166,9 +166,12 @@ static enum smtp_phase phase_of(struct slice command)
 static enum smtp_phase take_command(struct slice *said)
 {
     const uint8_t *open = said->len > 0 ? memrchr(said->ptr, '(', said->len) : NULL;
-    struct slice tail = open ? slice_from(*said, (size_t)(open - said->ptr)) : slice_make(NULL, 0);
+    struct slice tail;
 
-    if (!TEXT_BEGINS(tail, "(in reply to ") || open == said->ptr || open[-1] != ' ')
+    if (!open || open == said->ptr || open[-1] != ' ')
+        return SMTP_PHASE_IDLE;
+    tail = slice_from(*said, (size_t)(open - said->ptr));
+    if (!TEXT_BEGINS(tail, "(in reply to "))
         return SMTP_PHASE_IDLE;
     *said = slice_make(said->ptr, (size_t)(open - said->ptr) - 1);
     return phase_of(slice_from(tail, sizeof("(in reply to ") - 1));
