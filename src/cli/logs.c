@@ -47,8 +47,11 @@ static int print_help(void)
         "one\n"
         "run; they are read the oldest first.\n"
         "\n"
-        "      --class LIST       replies by first digit: 4, 5 or 4,5 (the default), 2, 3, all\n"
-        "      --by WHAT          status: also by host, domain, provider or connector\n"
+        "      --class LIST       replies by first digit, of status, daily and hourly: 4, 5 or "
+        "4,5\n"
+        "                         (the default), 2, 3, all\n"
+        "      --by WHAT          status: also by host (its address), domain, provider or "
+        "connector\n"
         "  -n, --limit N          rows of a table (0: all)\n"
         "      --own HOST         a host of our own: a name, an address or a network, as often as\n"
         "                         needed; what it answers is our side's doing (blame)\n"
@@ -67,7 +70,11 @@ static int print_help(void)
          "      --html FILE        a page with tables and plots, beside the text\n"
          "      --threads N        one a core unless given\n"
          "  -c, --config FILE      rules on replies and providers of this configuration\n"
-         "  -h, --help             this text");
+         "  -h, --help             this text\n"
+         "\n"
+         "Exit codes: 0 all was read; 1 a file could not be read, or is of no known format (the "
+         "rest is\n"
+         "in the report); 2 usage.");
     return EXIT_DONE;
 }
 
@@ -158,12 +165,19 @@ static int check_options(struct logs_options *o)
         return usage_error("logs", "--json and --csv: one of them");
     if (o->table && !o->csv)
         return usage_error("logs", "--table %s is for --csv", o->table);
+    if (o->report.by != BY_NOTHING && strcmp(o->report_name, "status") != 0)
+        return usage_error("logs", "--by is for status: %s has its own tables", o->report_name);
+    if (o->own.count > 0 && strcmp(o->report_name, "blame") != 0)
+        return usage_error("logs", "--own is for blame");
     if (o->own.count > LOG_OWN_MAX)
         return usage_error("logs", "--own: at most %d", LOG_OWN_MAX);
     if (o->since)
         r = when_parse("logs", "--since", o->since, now_ms, &o->report.since_ms);
     if (r == EXIT_DONE && o->until)
         r = when_parse("logs", "--until", o->until, now_ms, &o->report.until_ms);
+    if (r == EXIT_DONE && o->report.since_ms >= o->report.until_ms)
+        r = usage_error("logs", "--since %s is not before --until %s", o->since ? o->since : "ever",
+                        o->until ? o->until : "ever");
     if (getrandom(&o->report.seed, sizeof(o->report.seed), 0) < 0)
         return command_error("logs", "there are no random numbers: %s", strerror(errno));
     o->run.threads = (unsigned)o->threads;
@@ -243,7 +257,7 @@ int logs_print(const struct log_report *r, const struct logs_options *o)
     return error < 0 ? command_error("logs", "%s", err_str(error)) : EXIT_DONE;
 }
 
-/* Was nothing read of what was asked for? */
+/* Was everything read that was asked for? */
 static int outcome(const struct log_run *run)
 {
     size_t bad = 0;
@@ -375,7 +389,7 @@ static int trace(struct logs_options *o)
 
     logs_progress_begin(&progress, &o->run);
     if (report)
-        r = trace_run(&run, &o->run, o->pattern, o->report.rows_max, o->report.seed, report, &why);
+        r = trace_run(&run, &o->run, o->pattern, &o->report, report, &why);
     logs_progress_end(&progress);
     r = r < 0 ? failed(r, &why) : print_run(report, run, o);
     if (report)

@@ -149,6 +149,8 @@ static void print_sheet(const struct log_sheet *s, const struct screen *screen, 
     }
     table_flush(&table);
     table_done(&table);
+    if (s->row_count == 0)
+        fputs("none\n", to);
     if (s->rows_left_out > 0)
         fprintf(to, "... and %" PRIu64 " more rows\n", s->rows_left_out);
 }

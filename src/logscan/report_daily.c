@@ -334,9 +334,9 @@ static int rows_sheet(const struct daily *d, const struct rows *rows, struct log
             break;
         sheet_text(sheet, c++, label(d, row->index, text));
         sheet_count(c++, total - row->digits[0]);
-        sheet_count(c++, row->digits[2] + row->digits[3]);
-        sheet_count(c++, row->digits[4]);
-        sheet_count(c++, row->digits[5]);
+        c = log_counted(c, d->classes & 0x0cu, row->digits[2] + row->digits[3]);
+        c = log_counted(c, d->classes & 0x10u, row->digits[4]);
+        c = log_counted(c, d->classes & 0x20u, row->digits[5]);
         sheet_count(c++, row->digits[0]);
         spark(sheet, c++, row->slots, SLOTS);
         mark(sheet, c, &usual, total);

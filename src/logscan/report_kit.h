@@ -36,6 +36,14 @@ struct slice log_who_domain(struct log_who *w, struct slice address);
  * "none" where it is not told. Good until the next. */
 struct slice log_who_of(struct log_who *w, const struct log_fact *f, enum log_by by);
 
+/* A count, or an empty cell where such are not counted. The next cell. */
+static inline struct sheet_cell *log_counted(struct sheet_cell *c, unsigned is_counted, uint64_t n)
+{
+    if (is_counted)
+        sheet_count(c, n);
+    return c + 1;
+}
+
 /* ---- tables in order ---- */
 
 struct log_ranking {

@@ -215,6 +215,8 @@ static int statuses_sheet(const struct status *s, struct log_report *to)
         add_seen(c, &row->seen);
     }
     log_rank_done(&rank);
+    if (s->options->rows_max)
+        sheet_limit(sheet, s->options->rows_max);
     return r;
 }
 
@@ -325,9 +327,9 @@ static void sides_sheet(const struct status *s, struct log_report *to)
         if (!c)
             return;
         sheet_text(sheet, c++, slice_str(names[i]));
-        sheet_count(c++, n[2] + n[3]);
-        sheet_count(c++, n[4]);
-        sheet_count(c++, n[5]);
+        c = log_counted(c, s->classes & 0x0cu, n[2] + n[3]);
+        c = log_counted(c, s->classes & 0x10u, n[4]);
+        c = log_counted(c, s->classes & 0x20u, n[5]);
         sheet_count(c, n[0]);
     }
 }

@@ -8,12 +8,12 @@
 #include "logscan/run.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "logscan/search.h"
 #include "logscan/source.h"
 
@@ -174,6 +174,7 @@ static void **format_state(struct log_run *r, const struct log_format *f)
 
     while (log_formats[i] && log_formats[i] != f)
         i++;
+    ASSERT(i < FORMATS_MAX);
     return &r->format_states[i];
 }
 
@@ -375,14 +376,20 @@ static int find_files(struct log_run *r, struct buf *why)
     return 0;
 }
 
+/* How much is to be read is not known where one is a stream, or packed. */
 static void probe_files(struct log_run *r)
 {
+    bool is_known = true;
+
     for (size_t i = 0; i < r->sources.count; i++) {
         struct source *s = &r->sources.items[i];
 
         source_probe(s, r->config->format, r->config->year);
-        r->bytes_total += s->stream ? 0 : s->size;
+        is_known &= !s->is_stream;
+        r->bytes_total += s->size;
     }
+    if (!is_known)
+        r->bytes_total = 0;
     source_sort(&r->sources);
 }
 

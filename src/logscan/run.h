@@ -43,12 +43,13 @@ struct log_file {
     uint64_t rows;
     int error; /* -errno: reading ended there */
     bool year_inferred;
+    bool is_empty; /* and so of no format */
 };
 
 /* What a report does. `ctx` is its own. */
 struct log_reader {
     /* Any thread, chunks in any order; NULL: the format's scan. What it makes of its own goes into
-     * s->own. */
+     * s->own. With a scan of the report's own the format's merge() is not called. */
     void (*scan)(void *ctx, struct log_scan *s);
     /* In order, one call at a time. Frees s->own. 0 or -errno, which ends the run. */
     int (*merge)(void *ctx, struct log_scan *s);
@@ -59,8 +60,8 @@ struct log_reader {
 struct log_run; /* what was read; opaque */
 
 /*
- * 0: all was read, with what could not be told by log_run_notes(). -ENOENT: no file; -ENOMEM; what
- * merge() returned. `why` has a sentence. *ret is set in any case but -ENOMEM at the begin.
+ * Borrows `c` and `r` for the call. 0: all was read, with what could not be told by log_run_notes().
+ * -ENOENT: no file; -E2BIG: more than RUN_FILES_MAX; -ENAMETOOLONG; -ENOMEM; what merge() returned. `why` has a sentence. *ret is set in any case but -ENOMEM at the begin.
  */
 MUST_CHECK int log_run(struct log_run **ret, const struct log_run_config *c,
                        const struct log_reader *r, struct buf *why);

@@ -82,6 +82,12 @@ static void note_skips(const struct log_run *r, struct log_report *to)
                             log_run_file(r, t->first[i].file)->path, t->first[i].line);
 }
 
+static const char *unknown_text(const struct log_file *f)
+{
+    return f->is_empty ? "it is empty"
+                       : "of no format that is known, passed over: --format names one";
+}
+
 static const char *error_text(int error)
 {
     switch (error) {
@@ -106,9 +112,7 @@ static void note_files(const struct log_run *r, struct log_report *to)
             continue;
         told++;
         log_report_note(to, "%s: %s", f->path,
-                        f->error < 0
-                            ? error_text(f->error)
-                            : "of no format that is known, passed over: --format names one");
+                        f->error < 0 ? error_text(f->error) : unknown_text(f));
     }
     if (unknown + failed > told)
         log_report_note(to, "%zu more files could not be read or are of no known format",

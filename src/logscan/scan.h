@@ -103,7 +103,7 @@ struct log_scan {
     struct arena arena; /* text that is not in the chunk as it stands */
     void *session_rows; /* the format's: rows of sessions that began earlier, and open sessions */
     void *own;          /* the report's, where it scans by itself */
-    int error;          /* -ENOMEM, -E2BIG: the first failure; the run stops */
+    int error;          /* -ENOMEM: the run stops */
 };
 #define LOG_LOOKBACK KIB(64)
 
@@ -146,7 +146,7 @@ struct log_format {
      * names, comma-separated. */
     const char *columns;
     /* Splits one row (without its line end) into fields, in the order of the columns; slices point
-     * into the line or the arena. The count; -EINVAL: not a row of it. */
+     * into the line or the arena. The count; -EINVAL: not a row of it; -ENOMEM. */
     int (*split)(const struct log_carry *carry, struct slice line, struct arena *a,
                  struct slice fields[LOG_COLUMNS_MAX]);
     /* Index of the column with the reply, or a row's text; -1: none. */

@@ -40,7 +40,7 @@ static int add_file(struct source_list *l, const char *path)
         l->room = room;
     }
     s = &l->items[l->count];
-    *s = (struct source){.fd = -1, .first_ms = NO_TIME, .order = l->count};
+    *s = (struct source){.fd = -1, .first_ms = NO_TIME};
     s->path = strdup(path);
     if (!s->path)
         return -ENOMEM;
@@ -392,6 +392,7 @@ static void learn(struct source *s, const struct log_format *format, int year, s
     struct stat st;
     int64_t changed_ms = 0;
 
+    s->view.is_empty = head.len == 0;
     s->view.format = format ? format : log_format_detect(head);
     if (!s->view.format)
         return;
@@ -426,6 +427,7 @@ static int open_stream(struct source *s)
 {
     int r;
 
+    s->is_stream = true;
     s->stream = calloc(1, sizeof(*s->stream));
     if (!s->stream)
         return -ENOMEM;

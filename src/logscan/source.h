@@ -21,11 +21,11 @@ struct source {
     char *path;
     int fd;                       /* -1: closed */
     uint64_t size;                /* plain: bytes when it was opened */
-    struct source_stream *stream; /* NULL: plain */
+    bool is_stream;               /* packed, a pipe or standard input */
+    struct source_stream *stream; /* while it is open; NULL: plain */
     struct log_carry first;       /* at its first line */
     struct log_carry guess;       /* at a line somewhere in it, as its head tells */
     int64_t first_ms;             /* of its first line that has a time; INT64_MAX: none */
-    size_t order;                 /* as named on the command line */
 };
 
 struct source_list {
@@ -34,7 +34,8 @@ struct source_list {
 };
 
 /* Adds what a path means: a file, the files of a folder and below, those of a glob, "-". 0; -ENOENT:
- * nothing; -E2BIG: more than RUN_FILES_MAX; -ENOMEM; -errno of a folder. */
+ * nothing; -E2BIG: more than RUN_FILES_MAX; -ENAMETOOLONG; -ENOMEM. A folder that cannot be read becomes
+ * a file with an error. */
 MUST_CHECK int source_add(struct source_list *l, const char *path);
 void source_list_done(struct source_list *l);
 
@@ -61,6 +62,6 @@ void source_sort(struct source_list *l);
  * of lines that are torn or too long. 0, -errno. Any thread. */
 MUST_CHECK int source_read(const struct source *source, uint64_t offset, bool wants_lookback,
                            uint8_t *buffer, struct log_scan *s);
-/* The next chunk of a stream. 1; 0: it is over; -errno (-EBADMSG: it is damaged): what came before was
+/* The next chunk of a stream. 1; 0: it is over; -errno (-EBADMSG: it is damaged; -ENODATA: it ends in the middle): what came before was
  * given. */
 MUST_CHECK int source_next(struct source *source, uint8_t *buffer, struct log_scan *s);

@@ -158,9 +158,3 @@ void *log_table_at(const struct log_table *t, size_t i, struct slice *ret_key)
     *ret_key = t->entries[i]->key;
     return t->entries[i]->value;
 }
-
-size_t log_table_bytes(const struct log_table *t)
-{
-    return arena_bytes(&t->arena) + t->room * sizeof(*t->entries) +
-           t->place_count * sizeof(*t->places);
-}

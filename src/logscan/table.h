@@ -31,7 +31,6 @@ void *log_table_find(const struct log_table *t, struct slice key);
 size_t log_table_count(const struct log_table *t);
 /* The i-th in order of coming. */
 void *log_table_at(const struct log_table *t, size_t i, struct slice *ret_key);
-size_t log_table_bytes(const struct log_table *t);
 
 /* 64 bits, seeded: of a text that is not kept. */
 uint64_t log_hash(struct slice s, uint64_t seed);

@@ -4,6 +4,7 @@
 #include "logscan/trace.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "logscan/stamp.h"
 #include "logscan/table.h"
 
+#define FULL_KEY_MAX 512
 #define TIME_WITHIN 4096 /* bytes of a row */
 
 /* Columns that say which message or session a row is of, in the formats that are known. */
@@ -38,6 +40,7 @@ struct row {
 
 struct trace {
     struct slice pattern;
+    int64_t since_ms, until_ms;
     struct log_table keys; /* of what the first reading found; read only in the second */
     bool is_second;
     uint64_t left_out_keys;
@@ -157,9 +160,21 @@ static void discard(void *own)
     free(l);
 }
 
-static bool is_meant(const struct trace *t, struct slice key)
+/* An id means something in logs of one format only. */
+static struct slice full_key(const struct log_format *format, struct slice key,
+                             char scratch[static FULL_KEY_MAX])
 {
-    return t->is_second && key.len > 0 && log_table_find(&t->keys, key);
+    int n = snprintf(scratch, FULL_KEY_MAX, "%s %.*s", format->name, SLICE_FMT(key));
+
+    return slice_make(scratch, MIN_OF((size_t)n, (size_t)FULL_KEY_MAX - 1));
+}
+
+static bool is_meant(const struct trace *t, const struct log_scan *s, struct slice key)
+{
+    char scratch[FULL_KEY_MAX];
+
+    return t->is_second && key.len > 0 &&
+           log_table_find(&t->keys, full_key(s->format, key, scratch));
 }
 
 /* A row that is wanted: where it is, when, and of what. */
@@ -206,7 +221,7 @@ static void scan(void *ctx, struct log_scan *s)
         if (!has_pattern && !t->is_second)
             continue;
         key = key_of(s, &carry, line, &seen);
-        if (has_pattern || is_meant(t, key))
+        if (has_pattern || is_meant(t, s, key))
             take(s, line, key, stamp_ms, &last);
     }
     s->carry_end = carry;
@@ -214,9 +229,14 @@ static void scan(void *ctx, struct log_scan *s)
 
 /* ---- in order ---- */
 
-static int add_key(struct trace *t, struct slice key)
+static int add_key(struct trace *t, const struct log_scan *s, struct slice key)
 {
-    if (key.len == 0 || log_table_find(&t->keys, key))
+    char scratch[FULL_KEY_MAX];
+
+    if (key.len == 0)
+        return 0;
+    key = full_key(s->format, key, scratch);
+    if (log_table_find(&t->keys, key))
         return 0;
     if (log_table_count(&t->keys) == TRACE_KEYS_MAX) {
         t->left_out_keys++;
@@ -229,6 +249,8 @@ static int add_row(struct trace *t, const struct log_scan *s, const struct found
 {
     struct row *row;
 
+    if (f->at_ms != INT64_MIN && (f->at_ms < t->since_ms || f->at_ms >= t->until_ms))
+        return 0;
     if (t->row_count == TRACE_ROWS_MAX) {
         t->left_out_rows++;
         return 0;
@@ -263,7 +285,7 @@ static int merge(void *ctx, struct log_scan *s)
         t->lines = 0;
     }
     for (size_t i = 0; l && r == 0 && i < l->count; i++)
-        r = t->is_second ? add_row(t, s, &l->items[i]) : add_key(t, l->items[i].key);
+        r = t->is_second ? add_row(t, s, &l->items[i]) : add_key(t, s, l->items[i].key);
     t->lines += s->lines ? s->lines : search_count(s->bytes, '\n');
     if (l)
         discard(l);
@@ -325,10 +347,12 @@ static bool has_stdin(const struct log_run_config *c)
 }
 
 int trace_run(struct log_run **run, const struct log_run_config *c, const char *pattern,
-              size_t rows, uint64_t seed, struct log_report *to, struct buf *why)
+              const struct log_report_options *o, struct log_report *to, struct buf *why)
 {
     struct trace t = {.pattern = slice_str(pattern),
-                      .rows_max = rows ? rows : TRACE_ROWS_MAX,
+                      .since_ms = o->since_ms,
+                      .until_ms = o->until_ms,
+                      .rows_max = o->rows_max ? o->rows_max : TRACE_ROWS_MAX,
                       .file = UINT32_MAX};
     const struct log_reader reader = {.scan = scan, .merge = merge, .discard = discard, .ctx = &t};
     int r = 0;
@@ -338,7 +362,7 @@ int trace_run(struct log_run **run, const struct log_run_config *c, const char *
         (void)buf_addf(why, "trace: a pattern of 1 to %d bytes", TRACE_PATTERN_MAX);
         return -EINVAL;
     }
-    log_table_init(&t.keys, 1, seed);
+    log_table_init(&t.keys, 1, o->seed);
     if (!has_stdin(c)) {
         r = log_run(run, c, &reader, why);
         if (r == 0)

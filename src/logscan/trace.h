@@ -7,10 +7,9 @@
  */
 #pragma once
 
-#include <stdint.h>
-
 #include "base/base.h"
 #include "base/buf.h"
+#include "logscan/report.h"
 #include "logscan/run.h"
 #include "logscan/sheet.h"
 
@@ -19,8 +18,11 @@
 #define TRACE_ROWS_MAX 100000 /* more are counted */
 
 /*
- * `pattern`: any part of a row, compared without case; as a rule an address, a queue id or a message id. `rows`: at
- * most so many are shown, 0 for TRACE_ROWS_MAX. As log_run(); *run is of the second reading.
+ * `pattern`: any part of a row, compared without case; as a rule an address, a queue id or a message id. Of `o`
+ * the time asked for, rows_max (0: TRACE_ROWS_MAX) and the seed count. An id that comes again (Postfix'
+ * short ones, within hours) brings the rows of both messages: --since and --until part them. As log_run();
+ * *run is of the second reading; -EINVAL: the pattern is empty or longer than TRACE_PATTERN_MAX.
  */
 MUST_CHECK int trace_run(struct log_run **run, const struct log_run_config *c, const char *pattern,
-                         size_t rows, uint64_t seed, struct log_report *to, struct buf *why);
+                         const struct log_report_options *o, struct log_report *to,
+                         struct buf *why);

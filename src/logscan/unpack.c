@@ -88,11 +88,6 @@ void unpack_free(struct unpack **u)
     *u = NULL;
 }
 
-enum packing unpack_kind(const struct unpack *u)
-{
-    return u->kind;
-}
-
 /* Each of these uses `left` up, as far as `size` goes: bytes made, or -EBADMSG, -ENOMEM. */
 
 static ptrdiff_t take_plain(struct unpack *u, uint8_t *to, size_t size)

@@ -21,7 +21,6 @@ struct unpack;
 /* Borrows `fd`, at its begin. 0, -ENOMEM, -errno of reading. */
 MUST_CHECK int unpack_new(struct unpack **ret, int fd);
 void unpack_free(struct unpack **u);
-enum packing unpack_kind(const struct unpack *u);
 /* Up to `size` bytes. Their count; 0: the end; -EBADMSG: damaged; -ENODATA: packed data that ends in
  * the middle; -errno. An error is final. */
 MUST_CHECK ptrdiff_t unpack_read(struct unpack *u, uint8_t *to, size_t size);
