@@ -210,12 +210,32 @@ static int load_knowledge(const char *config, const struct knowledge **ret)
     return r;
 }
 
+/* A log that was named behind --html by mistake is not to be lost. */
+static bool may_overwrite(const char *path)
+{
+    static const char begin[] = "<!doctype html>";
+    char head[sizeof(begin) - 1];
+    FILE *old = fopen(path, "re");
+    size_t n;
+
+    if (!old)
+        return true;
+    n = fread(head, 1, sizeof(head), old);
+    (void)fclose(old);
+    return n == 0 || (n == sizeof(head) && memcmp(head, begin, n) == 0);
+}
+
 static int write_html(const struct log_report *r, const struct logs_options *o,
                       const struct logs_head *head)
 {
-    FILE *page = fopen(o->html, "we");
+    FILE *page;
     int error;
 
+    if (!may_overwrite(o->html))
+        return command_error(
+            "logs", "--html %s: there is a file that is no HTML page: remove it, or name another",
+            o->html);
+    page = fopen(o->html, "we");
     if (!page)
         return command_error("logs", "--html %s: %s", o->html, strerror(errno));
     error = logs_out_html(r, head, page);
@@ -246,11 +266,12 @@ int logs_print(const struct log_report *r, const struct logs_options *o)
 
     if (o->html && write_html(r, o, &head) != EXIT_DONE)
         return EXIT_FAILED;
-    if (o->json)
+    if (o->json) {
         error = logs_out_json(r, &head, stdout);
-    else if (o->csv)
+    } else if (o->csv) {
         error = logs_out_csv(r, o->table, stdout);
-    else
+        logs_out_notes(r, stderr);
+    } else
         logs_out_text(r, &screen, stdout);
     if (error == -ENOENT)
         return no_table(r, o->table);

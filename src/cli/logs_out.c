@@ -131,13 +131,17 @@ static int add_cell(struct table *t, enum sheet_kind kind, const struct sheet_ce
 static void print_sheet(const struct log_sheet *s, const struct screen *screen, FILE *to)
 {
     struct table_column columns[SHEET_COLUMNS_MAX];
+    struct buf titles[SHEET_COLUMNS_MAX];
     struct table table;
     int r = 0;
 
-    for (size_t i = 0; i < s->column_count; i++)
-        columns[i] = (struct table_column){.title = s->columns[i].title,
+    for (size_t i = 0; i < s->column_count; i++) {
+        titles[i] = BUF_INIT(KIB(4)); /* those of `query` may be out of a log's header */
+        (void)format_harmless(&titles[i], slice_str(s->columns[i].title));
+        columns[i] = (struct table_column){.title = buf_cstr(&titles[i]),
                                            .width_max = TEXT_WIDTH_MAX,
                                            .is_right = is_number(s->columns[i].kind)};
+    }
     table_init(&table, columns, s->column_count, screen->width, to);
     for (size_t row = 0; r == 0 && row < s->row_count; row++) {
         const struct sheet_cell *cells = &s->cells[row * s->column_count];
@@ -149,6 +153,8 @@ static void print_sheet(const struct log_sheet *s, const struct screen *screen, 
     }
     table_flush(&table);
     table_done(&table);
+    for (size_t i = 0; i < s->column_count; i++)
+        buf_done(&titles[i]);
     if (s->row_count == 0)
         fputs("none\n", to);
     if (s->rows_left_out > 0)
@@ -178,6 +184,22 @@ void logs_out_text(const struct log_report *r, const struct screen *screen, FILE
         fputc('\n', to);
         buf_done(&line);
     }
+}
+
+void logs_out_notes(const struct log_report *r, FILE *to)
+{
+    struct buf line = BUF_INIT(KIB(16));
+
+    for (size_t i = 0; i < r->sheet_count; i++)
+        if (r->sheets[i].rows_left_out > 0)
+            fprintf(to, "%s: %" PRIu64 " more rows\n", r->sheets[i].name,
+                    r->sheets[i].rows_left_out);
+    for (size_t i = 0; i < r->note_count; i++) {
+        buf_clear(&line);
+        if (format_harmless(&line, r->notes[i]) == 0)
+            fprintf(to, "%s\n", buf_cstr(&line));
+    }
+    buf_done(&line);
 }
 
 /* ---- JSON ---- */
@@ -261,6 +283,11 @@ int logs_out_json(const struct log_report *r, const struct logs_head *head, FILE
     json_out_str(&j, "zone", head->zone);
     for (size_t i = 0; error == 0 && i < r->sheet_count; i++)
         error = json_sheet(&j, &r->sheets[i], to);
+    json_out_object(&j, "rows_left_out");
+    for (size_t i = 0; i < r->sheet_count; i++)
+        if (r->sheets[i].rows_left_out > 0)
+            json_out_uint(&j, r->sheets[i].name, r->sheets[i].rows_left_out);
+    json_out_object_end(&j);
     json_out_array(&j, "notes");
     for (size_t i = 0; i < r->note_count; i++)
         json_out_text(&j, NULL, r->notes[i]);
@@ -326,8 +353,10 @@ int logs_out_csv(const struct log_report *r, const char *table, FILE *to)
             s = &r->sheets[i];
     if (!s)
         return -ENOENT;
-    for (size_t i = 0; i < s->column_count; i++)
-        fprintf(to, "%s%s", i ? "," : "", s->columns[i].name);
+    for (size_t i = 0; i < s->column_count; i++) {
+        fputs(i ? "," : "", to);
+        csv_text(slice_str(s->columns[i].name), to);
+    }
     fputs("\r\n", to);
     for (size_t row = 0; row < s->row_count; row++) {
         for (size_t i = 0; i < s->column_count; i++) {

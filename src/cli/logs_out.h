@@ -22,6 +22,8 @@ void logs_out_text(const struct log_report *r, const struct screen *screen, FILE
 /* One object: "report", "zone", a member a table ("by_provider": [{...}]), "notes". Times in
  * milliseconds. 0, -ENOMEM. */
 MUST_CHECK int logs_out_json(const struct log_report *r, const struct logs_head *head, FILE *to);
+/* What the report has to say beside its tables, a line each: rows that were left out, notes. */
+void logs_out_notes(const struct log_report *r, FILE *to);
 /* One of its tables with a line of names (RFC 4180); `table` NULL: the first. 0; -ENOENT: it has no such
  * table. */
 MUST_CHECK int logs_out_csv(const struct log_report *r, const char *table, FILE *to);

@@ -1,4 +1,5 @@
 /* cli/main.c - dispatches to one file a subcommand. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +44,14 @@ static void print_help(FILE *to)
                 "this is.\n");
 }
 
+/* A report that a full disk has cut is no report. */
+static int written(const char *command, int exit_code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return exit_code;
+    return command_error(command, "standard output: %s", strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
     const char *base = argc > 0 ? strrchr(argv[0], '/') : NULL;
@@ -64,7 +73,7 @@ int main(int argc, char **argv)
     }
     for (const struct command *c = commands; c->name; c++)
         if (strcmp(c->name, argv[1]) == 0)
-            return c->run(argc - 1, argv + 1);
+            return written(c->name, c->run(argc - 1, argv + 1));
     fprintf(stderr, "penstock: no command '%s'\n", argv[1]);
     print_help(stderr);
     return EXIT_USAGE;

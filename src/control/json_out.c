@@ -63,9 +63,8 @@ static void begin_value(struct json_out *j, const char *key)
     if (j->needs_comma)
         (void)buf_push(j->to, ',');
     if (key) {
-        (void)buf_push(j->to, '"');
-        (void)buf_add_str(j->to, key);
-        (void)buf_add(j->to, SLICE_LIT("\":"));
+        add_quoted(j->to, slice_str(key));
+        (void)buf_push(j->to, ':');
     }
     j->needs_comma = true;
 }

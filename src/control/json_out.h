@@ -5,8 +5,8 @@
  * comes from peers may hold any bytes: what is not UTF-8 becomes U+FFFD, so the result always is.
  *
  * Ownership: a value on the caller's stack that borrows the buffer. Errors are the buffer's: ask
- * buf_failed() once at the end. The caller balances begin and end and gives keys inside objects
- * (plain ASCII without quotes), NULL inside arrays and at the top.
+ * buf_failed() once at the end. The caller balances begin and end and gives keys inside objects,
+ * NULL inside arrays and at the top.
  */
 #pragma once
 

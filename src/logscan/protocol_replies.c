@@ -318,10 +318,18 @@ static void look_back(struct walk *w)
             look_at_hit(w, at);
 }
 
+/* Lines that begin as rows do and are none. */
+static uint64_t skipped_rows(const struct log_scan *s)
+{
+    const uint64_t *n = s->tally.skipped;
+
+    return n[SKIP_COLUMNS] + n[SKIP_TIME] + n[SKIP_HEADER];
+}
+
 static void look_through(struct walk *w)
 {
     struct search search;
-    uint64_t others = 0;
+    uint64_t others = 0, skipped = skipped_rows(w->scan);
     size_t at;
 
     search_init(&search, slice_from(w->text, w->begin), w->event, (char)w->lowest, '5');
@@ -335,7 +343,7 @@ static void look_through(struct walk *w)
             look_at_hit(w, at);
     }
     w->scan->lines = search.lines;
-    w->scan->tally.rows += search.lines - others;
+    w->scan->tally.rows += search.lines - others - (skipped_rows(w->scan) - skipped);
 }
 
 void protocol_scan_replies(struct log_scan *s, char event)

@@ -443,3 +443,9 @@ const struct log_tally *log_run_tally(const struct log_run *r)
 {
     return &r->tally;
 }
+
+size_t log_run_passed_over(const struct log_run *r, const char **ret_first)
+{
+    *ret_first = r->sources.first_passed_over;
+    return r->sources.passed_over;
+}

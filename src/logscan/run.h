@@ -68,6 +68,9 @@ MUST_CHECK int log_run(struct log_run **ret, const struct log_run_config *c,
 void log_run_free(struct log_run **r);
 size_t log_run_file_count(const struct log_run *r);
 const struct log_file *log_run_file(const struct log_run *r, size_t i);
+/* Names in folders that were passed over (hidden, sockets, devices, links to folders), and the first of
+ * them. */
+size_t log_run_passed_over(const struct log_run *r, const char **ret_first);
 /* Of all files; the first places have their line. */
 const struct log_tally *log_run_tally(const struct log_run *r);
 /* Sentences for the end of each report: rows read, what was skipped and why with the first place of

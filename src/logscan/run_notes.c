@@ -122,11 +122,18 @@ static void note_files(const struct log_run *r, struct log_report *to)
 void log_run_notes(const struct log_run *r, struct log_report *to)
 {
     size_t inferred = count_files(r, has_inferred);
+    const char *first;
+    size_t passed_over = log_run_passed_over(r, &first);
 
     note_rows(r, to);
     note_formats(r, to);
     note_skips(r, to);
     note_files(r, to);
+    if (passed_over > 0)
+        log_report_note(to,
+                        "%zu names passed over: hidden, or no files (pipes, devices, links to "
+                        "folders); the first is %s",
+                        passed_over, first);
     if (inferred > 0)
         log_report_note(to,
                         "stamps without a year in %zu files: the year is inferred from the time of "

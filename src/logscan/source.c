@@ -51,23 +51,37 @@ static int add_file(struct source_list *l, const char *path)
 
 static int add_folder(struct source_list *l, const char *path, unsigned depth);
 
-/* One name of a folder. What is no file and no folder (a socket, a device) is passed over. */
+/* Told at the end: hidden files, sockets, devices, links to folders. */
+static int pass_over_name(struct source_list *l, const char *path)
+{
+    if (l->passed_over++ > 0)
+        return 0;
+    l->first_passed_over = strdup(path);
+    return l->first_passed_over ? 0 : -ENOMEM;
+}
+
+/* One name of a folder. */
 static int add_entry(struct source_list *l, const char *folder, const char *name, unsigned depth)
 {
     char path[4096];
-    struct stat st;
+    struct stat link, st;
     int n;
 
-    if (name[0] == '.')
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return 0;
     n = snprintf(path, sizeof(path), "%s/%s", folder, name);
     if (n < 0 || (size_t)n >= sizeof(path))
         return -ENAMETOOLONG;
-    if (stat(path, &st) < 0)
+    if (name[0] == '.')
+        return pass_over_name(l, path);
+    if (lstat(path, &link) < 0 || stat(path, &st) < 0)
         return add_file(l, path); /* opening it will tell what is wrong */
-    if (S_ISDIR(st.st_mode))
-        return depth < FOLDER_DEPTH_MAX ? add_folder(l, path, depth + 1) : 0;
-    return S_ISREG(st.st_mode) ? add_file(l, path) : 0;
+    if (S_ISREG(st.st_mode))
+        return add_file(l, path);
+    /* Links to folders may lead back to where they are. */
+    if (S_ISDIR(link.st_mode) && depth < FOLDER_DEPTH_MAX)
+        return add_folder(l, path, depth + 1);
+    return pass_over_name(l, path);
 }
 
 static int add_folder(struct source_list *l, const char *path, unsigned depth)
@@ -133,10 +147,15 @@ static int add_glob(struct source_list *l, const char *pattern)
     if (r != 0)
         return -ENOENT;
     for (size_t i = 0; r == 0 && i < found.gl_pathc; i++) {
-        struct stat st;
-        bool is_folder = stat(found.gl_pathv[i], &st) == 0 && S_ISDIR(st.st_mode);
+        struct stat st, link;
+        bool is_there = lstat(found.gl_pathv[i], &link) == 0 && stat(found.gl_pathv[i], &st) == 0;
 
-        r = is_folder ? add_folder(l, found.gl_pathv[i], 0) : add_file(l, found.gl_pathv[i]);
+        if (is_there && S_ISDIR(link.st_mode))
+            r = add_folder(l, found.gl_pathv[i], 0);
+        else if (is_there && !S_ISREG(st.st_mode)) /* opening a pipe would wait for its writer */
+            r = pass_over_name(l, found.gl_pathv[i]);
+        else
+            r = add_file(l, found.gl_pathv[i]);
     }
     globfree(&found);
     return r;
@@ -162,6 +181,7 @@ void source_list_done(struct source_list *l)
         free(l->items[i].path);
     }
     free(l->items);
+    free(l->first_passed_over);
     *l = (struct source_list){0};
 }
 

@@ -31,6 +31,8 @@ struct source {
 struct source_list {
     struct source *items;
     size_t count, room;
+    size_t passed_over; /* names in folders and of patterns that are no logs' */
+    char *first_passed_over;
 };
 
 /* Adds what a path means: a file, the files of a folder and below, those of a glob, "-". 0; -ENOENT:

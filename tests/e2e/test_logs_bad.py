@@ -180,3 +180,68 @@ def test_wrong_options(tmp_path):
     done = subprocess.run([harness.BINARY, "logs", "status", "--csv", "--table", "x", path], capture_output=True, text=True,
                           check=False)
     assert done.returncode == 1 and "by_status, by_text" in done.stderr
+
+
+def penstock_logs(*arguments, **options):
+    return subprocess.run([harness.BINARY, "logs", *arguments], capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+@pytest.fixture
+def send_log(tmp_path):
+    path = tmp_path / "send.log"
+    path.write_bytes(HEADER + ROW % (1, REFUSED))
+    return path
+
+
+def test_links_that_lead_back_are_not_followed(send_log, tmp_path):
+    (tmp_path / "self").symlink_to(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "up").symlink_to("..")
+    (tmp_path / ".hidden").write_bytes(send_log.read_bytes())
+    os.mkfifo(tmp_path / "pipe.log")
+    for where in (tmp_path, f"{tmp_path}/*"):
+        report = parsed(logs("status", where))
+        assert rows_read(report) == 1
+        assert "passed over" in "\n".join(report["notes"])
+
+
+@pytest.mark.parametrize("statement", ["vacuum", "reindex", "vacuum into 'x.db'", "attach 'x.db' as x", "pragma user_version",
+                                       "select load_extension('x')", "select 1; select 2", "delete from logs", ""])
+def test_query_only_reads(statement, send_log, tmp_path):
+    done = penstock_logs("query", statement, send_log, cwd=tmp_path)
+    assert done.returncode in (1, 2) and done.stderr, (done.returncode, done.stderr)
+    assert not (tmp_path / "x.db").exists()
+
+
+def test_a_full_disk_is_told(send_log):
+    for options in ((), ("--json",), ("--csv",)):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([harness.BINARY, "logs", "status", *options, send_log], stdout=full, stderr=subprocess.PIPE,
+                                  text=True, check=False)
+        assert done.returncode == 1 and "No space left" in done.stderr
+
+
+def test_a_page_does_not_overwrite_a_log(send_log, tmp_path):
+    before = send_log.read_bytes()
+    done = penstock_logs("status", "--html", send_log, send_log)
+    assert done.returncode == 1 and "no HTML page" in done.stderr
+    assert send_log.read_bytes() == before
+    for _ in range(2):
+        assert penstock_logs("status", "--html", tmp_path / "page.html", send_log).returncode == 0
+
+
+def test_texts_of_a_log_do_no_harm(tmp_path):
+    path = tmp_path / "send.log"
+    path.write_bytes(HEADER[:-2] + b",\x1b]0;x\x07\x1b[31mx\"y\r\n" + (ROW % (1, REFUSED + b" \x1b[31m"))[:-2] + b",z\r\n")
+    for arguments in (("query", "select * from logs"), ("query", "select nosuchcolumn from logs"), ("status",), ("top",),
+                      ("trace", "452"), ("\x1b[31m",)):
+        done = penstock_logs(*arguments, path)
+        assert "\x1b" not in done.stdout + done.stderr, arguments
+    json.loads(penstock_logs("query", "select * from logs", "--json", path).stdout)
+
+
+def test_what_is_wrong_is_told_beside_csv(tmp_path):
+    path = tmp_path / "torn"
+    path.write_bytes(BROKEN["torn"])
+    done = penstock_logs("status", "--csv", path)
+    assert "cut: the last line has no end" in done.stderr and "cut" not in done.stdout
