@@ -27,7 +27,8 @@ static size_t syslog_stamp(struct syslog_reader *r, struct slice line, int64_t *
 {
     size_t len;
 
-    if (line.len > SYSLOG_STAMP_LEN && memcmp(line.ptr, r->seen, SYSLOG_STAMP_LEN) == 0) {
+    if (r->seen[0] != 0 && line.len > SYSLOG_STAMP_LEN &&
+        memcmp(line.ptr, r->seen, SYSLOG_STAMP_LEN) == 0) {
         *ret_ms = r->seen_ms;
         return SYSLOG_STAMP_LEN;
     }
