@@ -119,7 +119,8 @@ static void wait_for_key(uint64_t ms, const sigset_t *signals)
 static void catch_signals(sigset_t *ret)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    const struct sigaction action = {.sa_handler = on_signal};
+    /* Begun again, or half a screen would end as a report that could not be written. */
+    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
     (void)sigemptyset(ret);
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {

@@ -1,8 +1,10 @@
 """The governor as an operator meets it: refusals with their token, the screen, health checks, and
 thresholds that change while the server runs."""
+import contextlib
 import fcntl
 import json
 import os
+import pathlib
 import pty
 import select
 import signal
@@ -261,16 +263,32 @@ def test_exchange_xml(refusing):
 
 
 class Terminal:
-    """A command on a terminal of 50 lines and 100 columns."""
+    """A command on a terminal of 50 lines and 100 columns. A full one takes no character more until
+    it is read."""
 
-    def __init__(self, *arguments, env=None):
+    def __init__(self, *arguments, env=None, full=False):
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
+        if full:
+            self.fill()
         self.before = termios.tcgetattr(self.slave)
         self.process = subprocess.Popen([str(BINARY), *map(str, arguments)], stdin=self.slave, stdout=self.slave,
                                         stderr=subprocess.STDOUT, start_new_session=True,
                                         env={**os.environ, "TERM": "xterm", **(env or {})})
         self.text = ""
+
+    def fill(self):
+        filler = os.open(os.ttyname(self.slave), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        for piece in (b" " * 1024, b" "):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(filler, piece)
+        os.close(filler)
+
+    def is_blocked(self):
+        """In a call on file descriptor 1: there it only writes."""
+        call = pathlib.Path(f"/proc/{self.process.pid}/syscall").read_text().split()
+        return len(call) > 1 and call[1] == "0x1"
 
     def read_until(self, condition, what):
         def step():
@@ -312,6 +330,14 @@ def test_watch_redraws_and_gives_the_terminal_back(refusing, terminal, end):
         shown.process.send_signal(signal.SIGINT)
     assert shown.process.wait(harness.PATIENCE) == 0
     assert termios.tcgetattr(shown.slave) == shown.before
+
+
+def test_a_signal_amid_a_screen_is_no_failure(refusing, terminal):
+    shown = terminal("pressure", "--watch=1", "-c", refusing.file, full=True)
+    wait_until(shown.is_blocked, "a write to the full terminal")
+    shown.process.send_signal(signal.SIGINT)
+    shown.read_until(lambda text: "Level medium" in text, "the screen")
+    assert shown.process.wait(harness.PATIENCE) == 0
 
 
 def test_no_colours_where_not_wanted(refusing, terminal):
