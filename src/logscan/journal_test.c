@@ -17,33 +17,22 @@
     "reply 30881250 m=4fNwF20043zf@mx1 to=v@gmz.example host=mx1.gmz.example ip=198.18.10.7 "      \
     "via=smtp phase=mail by=receiver 452 4.3.1 \"Insufficient system storage\"\n"
 
-static const struct {
-    const char *log, *facts;
-    unsigned skip; /* that is told once; LOG_SKIPS: nothing is */
-    uint64_t rows;
-} cases[] = {
-    {ENTRY("s=1", "postfix/smtp", REFUSED), REPLY, LOG_SKIPS, 1},
+static const struct testing_case cases[] = {
+    {ENTRY("s=1", "postfix/smtp", REFUSED), REPLY},
     {ENTRY("s=1", "postfix/smtp", REFUSED) ENTRY("s=2", "postfix/qmgr", "4fNwF20043zf: removed")
          ENTRY("s=3", "postfix/smtp", REFUSED),
-     REPLY REPLY, LOG_SKIPS, 3},
-    {ENTRY("s=1", "sshd", "Accepted") ENTRY("s=2", "postfix/smtp", REFUSED), REPLY, SKIP_FORM, 1},
+     REPLY REPLY, .rows = 3},
+    {ENTRY("s=1", "sshd", "Accepted") ENTRY("s=2", "postfix/smtp", REFUSED), REPLY,
+     .skips = 1U << SKIP_FORM, .rows = 1},
     {"__CURSOR=s=1\nSYSLOG_IDENTIFIER=postfix/smtp\nMESSAGE=x\n\n" ENTRY("s=2", "postfix/smtp",
                                                                          REFUSED),
-     REPLY, SKIP_TIME, 1},
+     REPLY, .skips = 1U << SKIP_TIME, .rows = 1},
 };
 
 static void test_entries(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        uint64_t skipped[LOG_SKIPS], rows;
-
-        testing_expect(&postfix_journal_format, cases[i].log, WANT_REPLIES, cases[i].facts, skipped,
-                       &rows);
-        assert_int_equal(rows, cases[i].rows);
-        for (size_t k = 0; k < LOG_SKIPS; k++)
-            assert_int_equal(skipped[k], k == cases[i].skip);
-    }
+    testing_cases(&postfix_journal_format, WANT_REPLIES, cases, ARRAY_SIZE(cases));
 }
 
 /* A message with a line break stands with its length. */

@@ -16,27 +16,20 @@
     "\",\"command\":" command "},"
 #define SOURCE ",\"egress_source\":\"ip-1\",\"source_address\":{\"address\":\"192.0.2.10:53210\"}"
 
-static const struct {
-    const char *log;
-    const char *facts;
-    enum log_skip skip; /* the row that is skipped; LOG_SKIPS: none is */
-    unsigned wants;     /* 0: all */
-} cases[] = {
+static const struct testing_case cases[] = {
     {RECORD("Reception", TO RESPONSE("250", "null", "", "null") PEER),
-     "arrival 1002 m=7 from=s@s.example number=1\n", LOG_SKIPS, 0},
+     "arrival 1002 m=7 from=s@s.example number=1\n"},
     {RECORD("Delivery",
             TO RESPONSE("250", "null", "OK", "\".\"") PEER SOURCE ",\"num_attempts\":2"),
      "attempt 1002 m=7 from=s@s.example to=a@b.example host=mx.b.example ip=198.18.0.7 "
-     "source=192.0.2.10 via=ip-1 number=3 phase=end of data given delivered 250 - \"OK\"\n",
-     LOG_SKIPS, 0},
+     "source=192.0.2.10 via=ip-1 number=3 phase=end of data given delivered 250 - \"OK\"\n"},
     {RECORD("TransientFailure",
             TO RESPONSE("452", ENHANCED, "full\\nsee \\u201chere\\u201d",
                         "\"MAIL FROM:<s@s.example>\"") PEER ",\"num_attempts\":0"),
      "reply 1002 m=7 from=s@s.example to=a@b.example host=mx.b.example ip=198.18.0.7 phase=mail "
      "by=receiver 452 4.3.1 \"full see \xe2\x80\x9chere\xe2\x80\x9d\"\n"
      "attempt 1002 m=7 from=s@s.example to=a@b.example host=mx.b.example ip=198.18.0.7 number=1 "
-     "phase=mail given deferred 452 4.3.1 \"full see \xe2\x80\x9chere\xe2\x80\x9d\"\n",
-     LOG_SKIPS, 0},
+     "phase=mail given deferred 452 4.3.1 \"full see \xe2\x80\x9chere\xe2\x80\x9d\"\n"},
     /* a list of recipients; no number of attempts; IPv6 */
     {RECORD("Bounce",
             "\"recipient\":[\"a@b.example\", \"c@d.example\"]," RESPONSE(
@@ -47,10 +40,9 @@ static const struct {
      "phase=rcpt by-recipient failed 550 - \"no\"\n"
      "attempt 1002 m=7 from=s@s.example to=c@d.example host=mx ip=2001:db8::1 source=2001:db8::2 "
      "phase=rcpt by-recipient failed 550 - \"no\"\n",
-     LOG_SKIPS, WANT_LIVES},
+     .wants = WANT_LIVES},
     {RECORD("Reception", "\"recipient\":[\"a@b.example\",\"c@d.example\"],\"x\":1"),
-     "arrival 1002 m=7 from=s@s.example number=1\narrival 1002 m=7 from=s@s.example number=1\n",
-     LOG_SKIPS, 0},
+     "arrival 1002 m=7 from=s@s.example number=1\narrival 1002 m=7 from=s@s.example number=1\n"},
     /* the recipients of one mail, and the next one */
     {RECORD("Reception", TO "\"session_id\":\"A\"") RECORD("Reception", TO "\"session_id\":\"A\"")
          RECORD("Delayed", TO PEER) RECORD("Reception", TO "\"session_id\":\"A\"")
@@ -62,7 +54,7 @@ static const struct {
      "arrival 1002 m=7 from=s@s.example number=1\n"
      "arrival 1002 m=7 from=s@s.example number=1\n"
      "arrival 1002 m=7 from=s@s.example number=1\n",
-     LOG_SKIPS, 0},
+     .rows = 7},
     /* made up here */
     {RECORD("TransientFailure",
             TO RESPONSE("400", "null",
@@ -71,46 +63,35 @@ static const struct {
      "reply 1002 m=7 from=s@s.example to=a@b.example phase=connect by=own-client 0 \"Connection "
      "timed "
      "out\"\n",
-     LOG_SKIPS, WANT_REPLIES},
+     .wants = WANT_REPLIES},
     {RECORD("Rejection",
             TO RESPONSE("451", ENHANCED, "KumoMTA internal: load shedding", "\"RCPT TO\"") PEER),
      "reply 1002 m=7 from=s@s.example to=a@b.example host=mx.b.example ip=198.18.0.7 phase=rcpt "
-     "by=own-server 451 4.3.1 \"KumoMTA internal: load shedding\"\n",
-     LOG_SKIPS, 0},
+     "by=own-server 451 4.3.1 \"KumoMTA internal: load shedding\"\n"},
     {RECORD("Expiration",
             TO RESPONSE("551", "null", "KumoMTA internal: too old", "null") "\"num_attempts\":17"),
-     "expiry 1002 m=7 from=s@s.example to=a@b.example 0 \"too old\"\n", LOG_SKIPS, 0},
+     "expiry 1002 m=7 from=s@s.example to=a@b.example 0 \"too old\"\n"},
     {RECORD("AdminBounce",
             TO RESPONSE("552", "null", "KumoMTA internal: x", "null") "\"num_attempts\":1"),
      "attempt 1002 m=7 from=s@s.example to=a@b.example number=2 phase=connect given failed "
      "not-counted 0 "
-     "\"x\"\n",
-     LOG_SKIPS, 0},
+     "\"x\"\n"},
     {RECORD("Delayed", TO RESPONSE("400", "null", "x", "null") PEER) RECORD("OOB", TO PEER), "",
-     LOG_SKIPS, 0},
+     .rows = 2},
     /* an older version: seconds alone */
     {"{\"type\":\"Reception\",\"id\":\"8\",\"recipient\":\"a@b.example\",\"timestamp\":1772323202}"
      "\n",
-     "arrival 2000 m=8 number=1\n", LOG_SKIPS, 0},
-    {"{\"type\":\"Reception\",\"id\":\"8\"}\n", "", SKIP_TIME, 0},
+     "arrival 2000 m=8 number=1\n"},
+    {"{\"type\":\"Reception\",\"id\":\"8\"}\n", "", .skips = 1U << SKIP_TIME},
     {"{\"type\":\"Reception\",\"event_time\":\"2026-03-01T00:00:01Zx\",\"timestamp\":1}\n", "",
-     SKIP_TIME, 0},
-    {"{\"type\":\"Reception\",\"id\":\"8\n", "", SKIP_FORM, 0},
+     .skips = 1U << SKIP_TIME},
+    {"{\"type\":\"Reception\",\"id\":\"8\n", "", .skips = 1U << SKIP_FORM},
 };
 
 static void reads_records(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        uint64_t skipped[LOG_SKIPS], rows;
-
-        testing_expect(&kumomta_format, cases[i].log, cases[i].wants ? cases[i].wants : TESTING_ALL,
-                       cases[i].facts, skipped, &rows);
-        for (size_t k = 0; k < LOG_SKIPS; k++)
-            if (skipped[k] != (k == cases[i].skip))
-                fail_msg("case %zu: %" PRIu64 " rows %s", i, skipped[k],
-                         log_skip_text((enum log_skip)k));
-    }
+    testing_cases(&kumomta_format, TESTING_ALL, cases, ARRAY_SIZE(cases));
 }
 
 static void is_known_by_its_first_line(void **state)

@@ -15,63 +15,42 @@
 #define WHO "m=1k0 from=s@s.example to=a@b.example"
 #define WHERE "host=mx ip=198.18.0.7 source=192.0.2.10 via=p/default"
 
-static const struct {
-    const char *log;
-    const char *facts;
-    enum log_skip skip; /* the row that is skipped; LOG_SKIPS: none is */
-    unsigned wants;     /* 0: all */
-} cases[] = {
-    {LINE("received", ",\"recipients\":3"), "arrival 1002 m=1k0 from=s@s.example number=3\n",
-     LOG_SKIPS, 0},
-    {LINE("dsn", TO), "arrival 1002 m=1k0 from=s@s.example number=1\n", LOG_SKIPS, 0},
+static const struct testing_case cases[] = {
+    {LINE("received", ",\"recipients\":3"), "arrival 1002 m=1k0 from=s@s.example number=3\n"},
+    {LINE("dsn", TO), "arrival 1002 m=1k0 from=s@s.example number=1\n"},
     {LINE("delivered", TO SAID("250", "end of data", "250 2.0.0 taken") HOST),
      "attempt 1002 " WHO " " WHERE
-     " number=2 phase=end of data given delivered 250 2.0.0 \"taken\"\n",
-     LOG_SKIPS, 0},
+     " number=2 phase=end of data given delivered 250 2.0.0 \"taken\"\n"},
     {LINE("delivered", TO SAID("250", "end of data", "250 2.0.0 taken") HOST),
-     "reply 1002 " WHO " " WHERE " phase=end of data by=receiver 250 2.0.0 \"taken\"\n", LOG_SKIPS,
-     WANT_ACCEPTED},
+     "reply 1002 " WHO " " WHERE " phase=end of data by=receiver 250 2.0.0 \"taken\"\n",
+     .wants = WANT_ACCEPTED},
     /* lines of a reply repeat the status code, or the code as well, or another one */
     {LINE("deferred", TO SAID("452", "mail", "452 4.2.2 a\\n4.2.2 b\\n4.3.1 c") HOST),
      "reply 1002 " WHO " " WHERE " phase=mail by=receiver 452 4.2.2 \"a b 4.3.1 c\"\n"
      "attempt 1002 " WHO " " WHERE
-     " number=2 phase=mail given deferred 452 4.2.2 \"a b 4.3.1 c\"\n",
-     LOG_SKIPS, 0},
+     " number=2 phase=mail given deferred 452 4.2.2 \"a b 4.3.1 c\"\n"},
     {LINE("failed", TO SAID("550", "rcpt", "no code here") HOST),
-     "reply 1002 " WHO " " WHERE " phase=rcpt by=receiver 550 - \"no code here\"\n", LOG_SKIPS,
-     WANT_REPLIES},
+     "reply 1002 " WHO " " WHERE " phase=rcpt by=receiver 550 - \"no code here\"\n",
+     .wants = WANT_REPLIES},
     {LINE("deferred", TO ",\"attempt\":1,\"phase\":\"connect\",\"reply\":\"connection refused\""),
      "reply 1002 " WHO " phase=connect by=own-client 0 \"connection refused\"\n"
-     "attempt 1002 " WHO " number=1 phase=connect given deferred 0 \"connection refused\"\n",
-     LOG_SKIPS, 0},
+     "attempt 1002 " WHO " number=1 phase=connect given deferred 0 \"connection refused\"\n"},
     {LINE("expired", TO ",\"reply\":\"4.4.7 too old\""),
-     "expiry 1002 " WHO " 0 \"4.4.7 too old\"\n", LOG_SKIPS, 0},
+     "expiry 1002 " WHO " 0 \"4.4.7 too old\"\n"},
     {LINE("suppressed", TO ",\"code\":550,\"reply\":\"550 5.1.1 no\""),
-     "attempt 1002 " WHO " by-recipient failed not-counted 550 5.1.1 \"no\"\n", LOG_SKIPS, 0},
-    {LINE("removed", TO), "attempt 1002 " WHO " by-recipient failed not-counted\n", LOG_SKIPS, 0},
-    {LINE("delivered", TO SAID("250", "end of data", "250 x")), "", LOG_SKIPS, WANT_REPLIES},
+     "attempt 1002 " WHO " by-recipient failed not-counted 550 5.1.1 \"no\"\n"},
+    {LINE("removed", TO), "attempt 1002 " WHO " by-recipient failed not-counted\n"},
+    {LINE("delivered", TO SAID("250", "end of data", "250 x")), "", .wants = WANT_REPLIES},
     /* the event log */
-    {"{\"time\":\"2026-03-01T00:00:01.002Z\",\"level\":\"notice\",\"event\":\"delivered\"}\n", "",
-     LOG_SKIPS, 0},
-    {"{\"schema\":1,\"event\":\"delivered\"}\n", "", SKIP_TIME, 0},
-    {"{\"schema\":1,\"time\":\"2026-03-01T00:00:01.002Z\n", "", SKIP_FORM, 0},
+    {"{\"time\":\"2026-03-01T00:00:01.002Z\",\"level\":\"notice\",\"event\":\"delivered\"}\n", ""},
+    {"{\"schema\":1,\"event\":\"delivered\"}\n", "", .skips = 1U << SKIP_TIME},
+    {"{\"schema\":1,\"time\":\"2026-03-01T00:00:01.002Z\n", "", .skips = 1U << SKIP_FORM},
 };
 
 static void reads_lines(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        uint64_t skipped[LOG_SKIPS], rows;
-
-        testing_expect(&penstock_events_format, cases[i].log,
-                       cases[i].wants ? cases[i].wants : TESTING_ALL, cases[i].facts, skipped,
-                       &rows);
-        assert_int_equal(rows, cases[i].skip == LOG_SKIPS);
-        for (size_t k = 0; k < LOG_SKIPS; k++)
-            if (skipped[k] != (k == cases[i].skip))
-                fail_msg("case %zu: %" PRIu64 " rows %s", i, skipped[k],
-                         log_skip_text((enum log_skip)k));
-    }
+    testing_cases(&penstock_events_format, TESTING_ALL, cases, ARRAY_SIZE(cases));
 }
 
 static void is_known_by_its_first_line(void **state)

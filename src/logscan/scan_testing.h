@@ -17,6 +17,7 @@
 /* cmocka wants the four above first */
 #include <cmocka.h>
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 
@@ -27,6 +28,11 @@
 
 #define TESTING_BASE_MS INT64_C(1772323200000)
 #define TESTING_ALL (WANT_REPLIES | WANT_LIVES | WANT_SESSIONS)
+#define TESTING_ACCEPTED (TESTING_ALL | WANT_ACCEPTED)
+/* What stands before a log: only formats without years in their stamps look at it. */
+#define TESTING_CARRY ((struct log_carry){.year = 2026, .month = 3})
+
+/* ---- facts as text ---- */
 
 static inline void testing_put(struct buf *to, const char *name, struct slice value)
 {
@@ -69,6 +75,8 @@ static inline void testing_put_fact(struct buf *to, const struct log_fact *f)
         testing_put(to, "phase", slice_str(smtp_phase_name((enum smtp_phase)f->phase)));
     if (f->is_copy)
         assert_int_equal(buf_add_str(to, " copy"), 0);
+    if (f->is_other_host)
+        assert_int_equal(buf_add_str(to, " other-host"), 0);
     if (f->kind == FACT_ATTEMPT)
         assert_int_equal(buf_addf(to, " %s %s%s", numberings[f->numbering],
                                   log_outcome_name((enum log_outcome)f->outcome),
@@ -87,6 +95,19 @@ static inline void testing_put_facts(struct buf *to, const struct log_scan *s)
     }
 }
 
+/* ---- scans ---- */
+
+struct testing_found {
+    struct buf facts;       /* lines of text */
+    struct log_carry carry; /* at the end */
+    uint64_t rows, skipped[LOG_SKIPS];
+};
+
+static inline void testing_found_done(struct testing_found *f)
+{
+    buf_done(&f->facts);
+}
+
 /* The end of the first line that ends at or after `at`; text.len where there is none. */
 static inline size_t testing_line_end(struct slice text, size_t at)
 {
@@ -95,17 +116,21 @@ static inline size_t testing_line_end(struct slice text, size_t at)
     return found < 0 ? text.len : at + (size_t)found + 1;
 }
 
-/* The facts of a log that is read in chunks of about `chunk` bytes, each in memory of its own. What was
- * skipped is added to `skipped` (of LOG_SKIPS), rows to `*rows`. */
-static inline void testing_scan(const struct log_format *format, struct slice log, unsigned wants,
-                                size_t chunk, struct buf *to, uint64_t *skipped, uint64_t *rows)
+/* Reads a log in chunks of about `chunk` bytes, each in memory of its own size, so that a sanitizer sees
+ * who reads past the end. The caller calls testing_found_done(). */
+static inline void testing_scan(const struct log_format *format, struct slice log,
+                                struct log_carry carry, unsigned wants, size_t chunk,
+                                struct testing_found *ret)
 {
-    struct log_carry carry = {0};
     void *state = NULL;
 
+    *ret = (struct testing_found){.facts = BUF_INIT(MIB(1)), .carry = carry};
     for (size_t at = 0, end; at < log.len; at = end) {
-        struct log_scan s = {
-            .format = format, .offset = at, .wants = wants, .carry = carry, .carry_end = carry};
+        struct log_scan s = {.format = format,
+                             .offset = at,
+                             .wants = wants,
+                             .carry = ret->carry,
+                             .carry_end = ret->carry};
         uint8_t *copy;
 
         end = chunk >= log.len - at ? log.len : testing_line_end(log, at + chunk - 1);
@@ -118,11 +143,11 @@ static inline void testing_scan(const struct log_format *format, struct slice lo
         if (format->merge)
             assert_int_equal(format->merge(&state, &s), 0);
         assert_null(s.session_rows);
-        testing_put_facts(to, &s);
+        testing_put_facts(&ret->facts, &s);
         for (size_t i = 0; i < LOG_SKIPS; i++)
-            skipped[i] += s.tally.skipped[i];
-        *rows += s.tally.rows;
-        carry = s.carry_end;
+            ret->skipped[i] += s.tally.skipped[i];
+        ret->rows += s.tally.rows;
+        ret->carry = s.carry_end;
         log_scan_done(&s);
         free(copy);
     }
@@ -130,25 +155,95 @@ static inline void testing_scan(const struct log_format *format, struct slice lo
         format->free_state(&state);
 }
 
-/* The log has these facts, however it is cut. `*ret_skipped` of LOG_SKIPS and rows of it as a whole. */
-static inline void testing_expect(const struct log_format *format, const char *log, unsigned wants,
-                                  const char *facts, uint64_t *ret_skipped, uint64_t *ret_rows)
+/* ---- cases ---- */
+
+struct testing_case {
+    const char *log, *facts;
+    unsigned wants; /* 0: what all cases do */
+    unsigned skips; /* 1 << SKIP_...: one row is skipped for each */
+    uint64_t rows;  /* 0: one, or none where one is skipped */
+};
+
+/* The log has these facts, however it is cut. */
+static inline void testing_expect(const struct log_format *format, unsigned wants,
+                                  const struct testing_case *c)
 {
-    struct slice text = slice_str(log);
+    struct slice log = slice_str(c->log);
+    struct testing_found got;
 
-    for (size_t chunk = text.len + 1; chunk > 0; chunk = chunk > 1 ? chunk / 2 : 0) {
-        uint64_t skipped[LOG_SKIPS] = {0}, rows = 0;
-        struct buf got;
-
-        buf_init(&got, MIB(1));
-        testing_scan(format, text, wants, chunk, &got, skipped, &rows);
-        if (!slice_eq(buf_slice(&got), slice_str(facts)))
-            fail_msg("in chunks of %zu bytes:\n%.*snot:\n%s", chunk, SLICE_FMT(buf_slice(&got)),
-                     facts);
-        buf_done(&got);
-        if (chunk > text.len) {
-            memcpy(ret_skipped, skipped, sizeof(skipped));
-            *ret_rows = rows;
+    for (size_t chunk = log.len + 1; chunk > 0; chunk = chunk > 1 ? chunk / 2 : 0) {
+        testing_scan(format, log, TESTING_CARRY, wants, chunk, &got);
+        if (!slice_eq(buf_slice(&got.facts), slice_str(c->facts)))
+            fail_msg("'%s' in chunks of %zu bytes:\n%.*snot:\n%s", c->log, chunk,
+                     SLICE_FMT(buf_slice(&got.facts)), c->facts);
+        if (chunk > log.len) {
+            for (unsigned k = 0; k < LOG_SKIPS; k++)
+                if (got.skipped[k] != (c->skips >> k & 1))
+                    fail_msg("'%s': %" PRIu64 " rows %s", c->log, got.skipped[k],
+                             log_skip_text((enum log_skip)k));
+            if (got.rows != (c->rows > 0 ? c->rows : c->skips == 0))
+                fail_msg("'%s': %" PRIu64 " rows", c->log, got.rows);
         }
+        testing_found_done(&got);
     }
+}
+
+static inline void testing_cases(const struct log_format *format, unsigned wants,
+                                 const struct testing_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        testing_expect(format, cases[i].wants ? cases[i].wants : wants, &cases[i]);
+}
+
+/* A line may end anywhere; what is read past its end shows under a sanitizer. For logs of one line. */
+static inline void testing_cut_cases(const struct log_format *format,
+                                     const struct testing_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t len = 1; len < strlen(cases[i].log); len++) {
+            struct buf line = BUF_INIT(KIB(4));
+            struct testing_found got;
+
+            assert_int_equal(buf_add(&line, slice_make(cases[i].log, len)), 0);
+            assert_int_equal(buf_push(&line, '\n'), 0);
+            testing_scan(format, buf_slice(&line), TESTING_CARRY, TESTING_ACCEPTED, SIZE_MAX, &got);
+            assert_true(got.rows <= 1);
+            testing_found_done(&got);
+            buf_done(&line);
+        }
+}
+
+/* ---- rows, as split() gives them ---- */
+
+struct testing_field {
+    const char *line;
+    int column;
+    const char *want; /* NULL: it is no row */
+};
+
+static inline void testing_fields(const struct log_format *format, struct slice reply_name,
+                                  const struct testing_field *cases, size_t count)
+{
+    const struct log_carry carry = TESTING_CARRY;
+    const struct log_columns *columns = log_columns_of(slice_str(format->columns));
+    struct slice fields[LOG_COLUMNS_MAX];
+    struct arena a = {0};
+
+    assert_int_equal(log_columns_find(columns, reply_name), format->reply_column);
+    for (size_t i = 0; i < count; i++) {
+        int n = format->split(&carry, slice_str(cases[i].line), &a, fields);
+
+        assert_int_equal(n, cases[i].want ? (int)columns->count : -EINVAL);
+        if (cases[i].want && !slice_eq(fields[cases[i].column], slice_str(cases[i].want)))
+            fail_msg("'%s': '%.*s', not '%s'", cases[i].line, SLICE_FMT(fields[cases[i].column]),
+                     cases[i].want);
+    }
+    arena_done(&a);
+}
+
+/* For cmocka_run_group_tests(): local times are UTC. */
+static inline int testing_utc(void **state)
+{
+    (void)state;
+    return stamp_zone("UTC");
 }

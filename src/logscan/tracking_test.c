@@ -14,37 +14,31 @@
 #define AT(ms) "2026-03-01T00:00:00." ms "Z,"
 #define LED(reply, host, ip) "[{LED=" reply "};{MSG=};{FQDN=" host "};{IP=" ip "};{LRT=x}]"
 
-static const struct {
-    const char *log;
-    const char *facts;
-    enum log_skip skip; /* the row that is skipped; LOG_SKIPS: none is */
-    unsigned wants;     /* 0: all */
-} cases[] = {
+static const struct testing_case cases[] = {
     /* events */
     {HEAD AT("001") "192.0.2.9,192.0.2.10,MX1,In,SMTP,RECEIVE,7,a@b.example;c@d.example,,2,s@s."
                     "example\r\n",
-     "arrival 1 m=7 from=s@s.example via=In number=2\n", LOG_SKIPS, 0},
+     "arrival 1 m=7 from=s@s.example via=In number=2\n"},
     {HEAD AT("002") "192.0.2.10,198.18.0.7,mx.b.example,Out,SMTP,SENDEXTERNAL,7,a@b.example;c@d."
                     "example,"
                     "250 2.1.5 Recipient OK;250 2.1.5 Recipient OK,2,\r\n",
      "attempt 2 m=7 to=a@b.example host=mx.b.example ip=198.18.0.7 source=192.0.2.10 via=Out "
      "phase=end of data by-time delivered 250 2.1.5 \"Recipient OK\"\n"
      "attempt 2 m=7 to=c@d.example host=mx.b.example ip=198.18.0.7 source=192.0.2.10 via=Out "
-     "phase=end of data by-time delivered 250 2.1.5 \"Recipient OK\"\n",
-     LOG_SKIPS, 0},
+     "phase=end of data by-time delivered 250 2.1.5 \"Recipient OK\"\n"},
     {HEAD AT("002") ",198.18.0.7,mx.b.example,,SMTP,SEND,7,a@b.example,\"250 2.0.0 Queued, "
                     "thanks\",1,\r\n",
      "reply 2 m=7 to=a@b.example host=mx.b.example ip=198.18.0.7 phase=end of data by=receiver 250 "
      "2.0.0 \"Queued, "
      "thanks\"\n",
-     LOG_SKIPS, WANT_ACCEPTED},
+     .wants = WANT_ACCEPTED},
     {HEAD AT("003") ",,MX1,,AGENT,AGENTINFO,7,a@b.example,452 4.3.1 no,1,\r\n" AT(
          "003") ",198.18.0.7,x,,SMTP,HAREDIRECT,7,a@b.example,452 4.3.1 no,1,\r\n",
-     "", LOG_SKIPS, 0},
-    {HEAD AT("004") ",,,,DSN,DSN,8,s@s.example,,1,\r\n", "arrival 4 m=8 number=1\n", LOG_SKIPS, 0},
+     "", .rows = 2},
+    {HEAD AT("004") ",,,,DSN,DSN,8,s@s.example,,1,\r\n", "arrival 4 m=8 number=1\n"},
     /* a list that was cut: the number is right */
     {HEAD AT("005") ",,,,SMTP,RECEIVE,7,a@b.example;c@d.example;...,,300,\r\n",
-     "arrival 5 m=7 number=300\n", LOG_SKIPS, 0},
+     "arrival 5 m=7 number=300\n"},
     /* statuses in brackets, of which the texts have semicolons */
     {HEAD AT("006") "192.0.2.10,198.18.0.7,mx,,SMTP,DEFER,7,a@b.example;c@d.example,\"" LED(
          "452 4.3.1 Insufficient system resources", "mx.b.example",
@@ -60,12 +54,11 @@ static const struct {
      "\"x];y; <c>\"\n"
      "attempt 6 m=7 to=c@d.example host=mx.d.example ip=2001:db8::1 source=192.0.2.10 by-time "
      "deferred "
-     "450 4.2.0 \"x];y; <c>\"\n",
-     LOG_SKIPS, 0},
+     "450 4.2.0 \"x];y; <c>\"\n"},
     /* other parts in another order */
     {HEAD AT("007") ",,,,SMTP,FAIL,7,a@b.example,[{IP=198.18.0.7};{LED=550 5.1.1 no}],1,\r\n",
-     "reply 7 m=7 to=a@b.example ip=198.18.0.7 by=receiver 550 5.1.1 \"no\"\n", LOG_SKIPS,
-     WANT_REPLIES},
+     "reply 7 m=7 to=a@b.example ip=198.18.0.7 by=receiver 550 5.1.1 \"no\"\n",
+     .wants = WANT_REPLIES},
     /* nobody was there to say it */
     {HEAD AT("008") ",,MX1,,SMTP,DEFER,7,a@b.example,\"" LED(
          "441 4.4.1 Error encountered while communicating with primary target IP address: "
@@ -73,22 +66,20 @@ static const struct {
          "to connect. Winsock error code: 10061, Win32 error code: 10061.\"\"",
          "b.example", "") "\",1,\r\n",
      "reply 8 m=7 to=a@b.example phase=connect by=own-client 0 \"Connection refused\"\n"
-     "attempt 8 m=7 to=a@b.example phase=connect by-time deferred 0 \"Connection refused\"\n",
-     LOG_SKIPS, 0},
+     "attempt 8 m=7 to=a@b.example phase=connect by-time deferred 0 \"Connection refused\"\n"},
     {HEAD AT("008") ",,,,DNS,FAIL,7,a@b.example,550 5.4.310 DNS domain does not exist,1,\r\n",
      "reply 8 m=7 to=a@b.example phase=connect by=own-client 0 \"550 5.4.310 DNS domain does not "
      "exist\"\n",
-     LOG_SKIPS, WANT_REPLIES},
+     .wants = WANT_REPLIES},
     /* own verdicts, and what is too old */
     {HEAD AT("009") ",,,,ROUTING,FAIL,7,a@b.example,550 5.4.4 ROUTING.NoConnector,1,\r\n",
      "reply 9 m=7 to=a@b.example by=own-server 550 5.4.4 \"ROUTING.NoConnector\"\n"
-     "attempt 9 m=7 to=a@b.example by-time failed not-counted 550 5.4.4 \"ROUTING.NoConnector\"\n",
-     LOG_SKIPS, 0},
+     "attempt 9 m=7 to=a@b.example by-time failed not-counted 550 5.4.4 \"ROUTING.NoConnector\"\n"},
     {HEAD AT("010") ",,MX1,,QUEUE,FAIL,7,a@b.example,550 4.4.7 QUEUE.Expired,1,\r\n",
-     "expiry 10 m=7 to=a@b.example 0 \"550 4.4.7 QUEUE.Expired\"\n", LOG_SKIPS, 0},
+     "expiry 10 m=7 to=a@b.example 0 \"550 4.4.7 QUEUE.Expired\"\n"},
     {HEAD AT("010") ",198.18.0.7,MX1,,SMTP,FAIL,7,a@b.example,550 4.4.7 QUEUE.Expired; message "
                     "expired,1,\r\n",
-     "", LOG_SKIPS, WANT_REPLIES},
+     "", .wants = WANT_REPLIES},
     /* bare statuses */
     {HEAD AT("011") ",198.18.0.7,mx,,SMTP,DEFER,7,a@b.example;c@d.example;e@f.example,"
                     "452 4.3.1 full; try later;452-4.2.2 x;Connection reset,3,\r\n",
@@ -97,39 +88,30 @@ static const struct {
      "reset\"\n"
      "reply 11 m=7 to=e@f.example host=mx ip=198.18.0.7 by=receiver 452 4.2.2 \"x;Connection "
      "reset\"\n",
-     LOG_SKIPS, WANT_REPLIES},
+     .wants = WANT_REPLIES},
     {HEAD AT("011") ",198.18.0.7,mx,,SMTP,DEFER,7,a@b.example;c@d.example,452 4.3.1 x;Connection "
                     "reset,2,\r\n",
      "reply 11 m=7 to=a@b.example host=mx ip=198.18.0.7 by=receiver 452 4.3.1 \"x\"\n"
      "reply 11 m=7 to=c@d.example host=mx ip=198.18.0.7 by=own-client 0 \"Connection reset\"\n",
-     LOG_SKIPS, WANT_REPLIES},
+     .wants = WANT_REPLIES},
     /* headers: other columns, a byte order mark, case */
     {HEAD
      "\xef\xbb\xbf#FIELDS: Event-Id,date-time,internal-message-id\r\nRECEIVE," AT("012") "9\r\n",
-     "arrival 12 m=9\n", LOG_SKIPS, 0},
+     "arrival 12 m=9\n"},
     /* rows that are none */
-    {AT("013") ",,,,SMTP,RECEIVE,7,a@b.example,,1,\r\n", "", SKIP_HEADER, 0},
-    {HEAD AT("014") ",,,,SMTP,RECEIVE,7,a@b.example,,1\r\n", "", SKIP_COLUMNS, 0},
+    {AT("013") ",,,,SMTP,RECEIVE,7,a@b.example,,1,\r\n", "", .skips = 1U << SKIP_HEADER},
+    {HEAD AT("014") ",,,,SMTP,RECEIVE,7,a@b.example,,1\r\n", "", .skips = 1U << SKIP_COLUMNS},
     {HEAD AT("014") ",,,,SMTP,RECEIVE,7,a@b.example,\"452 4.3.1\r\n" AT(
          "015") ",,,,SMTP,RECEIVE,8,a@b.example,,1,\r\n",
-     "arrival 15 m=8 number=1\n", SKIP_COLUMNS, 0},
-    {HEAD "2026-03-32T00:00:00.000Z,,,,,SMTP,RECEIVE,7,a@b.example,,1,\r\n", "", SKIP_TIME, 0},
+     "arrival 15 m=8 number=1\n", .skips = 1U << SKIP_COLUMNS, .rows = 1},
+    {HEAD "2026-03-32T00:00:00.000Z,,,,,SMTP,RECEIVE,7,a@b.example,,1,\r\n", "",
+     .skips = 1U << SKIP_TIME},
 };
 
 static void reads_rows(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        uint64_t skipped[LOG_SKIPS], rows;
-
-        testing_expect(&exchange_tracking_format, cases[i].log,
-                       cases[i].wants ? cases[i].wants : TESTING_ALL, cases[i].facts, skipped,
-                       &rows);
-        for (size_t k = 0; k < LOG_SKIPS; k++)
-            if (skipped[k] != (k == cases[i].skip))
-                fail_msg("case %zu: %" PRIu64 " rows %s", i, skipped[k],
-                         log_skip_text((enum log_skip)k));
-    }
+    testing_cases(&exchange_tracking_format, TESTING_ALL, cases, ARRAY_SIZE(cases));
 }
 
 /* A line break in quotes is part of the row where its chunk has all of it. */
@@ -137,15 +119,13 @@ static void reads_rows_of_two_lines(void **state)
 {
     const struct slice log =
         SLICE_LIT(HEAD AT("001") ",,,,SMTP,RECEIVE,7,\"a@b.example\r\n\",,9,\r\n");
-    uint64_t skipped[LOG_SKIPS] = {0}, rows = 0;
-    struct buf got;
+    struct testing_found got;
 
     (void)state;
-    buf_init(&got, KIB(64));
-    testing_scan(&exchange_tracking_format, log, TESTING_ALL, log.len, &got, skipped, &rows);
-    assert_true(slice_eq(buf_slice(&got), SLICE_LIT("arrival 1 m=7 number=9\n")));
-    assert_int_equal(rows, 1);
-    buf_done(&got);
+    testing_scan(&exchange_tracking_format, log, TESTING_CARRY, TESTING_ALL, log.len, &got);
+    assert_true(slice_eq(buf_slice(&got.facts), SLICE_LIT("arrival 1 m=7 number=9\n")));
+    assert_int_equal(got.rows, 1);
+    testing_found_done(&got);
 }
 
 static void is_known_by_its_head(void **state)
