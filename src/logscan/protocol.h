@@ -1,6 +1,7 @@
 /*
  * logscan/protocol.h - Exchange's protocol logs (SmtpSend and SmtpReceive): rows, the sessions they
- * belong to, and the sessions that go on in the next chunk. For the protocol_....c files alone.
+ * belong to, and the sessions that go on in the next chunk. For the protocol_....c files, and
+ * query_sessions.c.
  *
  *     line --protocol_row_read()--> row --protocol_session_row()--> facts
  *                                    |                 ^
@@ -94,6 +95,14 @@ struct slice protocol_address(struct slice endpoint);
 struct slice protocol_path(struct slice command);
 
 /* ---- sessions: protocol_session.c ---- */
+
+/* The first word of a greeting or behind EHLO, where it is the name of a host, else empty: banners are
+ * hidden behind asterisks, and refusals begin with any word. */
+struct slice protocol_host_name(struct slice text);
+/* Is it EHLO or HELO? *ret_host: the host that it names, or empty. */
+bool protocol_hello(struct slice command, struct slice *ret_host);
+/* Can it be no other reply than a greeting? That to STARTTLS, 220 too, has a status. */
+bool protocol_is_banner(const struct log_reply *reply);
 
 #define PROTOCOL_RUNS 8               /* of equal commands that wait for their replies */
 #define PROTOCOL_LINES_MAX 128        /* of one reply; further ones are left out */

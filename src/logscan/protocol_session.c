@@ -360,9 +360,7 @@ static void on_rcpt(struct protocol_reader *r, struct protocol_session *p,
     }
 }
 
-/* The first word of a greeting or behind EHLO, where it is the name of a host: banners are hidden behind
- * asterisks, and refusals begin with any word. */
-static struct slice host_name(struct slice text)
+struct slice protocol_host_name(struct slice text)
 {
     ptrdiff_t blank = slice_find(text, ' ');
     struct slice word = blank < 0 ? text : slice_sub(text, 0, (size_t)blank);
@@ -374,6 +372,14 @@ static struct slice host_name(struct slice text)
             word.ptr[i] != '.' && word.ptr[i] != '-' && word.ptr[i] != '_')
             return slice_make(NULL, 0);
     return slice_find(word, '.') > 0 ? word : slice_make(NULL, 0);
+}
+
+bool protocol_hello(struct slice command, struct slice *ret_host)
+{
+    if (command_of(command) != COMMAND_HELLO)
+        return false;
+    *ret_host = protocol_host_name(slice_trim(slice_from(command, sizeof("EHLO") - 1)));
+    return true;
 }
 
 /* RSET, QUIT and EHLO end a transaction, but not before what stands in front of them is answered. */
@@ -392,6 +398,7 @@ static void on_command(struct protocol_reader *r, struct protocol_session *p,
                        const struct protocol_row *row)
 {
     enum command c = command_of(row->data);
+    struct slice host;
 
     if (c == COMMAND_MAIL)
         on_mail(r, p, row);
@@ -399,27 +406,31 @@ static void on_command(struct protocol_reader *r, struct protocol_session *p,
         on_rcpt(r, p, row);
     else if (c == COMMAND_RSET || c == COMMAND_QUIT || c == COMMAND_HELLO)
         on_leave(r, p, row);
-    if (c == COMMAND_HELLO && !r->is_send)
-        p->host = host_name(slice_trim(slice_from(row->data, sizeof("EHLO") - 1)));
+    if (!r->is_send && protocol_hello(row->data, &host))
+        p->host = host;
     p->is_greeted = true;
     queue_push(p, c);
 }
 
 /* ---- replies ---- */
 
+bool protocol_is_banner(const struct log_reply *reply)
+{
+    return reply->code == 220 && reply->enhanced.klass == 0;
+}
+
 /* What a reply that no command waits for answers. */
 static enum command unasked(struct protocol_reader *r, struct protocol_session *p,
                             const struct log_reply *reply)
 {
-    /* The banner of a session that began before the log; that to STARTTLS, 220 too, has a status. */
-    bool is_late =
-        p->is_middle && p->host.len == 0 && reply->code == 220 && reply->enhanced.klass == 0;
+    /* The banner of a session that began before the log. */
+    bool is_late = p->is_middle && p->host.len == 0 && protocol_is_banner(reply);
 
     if (p->is_greeted && !is_late)
         return COMMAND_OTHER;
     p->is_greeted = true;
     if (r->is_send)
-        p->host = host_name(reply->text);
+        p->host = protocol_host_name(reply->text);
     return COMMAND_GREETING;
 }
 

@@ -37,7 +37,8 @@ struct row {
     bool is_reply;
     char enhanced[16];
     struct slice host;
-    int64_t at_ms; /* INT64_MIN: none */
+    struct query_cell provider; /* of its session, in a protocol log */
+    int64_t at_ms;              /* INT64_MIN: none */
     char time[TIME_LEN + 1];
     uint64_t line_number;
 };
@@ -50,6 +51,7 @@ struct walk {
     const struct log_columns *mapped; /* that `map` is of */
     int16_t map[QUERY_COLUMNS_MAX];   /* field of a column of the table */
     int time_field, reply_field;      /* ABSENT: none */
+    int session_fields[4];            /* id, sequence, event, data */
     bool moves_year;                  /* stamps have none: each line's is read to know the next's */
     struct arena scratch;             /* of the row at hand */
     size_t numbered;                  /* bytes whose lines are counted */
@@ -62,6 +64,9 @@ void query_batch_free(struct query_batch **b)
         return;
     free((*b)->cells);
     arena_done(&(*b)->arena);
+    if ((*b)->sessions)
+        query_sessions_done((*b)->sessions);
+    free((*b)->sessions);
     free(*b);
     *b = NULL;
 }
@@ -102,9 +107,11 @@ static void map_columns(struct walk *w)
     w->time_field = first_of(c, times, ARRAY_SIZE(times));
     w->reply_field = f->reply_column;
     if (is_protocol(f)) { /* by name: a header may have them in another order */
-        static const char *const data[] = {"data"};
+        static const char *const names[] = {"session-id", "sequence-number", "event", "data"};
 
-        w->reply_field = first_of(c, data, 1);
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+            w->session_fields[i] = first_of(c, &names[i], 1);
+        w->reply_field = w->session_fields[3];
     }
 }
 
@@ -240,6 +247,8 @@ static struct query_cell provider_cell(struct walk *w, struct row *r)
     char name[PROVIDER_NAME_MAX];
     struct provider_info info;
 
+    if (w->out->sessions)
+        return r->provider;
     if (r->host.len == 0 || !w->plan->knowledge)
         return (struct query_cell){0};
     providers_of(w->plan->knowledge->providers, &r->host, 1, name, &info);
@@ -259,7 +268,8 @@ static struct query_cell cell_of(struct walk *w, struct row *r, int column)
     enum query_kind kind = w->plan->columns[column].kind;
     int field = w->map[column];
 
-    if (kind >= QUERY_CODE && kind <= QUERY_PROVIDER)
+    if (kind >= QUERY_CODE && kind <= QUERY_PROVIDER &&
+        !(kind == QUERY_PROVIDER && w->out->sessions))
         need_reply(w, r);
     switch (kind) {
     case QUERY_FIELD:
@@ -296,6 +306,8 @@ static bool takes(struct walk *w, struct row *r)
 
         if (cell.type == QUERY_NULL)
             return false;
+        if (cell.type == QUERY_HELD || cell.type == QUERY_HELD_FIRST)
+            continue; /* SQLite asks again, when it is known */
         if (cell.type == QUERY_INTEGER) {
             (void)snprintf(digits, sizeof(digits), "%lld", (long long)cell.number);
             cell = text_cell(slice_str(digits));
@@ -346,7 +358,7 @@ static void hand_over(struct walk *w, struct row *r)
         if (w->plan->columns[w->plan->used[i]].kind == QUERY_LINE)
             number_line(w, r);
         cell = cell_of(w, r, w->plan->used[i]);
-        if (cell.type == QUERY_TEXT && cell.len > 0) {
+        if (cell.type != QUERY_NULL && cell.type != QUERY_INTEGER && cell.len > 0) {
             cell.ptr = arena_copy(&b->arena, slice_make(cell.ptr, cell.len)).ptr;
             if (!cell.ptr)
                 w->s->error = -ENOMEM;
@@ -374,6 +386,24 @@ static void move_year(struct walk *w, struct slice line)
     w->carry = reader.carry;
 }
 
+static struct slice session_field(const struct walk *w, const struct row *r, int which)
+{
+    int at = w->session_fields[which];
+
+    return at >= 0 && at < r->count ? r->fields[at] : (struct slice){0};
+}
+
+static void follow_session(struct walk *w, struct row *r)
+{
+    struct query_session_row row = {.id = session_field(w, r, 0),
+                                    .sequence = session_field(w, r, 1),
+                                    .event = session_field(w, r, 2),
+                                    .data = session_field(w, r, 3)};
+
+    if (query_sessions_row(w->out->sessions, &row, &r->provider) < 0)
+        w->s->error = -ENOMEM;
+}
+
 /* Splits a row and hands it over if it is asked for. False: it is no row of the format. */
 static bool take_row(struct walk *w, struct slice line)
 {
@@ -386,6 +416,8 @@ static bool take_row(struct walk *w, struct slice line)
     r.count = w->s->format->split(&w->carry, line, &w->scratch, r.fields);
     if (r.count < 0)
         return false;
+    if (w->out->sessions)
+        follow_session(w, &r);
     if (takes(w, &r))
         hand_over(w, &r);
     return true;
@@ -662,7 +694,7 @@ static bool can_search(struct walk *w)
 {
     struct fast f = {.w = w};
 
-    if (!begins_with_digit(w->s->format) || !w->carry.columns)
+    if (!begins_with_digit(w->s->format) || !w->carry.columns || w->out->sessions)
         return false;
     if (w->plan->used_count == 0 && w->plan->condition_count == 0)
         return true;
@@ -693,9 +725,45 @@ static void walk_places(struct walk *w)
         w->out->row_count = s->tally.rows;
 }
 
+/* ---- a chunk ---- */
+
+static bool wants_provider(const struct query_plan *p)
+{
+    bool wants = false;
+
+    for (size_t i = 0; i < p->used_count; i++)
+        wants |= p->columns[p->used[i]].kind == QUERY_PROVIDER;
+    return wants && p->knowledge;
+}
+
+static struct query_batch *new_batch(const struct query_plan *plan, const struct log_format *f)
+{
+    struct query_batch *b = calloc(1, sizeof(*b));
+
+    if (!b || !is_protocol(f) || !wants_provider(plan))
+        return b;
+    b->sessions = calloc(1, sizeof(*b->sessions));
+    if (b->sessions)
+        query_sessions_init(b->sessions, strcmp(f->name, "exchange-send") == 0, plan->knowledge);
+    else
+        query_batch_free(&b);
+    return b;
+}
+
+int query_batch_settle(struct query_batch *b, size_t used_count, struct query_known known[2])
+{
+    struct query_known *k = b->sessions ? &known[!b->sessions->is_send] : NULL;
+    int r = 0;
+
+    for (size_t i = 0; k && r == 0 && i < b->row_count * used_count; i++)
+        if (b->cells[i].type == QUERY_HELD || b->cells[i].type == QUERY_HELD_FIRST)
+            r = query_known_settle(k, b->sessions, &b->arena, &b->cells[i]);
+    return k && r == 0 ? query_known_take(k, b->sessions) : r;
+}
+
 void query_rows_scan(const struct query_plan *plan, struct log_scan *s)
 {
-    struct walk w = {.s = s, .plan = plan, .carry = s->carry, .out = calloc(1, sizeof(*w.out))};
+    struct walk w = {.s = s, .plan = plan, .carry = s->carry, .out = new_batch(plan, s->format)};
 
     s->own = w.out;
     if (!w.out) {

@@ -13,7 +13,9 @@
 #include "base/base.h"
 #include "evidence/knowledge.h"
 #include "logscan/arena.h"
+#include "logscan/query_cell.h"
 #include "logscan/query_filter.h"
+#include "logscan/query_sessions.h"
 #include "logscan/scan.h"
 
 /* Columns of the table. All but fields are made of the row. */
@@ -22,7 +24,7 @@ enum query_kind {
     QUERY_CODE,     /* of the row's reply; NULL: it has none */
     QUERY_ENHANCED, /* "4.3.1" */
     QUERY_CLASS,    /* "capacity", as `penstock replies` names them */
-    QUERY_PROVIDER, /* of the host that the row names */
+    QUERY_PROVIDER, /* of the host that the row names, or its session before it */
     QUERY_DAY,      /* UTC: "2026-03-01" */
     QUERY_TIME,     /* UTC: "2026-03-01T06:50:41.097Z" */
     QUERY_FORMAT,   /* "exchange-send" */
@@ -46,21 +48,13 @@ struct query_plan { /* read by all threads */
     size_t condition_count;
     const struct knowledge *knowledge; /* NULL: class and provider are NULL */
 };
-
-enum query_type { QUERY_NULL, QUERY_TEXT, QUERY_INTEGER };
-struct query_cell {
-    union {
-        const uint8_t *ptr;
-        int64_t number; /* QUERY_LINE: counted from the chunk's begin */
-    };
-    uint32_t len;
-    uint32_t type; /* enum query_type */
-};
 struct query_batch { /* of a chunk; owns its text */
     struct query_batch *next;
     struct query_cell *cells; /* row by row, used_count each */
     size_t row_count, cell_room;
     struct arena arena;
+    struct query_sessions
+        *sessions; /* of a protocol log, where providers are asked for; else NULL */
     /* of the merge */
     const char *path;
     uint64_t lines_before;
@@ -68,4 +62,7 @@ struct query_batch { /* of a chunk; owns its text */
 
 /* For log_reader.scan: s->own becomes a batch. */
 void query_rows_scan(const struct query_plan *plan, struct log_scan *s);
+/* For log_reader.merge: cells that are held get their providers. `known`: of send logs, of receive logs. 0, -ENOMEM. */
+MUST_CHECK int query_batch_settle(struct query_batch *b, size_t used_count,
+                                  struct query_known known[2]);
 void query_batch_free(struct query_batch **b);

@@ -36,6 +36,7 @@ struct cursor {
     uint32_t file;
     uint64_t lines; /* of the file, merged */
     uint64_t rows;
+    struct query_known known[2]; /* of send logs, of receive logs */
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t changed;
@@ -85,6 +86,7 @@ static int merge(void *ctx, struct log_scan *s)
 {
     struct cursor *c = ctx;
     struct query_batch *b = s->own;
+    int r = query_batch_settle(b, c->plan.used_count, c->known);
 
     s->own = NULL;
     if (s->file != c->file)
@@ -94,11 +96,11 @@ static int merge(void *ctx, struct log_scan *s)
     b->lines_before = c->lines;
     c->lines += s->lines;
     c->rows += s->tally.rows;
-    if (b->row_count > 0)
+    if (r == 0 && b->row_count > 0)
         put_batch(c, b);
     else
         query_batch_free(&b);
-    return is_stopped(c) ? -ECANCELED : 0;
+    return r < 0 ? r : is_stopped(c) ? -ECANCELED : 0;
 }
 
 static void discard(void *own)
@@ -161,6 +163,8 @@ static void stop(struct cursor *c)
         c->first = next;
     }
     c->last = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(c->known); i++)
+        query_known_done(&c->known[i]);
     keep_run(c);
     c->queued = 0;
     c->rows = c->lines = 0;
@@ -188,6 +192,8 @@ static int start(struct cursor *c)
     c->config = q->run;
     c->config.wants = WANT_LIVES; /* no lines before a chunk: there are none to join */
     buf_clear(&c->why);
+    for (size_t i = 0; i < ARRAY_SIZE(c->known); i++)
+        query_known_init(&c->known[i]);
     if (pthread_create(&c->thread, NULL, read_files, c) != 0)
         return fail(c, -EAGAIN, "no thread can be had");
     c->has_thread = true;

@@ -123,6 +123,72 @@ def test_codes(logs):
                                                            *logs.files)["rows"]}
 
 
+def status_by_provider(files):
+    done = subprocess.run([PENSTOCK, "logs", "status", "--by", "provider", "-n", "0", "--json", "--tz", "UTC", *files],
+                          capture_output=True, text=True, timeout=120, check=True)
+    counts = collections.Counter()
+    for row in json.loads(done.stdout)["by_who"]:
+        counts[row["code"], row["who"]] += row["hits"]
+    return counts
+
+
+def refusals_by_provider(files, condition="1", event="<"):
+    """A refusal is told by the last line of its reply."""
+    got = rows("SELECT code, provider, count(*) AS n FROM logs WHERE code >= 400 AND substr(data, 4, 1) <> '-' "
+               f"AND event = '{event}' AND {condition} GROUP BY 1, 2", *files)["rows"]
+    return collections.Counter({(row["code"], row["provider"] or "none"): row["n"] for row in got})
+
+
+def test_providers(protocol):
+    """A row's provider is that of its session, as the report tells it."""
+    wanted = status_by_provider(protocol.files)
+    assert len(wanted) > 3
+    event = "<" if protocol.format == "exchange-send" else ">"
+    assert refusals_by_provider(protocol.files, event=event) == wanted
+    name = max((n, who) for (_, who), n in wanted.items() if who != "none")[1]
+    assert refusals_by_provider(protocol.files, f"provider = '{name}'", event) == \
+        collections.Counter({key: n for key, n in wanted.items() if key[1] == name})
+
+
+def protocol_log(path, sessions, filler):
+    """Sessions that are begun, so many bytes of others, and what happens in them then."""
+    def line(number, sequence, event, data):
+        return (f"2026-03-01T00:00:00.000Z,Out,{number:016X},{sequence},192.0.2.10:1,198.51.100.7:25,{event},"
+                f"{data},\r\n")
+    text = ["#Software: Microsoft Exchange Server\r\n#Version: 15.0.0.0\r\n#Log-type: SMTP Send Protocol Log\r\n"
+            "#Date: 2026-03-01T00:00:00.000Z\r\n#Fields: date-time,connector-id,session-id,sequence-number,"
+            "local-endpoint,remote-endpoint,event,data,context\r\n"]
+    pad = line(10**6, 1, "<", "250-" + 900 * "x")
+    for number, (before, _) in enumerate(sessions):
+        text += [line(number, i, *row) for i, row in enumerate(before)]
+    text += [line(10**6, 0, "+", ""), line(10**6, 1, "<", "220 mx.filler.example hello")]
+    text += [pad] * (filler // len(pad) + 1)
+    for number, (before, after) in enumerate(sessions):
+        text += [line(number, len(before) + i, *row) for i, row in enumerate(after)]
+    path.write_text("".join(text))
+    return [str(path)]
+
+
+def test_providers_across_chunks(tmp_path):
+    """What a session said two chunks ago is known; what it never said is not made up."""
+    begun, greeted = ("+", ""), ("<", "220 mx.early.example ready")
+    asked, refused = (">", "MAIL FROM:<a@b.example>"), ("<", "452 4.3.1 mx.other.example is full")
+    files = protocol_log(tmp_path / "SEND1.LOG", [
+        ([begun], [("<", "421 mx.busy.example come back later")]),  # the greeting refuses
+        ([begun, greeted, asked], [refused]),
+        ([begun, asked], [refused]),  # no greeting: the name in a refusal is not the host's
+        ([], [refused]),  # began before the log
+        ([], [("<", "220 mx.late.example ready"), asked, refused]),
+        ([begun, greeted, ("-", "")], [refused]),  # over: nothing is known of the id's next use
+        ([begun, greeted], [begun, asked, refused]),
+        ([begun, ("<", "220-mx.long.example")], [("<", "220 mx.other.example"), asked, refused]),
+    ], 2 * 1024 * 1024)
+    got = rows("SELECT [session-id] AS s, provider AS p FROM logs WHERE code BETWEEN 400 AND 499", *files)["rows"]
+    assert [row["p"] for row in got] == ["busy.example", "early.example", None, None, "late.example", None, None,
+                                         "long.example"]
+    assert refusals_by_provider(files) == status_by_provider(files)
+
+
 def test_lines(protocol):
     """file and line lead to the row."""
     for row in rows("SELECT file, line, [session-id] AS s, data FROM logs WHERE data LIKE '4%' LIMIT 20",
