@@ -88,6 +88,8 @@ static void table(const struct log_sheet *s, FILE *to)
 
     fputs("<table><thead><tr>", to);
     for (size_t i = 0; i < s->column_count; i++) {
+        if (!s->columns[i].title)
+            continue;
         fputs(is_number(s->columns[i].kind) ? "<th class=\"n\">" : "<th>", to);
         escaped(slice_str(s->columns[i].title), to);
         fputs("</th>", to);
@@ -96,6 +98,8 @@ static void table(const struct log_sheet *s, FILE *to)
     for (size_t row = 0; row < rows; row++) {
         fputs("<tr>", to);
         for (size_t i = 0; i < s->column_count; i++) {
+            if (!s->columns[i].title)
+                continue;
             fputs(is_number(s->columns[i].kind) ? "<td class=\"n\">" : "<td>", to);
             cell(s->columns[i].kind, &s->cells[row * s->column_count + i], to);
             fputs("</td>", to);
@@ -124,7 +128,7 @@ static double value_of(enum sheet_kind kind, const struct sheet_cell *c)
 static bool find_numbers(const struct log_sheet *s, size_t *ret)
 {
     for (size_t i = 0; i < s->column_count; i++) {
-        if (is_number(s->columns[i].kind)) {
+        if (is_number(s->columns[i].kind) && s->columns[i].title) {
             *ret = i;
             return true;
         }

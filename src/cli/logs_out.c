@@ -132,28 +132,32 @@ static void print_sheet(const struct log_sheet *s, const struct screen *screen, 
 {
     struct table_column columns[SHEET_COLUMNS_MAX];
     struct buf titles[SHEET_COLUMNS_MAX];
+    size_t shown = 0, which[SHEET_COLUMNS_MAX];
     struct table table;
     int r = 0;
 
     for (size_t i = 0; i < s->column_count; i++) {
-        titles[i] = BUF_INIT(KIB(4)); /* those of `query` may be out of a log's header */
-        (void)format_harmless(&titles[i], slice_str(s->columns[i].title));
-        columns[i] = (struct table_column){.title = buf_cstr(&titles[i]),
-                                           .width_max = TEXT_WIDTH_MAX,
-                                           .is_right = is_number(s->columns[i].kind)};
+        if (!s->columns[i].title)
+            continue;
+        titles[shown] = BUF_INIT(KIB(4)); /* those of `query` may be out of a log's header */
+        (void)format_harmless(&titles[shown], slice_str(s->columns[i].title));
+        columns[shown] = (struct table_column){.title = buf_cstr(&titles[shown]),
+                                               .width_max = TEXT_WIDTH_MAX,
+                                               .is_right = is_number(s->columns[i].kind)};
+        which[shown++] = i;
     }
-    table_init(&table, columns, s->column_count, screen->width, to);
+    table_init(&table, columns, shown, screen->width, to);
     for (size_t row = 0; r == 0 && row < s->row_count; row++) {
         const struct sheet_cell *cells = &s->cells[row * s->column_count];
 
-        for (size_t i = 0; r == 0 && i < s->column_count; i++)
-            r = add_cell(&table, s->columns[i].kind, &cells[i]);
+        for (size_t i = 0; r == 0 && i < shown; i++)
+            r = add_cell(&table, s->columns[which[i]].kind, &cells[which[i]]);
         if ((row + 1) % PAGE_ROWS == 0)
             table_flush(&table);
     }
     table_flush(&table);
     table_done(&table);
-    for (size_t i = 0; i < s->column_count; i++)
+    for (size_t i = 0; i < shown; i++)
         buf_done(&titles[i]);
     if (s->row_count == 0)
         fputs("none\n", to);

@@ -20,7 +20,7 @@ static const struct sheet_column columns[] = {
     {"text", "TEXT", SHEET_TEXT},    {"hits", "HITS", SHEET_COUNT},
     {"share", "SHARE", SHEET_SHARE}, {"rate", "RATE", SHEET_RATE},
     {"at_ms", "AT", SHEET_TIME},     {"took_ms", "TOOK", SHEET_DURATION},
-    {"line", "LINE", SHEET_SPARK},
+    {"line", "LINE", SHEET_SPARK},   {"secret", NULL, SHEET_TEXT},
 };
 
 static const struct logs_head head = {
@@ -42,7 +42,8 @@ static int set_up(void **state)
     sheet_number(c++, 31.5);
     sheet_ms(c++, INT64_C(1772354201123));
     sheet_ms(c++, 1500);
-    sheet_text(s, c, SLICE_LIT("0 1 9"));
+    sheet_text(s, c++, SLICE_LIT("0 1 9"));
+    sheet_text(s, c, SLICE_LIT("hidden"));
     assert_non_null(sheet_row(s)); /* of empty cells */
     s = log_report_sheet(r, "second", "The second", columns, 1);
     sheet_text(s, sheet_row(s), SLICE_LIT("x"));
@@ -112,9 +113,9 @@ static void test_csv(void **state)
 
     WRITTEN(r = logs_out_csv(*state, NULL, to));
     assert_int_equal(r, 0);
-    assert_string_equal(text, "text,hits,share,rate,at_ms,took_ms,line\r\n"
+    assert_string_equal(text, "text,hits,share,rate,at_ms,took_ms,line,secret\r\n"
                               "\"a, \"\"b\"\" <script>\x1b[31m\xff\",12,0.1234,31.5,1772354201123,"
-                              "1500,0 1 9\r\n,,,,,,\r\n");
+                              "1500,0 1 9,hidden\r\n,,,,,,,\r\n");
     free(text);
 }
 

@@ -15,7 +15,7 @@
 #define LIST_VALUE_MAX 256
 #define LIST_FIRST 4
 #define OTHERS_FIRST 256
-#define SAMPLE_FIRST 8
+#define SPREAD_FIRST 8u
 
 int log_attempts_take(struct lives *l, const struct log_report_options *o, const struct log_scan *s)
 {
@@ -325,11 +325,36 @@ void log_times_done(struct log_times *t)
     *t = (struct log_times){0};
 }
 
-/* ---- samples ---- */
+/* ---- how times are spread ---- */
 
-static int grow_sample(struct log_sample *s)
+#define STEPS_LOG2 5
+#define STEPS (1u << STEPS_LOG2) /* intervals to a doubling */
+
+_Static_assert(LOG_SPREAD_EXACT == (32 - STEPS_LOG2 + 1) * STEPS, "as many times as intervals");
+
+static uint32_t interval_of(uint32_t ms)
 {
-    uint32_t room = s->room ? s->room * 2 : SAMPLE_FIRST;
+    uint32_t shift;
+
+    if (ms < STEPS)
+        return ms;
+    shift = 31 - (uint32_t)__builtin_clz(ms) - STEPS_LOG2;
+    return (shift << STEPS_LOG2) + (ms >> shift);
+}
+
+/* What stands for the times of an interval: logs have whole seconds as a rule. */
+static int64_t middle_of(uint32_t interval)
+{
+    uint32_t shift = interval < STEPS ? 0 : (interval >> STEPS_LOG2) - 1;
+    int64_t least = (int64_t)(interval - (shift << STEPS_LOG2)) << shift;
+    int64_t middle = least + (INT64_C(1) << shift) / 2, second = (middle + 500) / 1000 * 1000;
+
+    return second >= least && second < least + (INT64_C(1) << shift) ? second : middle;
+}
+
+static int spread_grow(struct log_spread *s)
+{
+    uint32_t room = MIN_OF(s->room ? s->room * 2 : SPREAD_FIRST, (uint32_t)LOG_SPREAD_EXACT);
     uint32_t *values = realloc(s->values, room * sizeof(*values));
 
     if (!values)
@@ -339,26 +364,34 @@ static int grow_sample(struct log_sample *s)
     return 0;
 }
 
-/* A full sample drops each second value and takes half as many from then on. */
-int log_sample_add(struct log_sample *s, int64_t ms)
+/* Times become counts of intervals. */
+static void spread_fold(struct log_spread *s)
 {
-    int r;
+    uint32_t counts[LOG_SPREAD_EXACT] = {0};
 
-    s->stride += s->stride == 0;
-    if (s->seen++ % s->stride != 0)
-        return 0;
-    if (s->used == LOG_SAMPLE_MAX) {
-        for (uint32_t i = 0; i < LOG_SAMPLE_MAX / 2; i++)
-            s->values[i] = s->values[2 * (size_t)i];
-        s->used = LOG_SAMPLE_MAX / 2;
-        s->stride *= 2;
-        if ((s->seen - 1) % s->stride != 0)
-            return 0;
+    for (size_t i = 0; i < LOG_SPREAD_EXACT; i++)
+        counts[interval_of(s->values[i])]++;
+    memcpy(s->values, counts, sizeof(counts));
+}
+
+int log_spread_add(struct log_spread *s, int64_t ms, uint64_t times)
+{
+    uint32_t value = (uint32_t)MIN_OF(MAX_OF(ms, 0), (int64_t)UINT32_MAX), *count;
+
+    s->max = MAX_OF(s->max, ms);
+    for (; times > 0 && s->count < LOG_SPREAD_EXACT; times--) {
+        if (s->count == s->room && spread_grow(s) < 0)
+            return -ENOMEM;
+        s->values[s->count++] = value;
     }
-    r = s->used == s->room ? grow_sample(s) : 0;
-    if (r == 0)
-        s->values[s->used++] = (uint32_t)MIN_OF(MAX_OF(ms, 0), (int64_t)UINT32_MAX);
-    return r;
+    if (times == 0)
+        return 0;
+    if (s->count == LOG_SPREAD_EXACT)
+        spread_fold(s);
+    count = &s->values[interval_of(value)];
+    *count += (uint32_t)MIN_OF(times, (uint64_t)(UINT32_MAX - *count));
+    s->count += times;
+    return 0;
 }
 
 static int compare_short(const void *x, const void *y)
@@ -368,17 +401,40 @@ static int compare_short(const void *x, const void *y)
     return *a < *b ? -1 : *a > *b;
 }
 
-struct sheet_cell *log_sample_cell(struct sheet_cell *c, struct log_sample *s, double share)
+struct sheet_cell *log_spread_cell(struct sheet_cell *c, struct log_spread *s, double share)
 {
-    if (s->used > 0) {
-        qsort(s->values, s->used, sizeof(*s->values), compare_short);
-        sheet_ms(c, s->values[rank_of(s->used, share) - 1]);
+    uint64_t rank = rank_of(s->count, share), sum = 0;
+    uint32_t interval = 0;
+
+    if (s->count == 0)
+        return c + 1;
+    if (s->count <= LOG_SPREAD_EXACT) {
+        qsort(s->values, s->count, sizeof(*s->values), compare_short);
+        sheet_ms(c, s->values[rank - 1]);
+        return c + 1;
     }
+    for (; interval < LOG_SPREAD_EXACT - 1; interval++) {
+        sum += s->values[interval];
+        if (sum >= rank)
+            break;
+    }
+    sheet_ms(c, MIN_OF(middle_of(interval), s->max));
     return c + 1;
 }
 
-void log_sample_done(struct log_sample *s)
+struct sheet_cell *log_spread_cells(struct sheet_cell *c, struct log_spread *s)
+{
+    sheet_count(c++, s->count);
+    c = log_spread_cell(c, s, .5);
+    c = log_spread_cell(c, s, .9);
+    c = log_spread_cell(c, s, .99);
+    if (s->count > 0)
+        sheet_ms(c, s->max);
+    return c + 1;
+}
+
+void log_spread_done(struct log_spread *s)
 {
     free(s->values);
-    *s = (struct log_sample){0};
+    *s = (struct log_spread){0};
 }

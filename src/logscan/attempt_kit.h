@@ -106,15 +106,29 @@ MUST_CHECK int log_times_add(struct log_times *t, int64_t ms); /* below 0 counts
 int64_t log_times_percentile(struct log_times *t, double share);
 void log_times_done(struct log_times *t);
 
-/* At most LOG_SAMPLE_MAX of them, evenly taken: exact while there are no more. */
-#define LOG_SAMPLE_MAX 256
-struct log_sample { /* fields are private; all zero is an empty one */
-    uint32_t *values;
-    uint32_t used, room;
-    uint32_t stride; /* a power of two: each so many-th is taken; 0: 1 */
-    uint64_t seen;
+/*
+ * How the times of one of many are spread, in 3.5 KiB at most: each by itself while there are no more
+ * than LOG_SPREAD_EXACT; then how many there are in each of as many intervals. Those are of 1 ms below
+ * 64 ms and 32 to a doubling above, so that no time is further than 1/32, 3.2 %, from what is told.
+ */
+#define LOG_SPREAD_EXACT 896
+struct log_spread {   /* fields are private; all zero is an empty one */
+    uint32_t *values; /* times, or of intervals how many */
+    uint32_t room;
+    uint64_t count;
+    int64_t max;
 };
-MUST_CHECK int log_sample_add(struct log_sample *s, int64_t ms);
-/* Nearest rank; the cell is empty where there are none. */
-struct sheet_cell *log_sample_cell(struct sheet_cell *c, struct log_sample *s, double share);
-void log_sample_done(struct log_sample *s);
+/* `ms` below 0 counts as 0; so many times. 0, -ENOMEM. */
+MUST_CHECK int log_spread_add(struct log_spread *s, int64_t ms, uint64_t times);
+/* Nearest rank; of an interval that has a whole second that one is told. The cell is empty where
+ * there are none. */
+struct sheet_cell *log_spread_cell(struct sheet_cell *c, struct log_spread *s, double share);
+/* Fill in "count, 50 %, 90 %, 99 %, most", LOG_SPREAD_COLUMNS; the cell behind them. */
+#define LOG_SPREAD_COLUMNS(name, title)                                                            \
+    {name, title, SHEET_COUNT}, {"p50", "50 %", SHEET_DURATION}, {"p90", "90 %", SHEET_DURATION},  \
+        {"p99", "99 %", SHEET_DURATION},                                                           \
+    {                                                                                              \
+        "max", "MOST", SHEET_DURATION                                                              \
+    }
+struct sheet_cell *log_spread_cells(struct sheet_cell *c, struct log_spread *s);
+void log_spread_done(struct log_spread *s);

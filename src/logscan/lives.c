@@ -619,6 +619,37 @@ void lives_each_pending(const struct lives *l,
     each_message(l, tell_pending, &call);
 }
 
+struct recipient_call {
+    const struct lives *lives;
+    lives_pending_fn *fn;
+    void *ctx;
+};
+
+static void tell_recipients(void *ctx, const struct message *m)
+{
+    const struct recipient_call *call = ctx;
+    uint64_t left = m->arrived_ms != NEVER ? open_of(m) : 0;
+
+    for (uint32_t number = m->first; number != 0 && left > 0;) {
+        const struct recipient *r = recipient_at(call->lives, number);
+
+        number = r->next;
+        if (r->is_resolved)
+            continue;
+        call->fn(call->ctx, m->arrived_ms, text_of(r), 1);
+        left--;
+    }
+    if (left > 0)
+        call->fn(call->ctx, m->arrived_ms, slice_make(NULL, 0), left);
+}
+
+void lives_each_pending_recipient(const struct lives *l, lives_pending_fn *fn, void *ctx)
+{
+    struct recipient_call call = {l, fn, ctx};
+
+    each_message(l, tell_recipients, &call);
+}
+
 static void free_texts(void *ctx, const struct message *m)
 {
     struct lives *l = ctx;

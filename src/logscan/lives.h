@@ -59,3 +59,7 @@ void lives_counts(const struct lives *l, struct lives_counts *ret);
 /* Calls fn for each message with pending recipients: when it arrived, and how many. */
 void lives_each_pending(const struct lives *l,
                         void (*fn)(void *ctx, int64_t arrived_ms, uint64_t recipients), void *ctx);
+/* The same for each pending recipient with its address; with "" for all of a message that nothing
+ * named yet, `count` of them. */
+typedef void lives_pending_fn(void *ctx, int64_t arrived_ms, struct slice address, uint64_t count);
+void lives_each_pending_recipient(const struct lives *l, lives_pending_fn *fn, void *ctx);

@@ -478,7 +478,7 @@ static void agrees_with_model(void **state)
 /* ---- many ---- */
 
 struct sum {
-    uint64_t messages, recipients;
+    uint64_t messages, recipients, named;
     int64_t oldest_ms;
 };
 static void add(void *ctx, int64_t arrived_ms, uint64_t recipients)
@@ -489,6 +489,15 @@ static void add(void *ctx, int64_t arrived_ms, uint64_t recipients)
     s->recipients += recipients;
     if (arrived_ms < s->oldest_ms)
         s->oldest_ms = arrived_ms;
+}
+
+static void add_named(void *ctx, int64_t arrived_ms, struct slice address, uint64_t count)
+{
+    struct sum *s = ctx;
+
+    assert_true(arrived_ms >= s->oldest_ms);
+    assert_true(slice_eq(address, SLICE_LIT("b@x")));
+    s->named += count;
 }
 
 /* More than blocks and tables begin with, every second message over: what is left is pending. */
@@ -526,6 +535,8 @@ static void keeps_many(void **state)
     assert_int_equal(c.pending, MANY / 2);
     assert_int_equal(c.deferred_then_failed, MANY / 2);
     lives_each_pending(l, add, &sum);
+    lives_each_pending_recipient(l, add_named, &sum);
+    assert_int_equal(sum.named, MANY / 2);
     assert_int_equal(sum.messages, MANY / 2);
     assert_int_equal(sum.recipients, MANY / 2);
     assert_int_equal(sum.oldest_ms, 1);

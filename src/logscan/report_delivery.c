@@ -3,7 +3,8 @@
  * what still waits; by day, by recipient domain and by provider.
  *
  * Rates are of messages whose arrival is in the logs: of others nobody knows which try it was. A
- * recipient that has no end is pending as of the last line.
+ * recipient that has no end is pending as of the last line, and its age in the queue is from arrival
+ * to that line. Which provider it waits for is told by the last host that was tried for its domain.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ struct row {
     struct log_tried tried;
     uint64_t delivered, failed, expired; /* of messages whose arrival is known */
     uint64_t waiting;                    /* deferred, and no end yet */
-    struct log_sample times;             /* to delivery */
+    struct log_spread times;             /* to delivery */
+    struct slice provider;               /* of a domain: whose host was tried last; in log_who */
 };
 
 struct delivery {
@@ -34,7 +36,8 @@ struct delivery {
     struct row *day; /* of the last attempt */
     int64_t day_index;
     struct log_times times, ages;
-    int64_t end_ms; /* the last fact's */
+    struct log_table waiting_domains, waiting_providers; /* of a struct log_spread: ages */
+    int64_t end_ms;                                      /* the last fact's */
     int error;
 };
 
@@ -44,12 +47,21 @@ static unsigned wants(const struct log_report_options *o)
     return WANT_LIVES;
 }
 
-static void free_table(struct log_table *t)
+static void free_rows(struct log_table *t)
 {
     struct slice key;
 
     for (size_t i = 0; i < log_table_count(t); i++)
-        log_sample_done(&((struct row *)log_table_at(t, i, &key))->times);
+        log_spread_done(&((struct row *)log_table_at(t, i, &key))->times);
+    log_table_done(t);
+}
+
+static void free_spreads(struct log_table *t)
+{
+    struct slice key;
+
+    for (size_t i = 0; i < log_table_count(t); i++)
+        log_spread_done(log_table_at(t, i, &key));
     log_table_done(t);
 }
 
@@ -60,10 +72,12 @@ static void free_delivery(void **state)
     if (!d)
         return;
     lives_free(&d->lives);
-    log_sample_done(&d->total.times);
-    free_table(&d->days);
-    free_table(&d->domains);
-    free_table(&d->providers);
+    log_spread_done(&d->total.times);
+    free_rows(&d->days);
+    free_rows(&d->domains);
+    free_rows(&d->providers);
+    free_spreads(&d->waiting_domains);
+    free_spreads(&d->waiting_providers);
     log_who_done(&d->who);
     log_times_done(&d->times);
     log_times_done(&d->ages);
@@ -108,7 +122,7 @@ static void count(struct delivery *d, struct row *row, const struct log_attempt 
     row->failed += !a->is_expiry && a->fact->outcome == OUTCOME_FAILED;
     row->waiting += !is_final && !a->was_deferred;
     row->waiting -= is_final && a->was_deferred && row->waiting > 0;
-    if (is_delivered(a) && log_sample_add(&row->times, time_to_delivery(a)) < 0)
+    if (is_delivered(a) && log_spread_add(&row->times, time_to_delivery(a), 1) < 0)
         d->error = -ENOMEM;
 }
 
@@ -134,11 +148,26 @@ static struct row *day_of(struct delivery *d, int64_t at_ms)
     return d->day;
 }
 
+static struct slice domain_of(struct delivery *d, struct slice address)
+{
+    struct slice domain = log_who_domain(&d->who, address);
+
+    return domain.len > 0 ? domain : SLICE_LIT("none");
+}
+
+static void count_domain(struct delivery *d, const struct log_attempt *a)
+{
+    struct row *row = log_table_add(&d->domains, domain_of(d, a->recipient));
+
+    if (row && a->fact->host.len > 0)
+        row->provider = log_who_provider(&d->who, a->fact->host);
+    count_in(d, row, a);
+}
+
 static void take(void *ctx, const struct log_attempt *a)
 {
     const struct log_fact *f = a->fact;
     struct delivery *d = ctx;
-    struct slice domain;
 
     if (is_delivered(a) && is_known(a) && log_times_add(&d->times, time_to_delivery(a)) < 0)
         d->error = -ENOMEM;
@@ -149,10 +178,8 @@ static void take(void *ctx, const struct log_attempt *a)
         count_in(d, day_of(d, f->at_ms), a);
         count_in(d, log_table_add(&d->providers, log_who_provider(&d->who, f->host)), a);
     }
-    if (f->counts & COUNTS_DOMAIN || a->is_expiry) {
-        domain = log_who_domain(&d->who, a->recipient);
-        count_in(d, log_table_add(&d->domains, domain.len ? domain : SLICE_LIT("none")), a);
-    }
+    if (f->counts & COUNTS_DOMAIN || a->is_expiry)
+        count_domain(d, a);
 }
 
 static int create(void **ret, const struct log_report_options *o, struct buf *why)
@@ -169,6 +196,8 @@ static int create(void **ret, const struct log_report_options *o, struct buf *wh
     log_table_init(&d->days, sizeof(struct row), o->seed);
     log_table_init(&d->domains, sizeof(struct row), o->seed);
     log_table_init(&d->providers, sizeof(struct row), o->seed);
+    log_table_init(&d->waiting_domains, sizeof(struct log_spread), o->seed);
+    log_table_init(&d->waiting_providers, sizeof(struct log_spread), o->seed);
     return lives_new(&d->lives, o->seed, take, d);
 }
 
@@ -192,9 +221,9 @@ static int total_sheet(const struct delivery *d, const struct lives_counts *n,
         {"who", "WHO", SHEET_TEXT},
         {"first_rate", "FIRST TRY OK", SHEET_SHARE},
         {"final_rate", "IN THE END OK", SHEET_SHARE},
-        {"deferral_rate", "DEFERRED", SHEET_SHARE},
+        {"deferral_rate", "DEFERRAL RATE", SHEET_SHARE},
         {"per_message", "TRIES A MESSAGE", SHEET_RATE},
-        {"per_recipient", "A RECIPIENT", SHEET_RATE},
+        {"per_recipient", "TRIES A RECIPIENT", SHEET_RATE},
         LOG_TRIED_COLUMNS,
         LOG_SEEN_COLUMNS,
     };
@@ -225,31 +254,31 @@ struct life_line {
 
 static int lives_sheet(const struct lives_counts *n, struct log_report *to)
 {
-    static const struct sheet_column columns[] = {{"name", "RECIPIENTS", SHEET_TEXT},
+    static const struct sheet_column columns[] = {{"name", NULL, SHEET_TEXT},
                                                   {"count", "COUNT", SHEET_COUNT},
                                                   {"share", "SHARE", SHEET_SHARE},
-                                                  {"what", "", SHEET_TEXT}};
+                                                  {"what", "WHAT", SHEET_TEXT}};
     const struct life_line lines[] = {
-        {"messages", n->messages, 0, "that arrived in these logs; what follows is of these"},
-        {"recipients", n->recipients, 0, "of them"},
+        {"messages", n->messages, 0, "messages arrived in these logs; what follows is of these"},
+        {"recipients", n->recipients, 0, "recipients they have"},
         {"first_attempts", n->first_attempts, 0, "first tries"},
         {"first_attempt_delivered", n->first_attempt_delivered, n->first_attempts,
-         "of first tries"},
+         "of first tries were delivered"},
         {"retry_attempts", n->retry_attempts, 0, "later tries"},
-        {"retry_delivered", n->retry_delivered, n->retry_attempts, "of later tries"},
+        {"retry_delivered", n->retry_delivered, n->retry_attempts, "of later tries were delivered"},
         {"deferred_recipients", n->deferred_recipients, n->recipients,
          "of recipients were deferred at least once"},
         {"deferred_then_delivered", n->deferred_then_delivered, n->deferred_recipients,
          "of those were delivered"},
         {"deferred_then_failed", n->deferred_then_failed, n->deferred_recipients,
          "of those failed or were given up"},
-        {"delivered", n->delivered, n->recipients, "of recipients"},
+        {"delivered", n->delivered, n->recipients, "of recipients were delivered"},
         {"failed", n->failed, n->recipients, "of recipients were refused for good"},
         {"expired", n->expired, n->recipients, "of recipients were given up: too old"},
         {"pending", n->pending, n->recipients, "of recipients have no end in these logs"},
         {"lost", n->lost, n->recipients, "of recipients: the message is over, the end not told"},
         {"orphan_attempts", n->orphan_attempts, 0, "tries of messages that arrived before"},
-        {"orphan_final", n->orphan_final, 0, "ends of such"},
+        {"orphan_final", n->orphan_final, 0, "ends of messages that arrived before"},
     };
     struct log_sheet *sheet =
         log_report_sheet(to, "messages", "What became of it", columns, ARRAY_SIZE(columns));
@@ -305,9 +334,10 @@ static uint64_t most_attempts(const void *value)
 #define ROW_COLUMNS(name, title)                                                                   \
     {name, title, SHEET_TEXT}, LOG_TRIED_COLUMNS, {"first_rate", "FIRST TRY OK", SHEET_SHARE},     \
         {"retry_success", "RETRY OK", SHEET_SHARE}, {"final_rate", "IN THE END OK", SHEET_SHARE},  \
-        {"deferral_rate", "DEFERRED", SHEET_SHARE}, {"per_recipient", "TRIES EACH", SHEET_RATE},   \
-        {"p50", "50 %", SHEET_DURATION}, {"p95", "95 %", SHEET_DURATION},                          \
-        {"expired", "EXPIRED", SHEET_COUNT}, {"waiting", "WAITING", SHEET_COUNT}, LOG_SEEN_COLUMNS
+        {"deferral_rate", "DEFERRAL RATE", SHEET_SHARE},                                           \
+        {"per_recipient", "TRIES A RECIPIENT", SHEET_RATE}, {"p50", "50 %", SHEET_DURATION},       \
+        {"p95", "95 %", SHEET_DURATION}, {"expired", "EXPIRED", SHEET_COUNT},                      \
+        {"waiting", "WAITING", SHEET_COUNT}, LOG_SEEN_COLUMNS
 
 static void fill(struct log_sheet *to, struct sheet_cell *c, struct slice who, struct row *row)
 {
@@ -320,8 +350,8 @@ static void fill(struct log_sheet *to, struct sheet_cell *c, struct slice who, s
     c = log_share_cell(c, row->delivered, row->delivered + row->failed + row->expired);
     c = log_share_cell(c, t->deferred, t->seen.count);
     c = log_share_cell(c, t->first + t->retries, t->first);
-    c = log_sample_cell(c, &row->times, .5);
-    c = log_sample_cell(c, &row->times, .95);
+    c = log_spread_cell(c, &row->times, .5);
+    c = log_spread_cell(c, &row->times, .95);
     sheet_count(c++, row->expired);
     sheet_count(c++, row->waiting);
     (void)log_seen_cells(c, &t->seen);
@@ -356,7 +386,7 @@ static int days_sheet(const struct delivery *d, struct log_report *to)
     static const struct sheet_column columns[] = {{"day", "DAY", SHEET_TEXT},
                                                   LOG_TRIED_COLUMNS,
                                                   {"first_rate", "FIRST TRY OK", SHEET_SHARE},
-                                                  {"deferral_rate", "DEFERRED", SHEET_SHARE},
+                                                  {"deferral_rate", "DEFERRAL RATE", SHEET_SHARE},
                                                   LOG_SEEN_COLUMNS};
     struct log_sheet *sheet =
         log_report_sheet(to, "per_day", "By day", columns, ARRAY_SIZE(columns));
@@ -380,6 +410,100 @@ static int days_sheet(const struct delivery *d, struct log_report *to)
     return r;
 }
 
+static uint64_t most_delivered(const void *value)
+{
+    return ((const struct row *)value)->times.count;
+}
+
+static uint64_t most_waiting(const void *value)
+{
+    return ((const struct log_spread *)value)->count;
+}
+
+static struct log_spread *times_of(void *value)
+{
+    return &((struct row *)value)->times;
+}
+
+static struct log_spread *ages_of(void *value)
+{
+    return value;
+}
+
+/* Times of each destination that has some, those with most first. */
+static int spreads_sheet(const struct delivery *d, const struct log_table *t,
+                         uint64_t (*order)(const void *value),
+                         struct log_spread *(*spread)(void *value), struct log_sheet *sheet)
+{
+    struct log_ranking rank;
+    int r = log_rank(&rank, t, order);
+
+    for (size_t i = 0; r == 0 && i < rank.count && rank.items[i].count > 0; i++) {
+        struct sheet_cell *c = sheet_row(sheet);
+
+        if (!c)
+            break;
+        sheet_text(sheet, c++, rank.items[i].key);
+        (void)log_spread_cells(c, spread(rank.items[i].value));
+    }
+    log_rank_done(&rank);
+    sheet_limit(sheet, d->options->rows_max ? d->options->rows_max : ROWS_SHOWN);
+    return r;
+}
+
+static int destinations_sheets(const struct delivery *d, struct log_report *to)
+{
+    static const struct sheet_column times[] = {{"domain", "DOMAIN", SHEET_TEXT},
+                                                LOG_SPREAD_COLUMNS("n", "DELIVERED")},
+                                     provider_times[] = {{"provider", "PROVIDER", SHEET_TEXT},
+                                                         LOG_SPREAD_COLUMNS("n", "DELIVERED")},
+                                     ages[] = {{"domain", "DOMAIN", SHEET_TEXT},
+                                               LOG_SPREAD_COLUMNS("n", "WAITING")},
+                                     provider_ages[] = {{"provider", "PROVIDER", SHEET_TEXT},
+                                                        LOG_SPREAD_COLUMNS("n", "WAITING")};
+    int r;
+
+    r = spreads_sheet(d, &d->domains, most_delivered, times_of,
+                      log_report_sheet(to, "time_by_domain",
+                                       "Time from arrival to delivery, by recipient domain", times,
+                                       ARRAY_SIZE(times)));
+    if (r == 0)
+        r = spreads_sheet(d, &d->providers, most_delivered, times_of,
+                          log_report_sheet(to, "time_by_provider",
+                                           "Time from arrival to delivery, by provider",
+                                           provider_times, ARRAY_SIZE(provider_times)));
+    if (r == 0)
+        r = spreads_sheet(
+            d, &d->waiting_domains, most_waiting, ages_of,
+            log_report_sheet(to, "queue_age_by_domain",
+                             "Age in the queue of recipients not delivered when the logs end, "
+                             "by recipient domain",
+                             ages, ARRAY_SIZE(ages)));
+    if (r == 0)
+        r = spreads_sheet(
+            d, &d->waiting_providers, most_waiting, ages_of,
+            log_report_sheet(to, "queue_age_by_provider",
+                             "Age in the queue of recipients not delivered when the logs end, "
+                             "by provider",
+                             provider_ages, ARRAY_SIZE(provider_ages)));
+    return r;
+}
+
+static void add_recipient_age(void *ctx, int64_t arrived_ms, struct slice address, uint64_t count)
+{
+    struct delivery *d = ctx;
+    struct slice domain = domain_of(d, address);
+    const struct row *row = log_table_find(&d->domains, domain);
+    struct slice provider = row && row->provider.len > 0 ? row->provider : SLICE_LIT("none");
+    struct log_spread *of_domain = log_table_add(&d->waiting_domains, domain);
+    struct log_spread *of_provider = log_table_add(&d->waiting_providers, provider);
+    int64_t age = d->end_ms - arrived_ms;
+
+    if (!of_domain || !of_provider || log_spread_add(of_domain, age, count) < 0 ||
+        log_spread_add(of_provider, age, count) < 0)
+        d->error = -ENOMEM;
+}
+
 static void add_age(void *ctx, int64_t arrived_ms, uint64_t recipients)
 {
     struct delivery *d = ctx;
@@ -394,9 +518,10 @@ static void tell_notes(const struct delivery *d, const struct lives_counts *n,
 {
     log_report_note(to,
                     "Rates and times are of messages that arrived in these logs; percentiles are "
-                    "nearest rank, of all deliveries; those of one domain or provider are of %d "
-                    "evenly taken ones where it has more.",
-                    LOG_SAMPLE_MAX);
+                    "nearest rank, exact; of one domain or provider that has more than %d they are "
+                    "within 3.2 %%. What waits for a domain waits for the provider whose host was "
+                    "tried last for it.",
+                    LOG_SPREAD_EXACT);
     if (d->options->since_ms != INT64_MIN && n->orphan_attempts > 0)
         log_report_note(to, "What arrived before --since counts as what arrived before these logs "
                             "do: its attempts are no first ones.");
@@ -420,6 +545,7 @@ static int finish(void *state, struct log_report *to)
 
     lives_counts(d->lives, &n);
     lives_each_pending(d->lives, add_age, d);
+    lives_each_pending_recipient(d->lives, add_recipient_age, d);
     r = d->error;
     if (r == 0)
         r = total_sheet(d, &n, to);
@@ -429,8 +555,11 @@ static int finish(void *state, struct log_report *to)
         r = times_sheet(&d->times, to, "time_to_delivery", "Time from arrival to delivery",
                         "recipients delivered");
     if (r == 0)
-        r = times_sheet(&d->ages, to, "queue_age", "Age of what is pending, at the last line",
+        r = times_sheet(&d->ages, to, "queue_age",
+                        "Age in the queue of messages not delivered when the logs end",
                         "messages pending");
+    if (r == 0)
+        r = destinations_sheets(d, to);
     if (r == 0)
         r = days_sheet(d, to);
     if (r == 0)

@@ -68,6 +68,16 @@ static void tells_what_became_of_it(void **state)
         {"time_to_delivery", "recipients delivered", "sum", "86401004"},
         {"queue_age", "messages pending", "n", "1"},
         {"queue_age", "messages pending", "p50", "172799001"},
+        {"time_by_domain", "one.example", "n", "1"},
+        {"time_by_domain", "one.example", "p90", "1999"},
+        {"time_by_domain", "two.example", "p99", "86399005"},
+        {"time_by_domain", "two.example", "max", "86399005"},
+        {"time_by_provider", "a.example", "n", "2"},
+        {"time_by_provider", "a.example", "p50", "1999"},
+        {"time_by_provider", "a.example", "p90", "86399005"},
+        {"queue_age_by_domain", "one.example", "n", "1"},
+        {"queue_age_by_domain", "one.example", "p50", "172799001"},
+        {"queue_age_by_provider", "b.example", "max", "172799001"},
         {"per_day", "1970-01-01", "attempts", "3"},
         {"per_day", "1970-01-01", "last_ms", "2999"},
         {"per_day", "1970-01-02", "deferral_rate", "0.6667"},
@@ -199,27 +209,104 @@ static void percentiles_are_exact(void **state)
     }
 }
 
-/* Of 0 to N - 1, in order: exact while few, else each value of the sample stands for as many. */
-static void samples_are_even(void **state)
+static int64_t percentile(struct log_spread *s, double share)
 {
-    static const struct column {
-        size_t count;
-        int64_t median;
-        uint32_t used;
-    } cases[] = {{1, 0, 1}, {5, 2, 5}, {256, 127, 256}, {257, 128, 129}, {10000, 4992, 157}};
+    struct sheet_cell cell = {.is_empty = true};
+
+    (void)log_spread_cell(&cell, s, share);
+    assert_false(cell.is_empty);
+    return cell.value.ms;
+}
+
+/* Against a sorted array: exact as long as that is promised, then as near as that is. */
+static void spreads_are_near(void **state)
+{
+    static const size_t counts[] = {1, 2, 100, LOG_SPREAD_EXACT, LOG_SPREAD_EXACT + 1, 20000};
+    static const double shares[] = {0, .01, .5, .9, .99, 1};
+    static int64_t all[20000];
+    struct rand rng;
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct log_sample s = {0};
-        struct sheet_cell cell = {.is_empty = true};
+    rand_init(&rng, 22);
+    for (size_t i = 0; i < 3 * ARRAY_SIZE(counts); i++) {
+        size_t count = counts[i % ARRAY_SIZE(counts)];
+        struct log_spread s = {0};
 
-        for (size_t v = 0; v < cases[i].count; v++)
-            assert_int_equal(log_sample_add(&s, (int64_t)v), 0);
-        assert_int_equal(s.used, cases[i].used);
-        (void)log_sample_cell(&cell, &s, .5);
-        assert_int_equal(cell.value.ms, cases[i].median);
-        log_sample_done(&s);
+        for (size_t k = 0; k < count; k++) {
+            all[k] = (int64_t)rand_below(&rng, 1U << rand_below(&rng, 31));
+            assert_int_equal(log_spread_add(&s, all[k], 1), 0);
+        }
+        qsort(all, count, sizeof(all[0]), compare);
+        for (size_t k = 0; k < ARRAY_SIZE(shares); k++) {
+            size_t rank = 0;
+            int64_t is, told = percentile(&s, shares[k]);
+
+            while ((double)(rank + 1) < shares[k] * (double)count)
+                rank++;
+            is = all[rank];
+            assert_true(llabs(told - is) <= (count > LOG_SPREAD_EXACT && is >= 64 ? is / 32 : 0));
+        }
+        assert_int_equal(s.max, all[count - 1]);
+        assert_true(s.room <= LOG_SPREAD_EXACT);
+        log_spread_done(&s);
     }
+}
+
+/* Of a log of whole seconds they are told; what is out of bounds is at their edge. */
+static void spreads_tell_seconds(void **state)
+{
+    struct log_spread s = {0};
+
+    (void)state;
+    assert_int_equal(log_spread_add(&s, -5, 3), 0);
+    assert_int_equal(log_spread_add(&s, 7000, 1000), 0);
+    assert_int_equal(log_spread_add(&s, 31000, UINT64_C(1) << 40), 0);
+    assert_int_equal(percentile(&s, 0), 0);
+    assert_int_equal(percentile(&s, 1e-10), 7000);
+    assert_int_equal(percentile(&s, .001), 31000);
+    assert_int_equal(log_spread_add(&s, INT64_C(1) << 40, 1), 0);
+    assert_int_equal(s.max, INT64_C(1) << 40);
+    assert_int_equal(s.room, LOG_SPREAD_EXACT);
+    log_spread_done(&s);
+}
+
+/* Of who waits: named by an attempt, named only, and by number; more than any memory has room for. */
+static void tells_who_waits(void **state)
+{
+    const struct log_fact facts[] = {
+        kit_arrival("1", 1000, 3),
+        {.kind = FACT_RECIPIENT,
+         .message = SLICE_LIT("1"),
+         .recipient = SLICE_LIT("n@new.example")},
+        kit_attempt("1", 2000, "a@One.example", LATER, "mx1.a.example", "450 4.2.0 later"),
+        kit_attempt("1", 2000, "b@one.example", OK, "mx1.a.example", "250 ok"),
+        kit_arrival("2", 11000, UINT32_MAX),
+        kit_attempt("2", 31000, "c@one.example", LATER, "mx1.a.example", "450 4.2.0 later"),
+    };
+    static const struct kit_want wants[] = {
+        {"queue_age", "messages pending", "n", "2"},
+        {"queue_age_by_domain", "one.example", "n", "2"},
+        {"queue_age_by_domain", "one.example", "p50", "20000"},
+        {"queue_age_by_domain", "one.example", "p99", "30000"},
+        {"queue_age_by_domain", "one.example", "max", "30000"},
+        {"queue_age_by_domain", "new.example", "n", "1"},
+        {"queue_age_by_domain", "new.example", "p90", "30000"},
+        {"queue_age_by_domain", "none", "n", "4294967294"},
+        {"queue_age_by_domain", "none", "p99", "20000"},
+        {"queue_age_by_provider", "a.example", "n", "2"},
+        {"queue_age_by_provider", "a.example", "max", "30000"},
+        {"queue_age_by_provider", "none", "n", "4294967295"},
+        {"time_by_domain", "one.example", "n", "1"},
+        {"time_by_domain", "one.example", "p99", "1000"},
+    };
+    struct kit k = kit_new();
+
+    (void)state;
+    kit_run(&k, &delivery_report, facts, ARRAY_SIZE(facts));
+    kit_check(&k, wants, ARRAY_SIZE(wants));
+    assert_int_equal(kit_sheet(&k, "time_by_domain")->row_count, 1);
+    assert_int_equal(kit_sheet(&k, "by_domain")->row_count, 1);
+    kit_done(&k);
 }
 
 int main(void)
@@ -227,7 +314,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_what_became_of_it),    cmocka_unit_test(cuts_to_seconds),
         cmocka_unit_test(begins_where_it_is_told_to), cmocka_unit_test(nothing_is_nothing),
-        cmocka_unit_test(percentiles_are_exact),      cmocka_unit_test(samples_are_even),
+        cmocka_unit_test(percentiles_are_exact),      cmocka_unit_test(spreads_are_near),
+        cmocka_unit_test(spreads_tell_seconds),       cmocka_unit_test(tells_who_waits),
     };
 
     if (stamp_zone("UTC") < 0)

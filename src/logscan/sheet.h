@@ -27,7 +27,7 @@ enum sheet_kind {
 };
 struct sheet_column {
     const char *name;  /* in JSON and CSV: "first_ms" */
-    const char *title; /* in tables: "FIRST" */
+    const char *title; /* in tables: "FIRST"; NULL: for programs, in JSON and CSV only */
     enum sheet_kind kind;
 };
 union sheet_value {

@@ -1,6 +1,8 @@
 """`penstock logs` against the generator's truth: every number of every format, exactly."""
+import csv
 import datetime
 import json
+import math
 import subprocess
 
 import pytest
@@ -188,6 +190,38 @@ def test_delivery_time(logs, delivery):
         return  # the truth is cut to seconds before it subtracts
     assert {name: row[name] for name in truth} == {
         name: value * (1 if name == "n" else unit) for name, value in truth.items()}
+
+
+def test_delivery_time_by_destination(logs, delivery):
+    named = sum(row["n"] for row in delivery["time_by_domain"])
+    assert named <= logs.truth["time_to_delivery"]["n"]
+    if logs.format != "pmta":
+        return
+    times = {}
+    for file in logs.files:
+        with open(file, encoding="utf-8-sig", errors="replace", newline="") as rows:
+            for row in csv.DictReader(line for line in rows if "\0" not in line):
+                if row["type"] == "d":
+                    logged, queued = (datetime.datetime.strptime(row[name], "%Y-%m-%d %H:%M:%S%z")
+                                      for name in ("timeLogged", "timeQueued"))
+                    domain = row["rcpt"].rpartition("@")[2].lower()
+                    times.setdefault(domain, []).append(round((logged - queued).total_seconds() * 1000))
+    rows = {row["domain"]: row for row in delivery["time_by_domain"]}
+    assert {domain: row["n"] for domain, row in rows.items()} == {domain: len(of) for domain, of in times.items()}
+    for domain, of in times.items():
+        of.sort()
+        error = 1 / 32 if len(of) > 896 else 0
+        assert rows[domain]["max"] == of[-1]
+        for name, share in (("p50", .5), ("p90", .9), ("p99", .99)):
+            assert rows[domain][name] == pytest.approx(of[math.ceil(share * len(of)) - 1], rel=error, abs=0), (domain, name)
+
+
+def test_queue_age_by_destination(delivery):
+    pending, = (row["count"] for row in delivery["messages"] if row["name"] == "pending")
+    oldest = delivery["queue_age"][0]["max"]
+    for table in ("queue_age_by_domain", "queue_age_by_provider"):
+        assert sum(row["n"] for row in delivery[table]) == pending
+        assert max((row["max"] for row in delivery[table]), default=None) == oldest
 
 
 def test_a_journal_says_what_the_log_says(tmp_path):
