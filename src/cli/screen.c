@@ -4,6 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool screen_is_utf8(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        const char *value = getenv(names[i]);
+
+        if (value && *value)
+            return strcasestr(value, "UTF-8") || strcasestr(value, "utf8");
+    }
+    return false;
+}
+
 void screen_line(const struct screen *s, const char *colour, const char *line, size_t len, FILE *to)
 {
     size_t columns = 0, bytes = 0;

@@ -19,6 +19,8 @@ struct screen {
     bool is_colour; /* a terminal that has colours */
 };
 
+/* Does the environment say that texts are UTF-8 (LC_ALL, LC_CTYPE, LANG)? */
+bool screen_is_utf8(void);
 /* One line, cut to the width; `colour` is one of the above or "". */
 void screen_line(const struct screen *s, const char *colour, const char *line, size_t len,
                  FILE *to);

@@ -8,6 +8,7 @@ import pytest
 import harness
 from nameserver import Nameserver, Nsd
 from remote import Remote
+from terminal import Terminal
 
 
 FAILED = pytest.StashKey()
@@ -163,3 +164,16 @@ def make_nsd(program, tmp_path):
     yield make
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def terminal():
+    opened = []
+
+    def make(*arguments, **options):
+        opened.append(Terminal(*arguments, **options))
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        each.close()

@@ -1,15 +1,9 @@
 """The governor as an operator meets it: refusals with their token, the screen, health checks, and
 thresholds that change while the server runs."""
-import contextlib
-import fcntl
 import json
 import os
-import pathlib
-import pty
-import select
 import signal
 import smtplib
-import struct
 import subprocess
 import termios
 import time
@@ -260,62 +254,6 @@ def test_exchange_xml(refusing):
     assert configuration.get("SmtpMaxThrottlingDelayInterval") == "PT55S"
     # A stall of a busy machine may be there too, as advice.
     assert "PrivateBytes" in [name for name, each in meters.items() if each.findtext("CurrentResourceUse") != "Low"]
-
-
-class Terminal:
-    """A command on a terminal of 50 lines and 100 columns. A full one takes no character more until
-    it is read."""
-
-    def __init__(self, *arguments, env=None, full=False):
-        self.master, self.slave = pty.openpty()
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
-        if full:
-            self.fill()
-        self.before = termios.tcgetattr(self.slave)
-        self.process = subprocess.Popen([str(BINARY), *map(str, arguments)], stdin=self.slave, stdout=self.slave,
-                                        stderr=subprocess.STDOUT, start_new_session=True,
-                                        env={**os.environ, "TERM": "xterm", **(env or {})})
-        self.text = ""
-
-    def fill(self):
-        filler = os.open(os.ttyname(self.slave), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-        for piece in (b" " * 1024, b" "):
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    os.write(filler, piece)
-        os.close(filler)
-
-    def is_blocked(self):
-        """In a call on file descriptor 1: there it only writes."""
-        call = pathlib.Path(f"/proc/{self.process.pid}/syscall").read_text().split()
-        return len(call) > 1 and call[1] == "0x1"
-
-    def read_until(self, condition, what):
-        def step():
-            if select.select([self.master], [], [], 0.05)[0]:
-                self.text += os.read(self.master, 65536).decode()
-            return condition(self.text)
-
-        wait_until(step, f"{what} on the terminal")
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
-
-
-@pytest.fixture
-def terminal():
-    opened = []
-
-    def make(*arguments, **options):
-        opened.append(Terminal(*arguments, **options))
-        return opened[-1]
-
-    yield make
-    for each in opened:
-        each.close()
 
 
 @pytest.mark.parametrize("end", ["q", "SIGINT"])
