@@ -17,6 +17,7 @@
 #include "logscan/logparser_functions.h"
 #include "logscan/query_int.h"
 #include "logscan/source.h"
+#include "logscan/stamp.h"
 
 #define NEAREST_MAX 4
 #define COPY_BYTES KIB(64)
@@ -469,6 +470,16 @@ static size_t bad_files(const struct log_run *r)
     return bad;
 }
 
+/* The notes of a run say of which zone a report's times are; here they are the statement's affair. */
+static void note_zone(struct log_report *to)
+{
+    if (strcmp(stamp_zone_name(), "UTC") != 0)
+        log_report_note(to,
+                        "the columns day and time, and a date without a time, are of UTC in any "
+                        "zone; TO_LOCALTIME(time) is of %s",
+                        stamp_zone_name());
+}
+
 static int ask(struct query *q, const struct logparser *l, const struct query_asked *asked,
                struct log_report *to, struct query_statistics *ret, struct buf *why)
 {
@@ -487,6 +498,7 @@ static int ask(struct query *q, const struct logparser *l, const struct query_as
     (void)sqlite3_close(db);
     if (q->last_run) {
         log_run_notes(q->last_run, to);
+        note_zone(to);
         ret->bad_files = bad_files(q->last_run);
     }
     log_run_free(&q->last_run);

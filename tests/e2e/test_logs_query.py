@@ -1,10 +1,12 @@
 """`penstock logs query`: statements as operators have them, against the generator's truth."""
 import collections
 import csv
+import datetime
 import io
 import json
 import re
 import subprocess
+import zoneinfo
 
 import pytest
 
@@ -77,6 +79,20 @@ def test_daily(protocol, zone):
     got = rows(of_files(DAILY, protocol), *IGNORED, zone=zone)["rows"]
     assert {row["Date"]: row["Hits"] for row in got} == protocol.truth["data_like_4_per_day"]
     assert [row["Date"] for row in got] == sorted(row["Date"] for row in got)
+
+
+def test_daily_of_a_zone(protocol):
+    """A time is converted where it still is one."""
+    zone = "America/New_York"
+    got = rows(of_files("SELECT TO_DATE(TO_LOCALTIME([#Fields: date-time])) AS Date, COUNT(*) AS Hits FROM *.log "
+                        "WHERE data LIKE '4%' GROUP BY Date", protocol), zone=zone)
+    wanted = collections.Counter()
+    for row in rows("SELECT time FROM logs WHERE data LIKE '4%'", *protocol.files)["rows"]:
+        at = datetime.datetime.fromisoformat(row["time"].replace("Z", "+00:00"))
+        wanted[str(at.astimezone(zoneinfo.ZoneInfo(zone)).date())] += 1
+    assert {row["Date"]: row["Hits"] for row in got["rows"]} == wanted
+    assert any("TO_LOCALTIME(time) is of America/New_York" in note for note in got["notes"])
+    assert not any("TO_LOCALTIME" in note for note in rows("SELECT 1 FROM logs", *protocol.files)["notes"])
 
 
 def test_by_columns_made_of_the_row(protocol):
