@@ -254,7 +254,10 @@ static void json_cell(struct json_out *j, const struct sheet_column *column,
         break;
     case SHEET_TEXT:
     default:
-        json_out_text(j, column->name, c->value.text);
+        if (c->is_number)
+            json_out_number(j, column->name, c->value.text);
+        else
+            json_out_text(j, column->name, c->value.text);
         break;
     }
 }

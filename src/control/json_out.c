@@ -135,6 +135,12 @@ void json_out_real(struct json_out *j, const char *key, double n)
     (void)buf_addf(j->to, "%.6g", n);
 }
 
+void json_out_number(struct json_out *j, const char *key, struct slice digits)
+{
+    begin_value(j, key);
+    (void)buf_add(j->to, digits);
+}
+
 void json_out_bool(struct json_out *j, const char *key, bool value)
 {
     begin_value(j, key);

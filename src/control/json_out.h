@@ -35,5 +35,7 @@ void json_out_int(struct json_out *j, const char *key, int64_t n);
 void json_out_uint(struct json_out *j, const char *key, uint64_t n);
 /* To six digits; null where JSON has no such number (infinities, NaN). */
 void json_out_real(struct json_out *j, const char *key, double n);
+/* A number that is written already, as JSON has it. */
+void json_out_number(struct json_out *j, const char *key, struct slice digits);
 void json_out_bool(struct json_out *j, const char *key, bool value);
 void json_out_null(struct json_out *j, const char *key);

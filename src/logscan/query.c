@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,6 +288,8 @@ static int begin_result(struct result *r, sqlite3_stmt *st, struct buf *why)
 static void put_cell(struct result *r, sqlite3_stmt *st, int i, struct sheet_cell *cell)
 {
     int type = sqlite3_column_type(st, i);
+    bool is_number =
+        type == SQLITE_INTEGER || (type == SQLITE_FLOAT && isfinite(sqlite3_column_double(st, i)));
     const unsigned char *text;
     char real[400];
 
@@ -299,10 +302,11 @@ static void put_cell(struct result *r, sqlite3_stmt *st, int i, struct sheet_cel
         int n = snprintf(real, sizeof(real), "%.6f", sqlite3_column_double(st, i));
 
         sheet_text(r->sheet, cell, slice_make(real, (size_t)n));
-        return;
+    } else {
+        text = sqlite3_column_text(st, i);
+        sheet_text(r->sheet, cell, slice_make(text, (size_t)sqlite3_column_bytes(st, i)));
     }
-    text = sqlite3_column_text(st, i);
-    sheet_text(r->sheet, cell, slice_make(text, (size_t)sqlite3_column_bytes(st, i)));
+    cell->is_number = is_number;
 }
 
 /* Columns that hold nothing but counts are shown as such. */

@@ -37,7 +37,8 @@ union sheet_value {
     int64_t ms;
 };
 struct sheet_cell {
-    bool is_empty; /* not known, or does not apply */
+    bool is_empty;  /* not known, or does not apply */
+    bool is_number; /* of SHEET_TEXT: the text is a number, as JSON writes it too */
     union sheet_value value;
 };
 struct log_sheet {

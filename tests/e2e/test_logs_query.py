@@ -220,13 +220,29 @@ def test_shares(protocol):
     total = protocol.truth["totals"]["records"]
     assert sum(row["n"] for row in got["rows"]) == total
     for row in got["rows"]:
-        assert row["p"] == f"{row['n'] / total:.6f}"
+        assert row["p"] == float(f"{row['n'] / total:.6f}")
 
 
 def test_shares_with_having(protocol):
     got = rows(of_files("SELECT event, COUNT(*) AS n, PROPCOUNT(*) AS p FROM *.log GROUP BY event "
                         "HAVING COUNT(*) > 100 ORDER BY n DESC", protocol))["rows"]
-    assert got and got[0]["p"] == f"{got[0]['n'] / protocol.truth['totals']['records']:.6f}"
+    assert got and got[0]["p"] == float(f"{got[0]['n'] / protocol.truth['totals']['records']:.6f}")
+
+
+def test_numbers_of_json(protocol):
+    """A number is one in JSON, whatever else its column holds; text and CSV show it as SQLite writes it."""
+    statement = "SELECT {} FROM logs LIMIT 1"
+    values = ("1.5 AS a, -3 AS b, 2 AS c, 1e300 AS d, 1234567.125 AS e, 9007199254740993 AS f, '7' AS g, NULL AS h, "
+              "9e999 AS i, 0.1 AS j, -9223372036854775808 AS k")
+    assert rows(statement.format(values), *protocol.files)["rows"] == [
+        {"a": 1.5, "b": -3, "c": 2, "d": 1e300, "e": 1234567.125, "f": 9007199254740993, "g": "7", "h": None,
+         "i": "Inf", "j": 0.1, "k": -9223372036854775808}]
+    assert run("--csv", statement.format(values), *protocol.files).splitlines()[1] == \
+        "1.5,-3,2,1.0e+300,1234567.125,9007199254740993,7,,Inf,0.1,-9223372036854775808"
+    mixed = rows("SELECT CASE class WHEN 'capacity' THEN 1 WHEN 'policy' THEN 0.5 ELSE 'x' END AS v, count(*) AS n "
+                 "FROM logs WHERE code BETWEEN 400 AND 599 GROUP BY v ORDER BY v", *protocol.files)["rows"]
+    assert {type(row["v"]) for row in mixed} <= {float, int, str} and len(mixed) > 1
+    assert mixed[-1]["v"] == "x" and not isinstance(mixed[0]["v"], str)
 
 
 def test_top(protocol):
