@@ -211,6 +211,7 @@ const struct log_format exchange_connectivity_format = {
     .title = "Exchange connectivity log",
     .detect = detect_connectivity,
     .scan = scan_connectivity,
+    .begins_row = csv_rows_begins,
     .merge = connectivity_merge,
     .free_state = connectivity_free_state,
     .split = csv_rows_split,

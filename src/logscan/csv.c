@@ -132,3 +132,45 @@ size_t csv_row_end(struct slice text, size_t from)
         at++;
     }
 }
+
+size_t csv_row_end_within(struct slice text, size_t from, size_t row_max, size_t *left)
+{
+    size_t len = MIN_OF(MIN_OF(row_max, *left), text.len - from);
+    size_t end = csv_row_end(slice_sub(text, 0, from + len), from);
+
+    *left -= end == SIZE_MAX ? len : end - from;
+    return end;
+}
+
+/* Where the last line before `border` begins that looks like a row's begin; `border`: none does. What
+ * stands before the text's first line end may be the rest of a line. */
+static size_t last_row(struct slice text, size_t border, bool (*begins_row)(struct slice line))
+{
+    ptrdiff_t end = (ptrdiff_t)border - 1;
+
+    while (end > 0) {
+        ptrdiff_t before = slice_rfind(slice_sub(text, 0, (size_t)end), '\n');
+
+        if (before >= 0 &&
+            begins_row(slice_sub(text, (size_t)before + 1, (size_t)(end - before) - 1)))
+            return (size_t)before + 1;
+        end = before;
+    }
+    return border;
+}
+
+size_t csv_row_border(struct slice text, size_t border, bool (*begins_row)(struct slice line),
+                      size_t row_max)
+{
+    size_t at = last_row(text, border, begins_row);
+
+    while (at < border) {
+        bool is_whole = text.len - at >= row_max;
+        size_t end = csv_row_end(slice_sub(text, 0, is_whole ? at + row_max : text.len), at);
+
+        if (end == SIZE_MAX)
+            return is_whole ? border : SIZE_MAX;
+        at = end;
+    }
+    return at;
+}

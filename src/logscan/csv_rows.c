@@ -32,6 +32,7 @@ void csv_rows_init(struct csv_rows *r, struct log_scan *s, enum csv_header heade
     r->wanted_count = wanted_count;
     r->at = 0;
     r->line = NULL;
+    r->look_left = CSV_LOOK_MAX;
     s->carry_end = s->carry;
     use_columns(r, s->carry.columns);
 }
@@ -81,8 +82,8 @@ static bool split_longer(struct csv_rows *r, struct slice line, uint32_t count)
 
     if (slice_find(line, '"') < 0)
         return false;
-    end = csv_row_end(all, from);
-    if (end == SIZE_MAX || end <= r->at || end - from > LOG_LINE_MAX)
+    end = csv_row_end_within(all, from, LOG_LINE_MAX, &r->look_left);
+    if (end == SIZE_MAX || end <= r->at)
         return false;
     line = slice_sub(all, from, end - 1 - from);
     if (line.len > 0 && line.ptr[line.len - 1] == '\r')
@@ -126,6 +127,19 @@ bool csv_rows_time(struct slice text, int64_t *ret_ms)
     if (text.len == STAMP_LEN && stamp_exchange(text.ptr, ret_ms))
         return true;
     return text.len > 0 && stamp_iso(text, ret_ms) == text.len;
+}
+
+bool csv_rows_begins(struct slice line)
+{
+    int64_t ms;
+    size_t len;
+
+    if (line.len > 0 && line.ptr[0] == '#')
+        return true;
+    if (line.len == 0 || !byte_is_digit(line.ptr[0]))
+        return false;
+    len = stamp_iso(line, &ms);
+    return len > 0 && len < line.len && line.ptr[len] == ',';
 }
 
 int csv_rows_split(const struct log_carry *carry, struct slice line, struct arena *a,

@@ -33,6 +33,7 @@ struct csv_rows { /* fields are private, but for `line` */
     size_t at;
     int16_t index[CSV_WANTED_MAX]; /* of the wanted columns; -1: there is none */
     const uint8_t *line;           /* where the row begins in the chunk */
+    size_t look_left;              /* csv_row_end_within() */
     struct slice fields[LOG_COLUMNS_MAX];
 };
 
@@ -53,6 +54,8 @@ static inline struct slice csv_rows_field(const struct csv_rows *r, size_t which
 /* "2026-03-01T06:50:41.097Z" and all that stamp_iso() reads; false: nothing of it, or not all. */
 bool csv_rows_time(struct slice text, int64_t *ret_ms);
 
+/* The begins_row() of Exchange's formats: a header line, or a time and a comma. */
+bool csv_rows_begins(struct slice line);
 /* The split() of formats with such a header: a row has the columns of the carry. */
 int csv_rows_split(const struct log_carry *carry, struct slice line, struct arena *a,
                    struct slice fields[LOG_COLUMNS_MAX]);

@@ -130,6 +130,61 @@ static void finds_row_ends(void **state)
     }
 }
 
+static bool begins_with_digit(struct slice line)
+{
+    return line.len > 0 && byte_is_digit(line.ptr[0]);
+}
+
+#define BORDER_MAX 24
+static const struct {
+    const char *text;
+    size_t border, wanted;
+} borders[] = {
+    {"x\n1,2\n3\n", 6, 6},
+    {"x\n1,2\n3\n", 2, 2},                      /* the text's first line may be the rest of one */
+    {"1\n\"a\n\"\n", 2, 2},                     /* nothing begins as a row does */
+    {"x\n1,\"a\nb\"\n3\n", 7, 10},              /* goes on */
+    {"x\n1,\"a\nb\n\nc\"\n3\n", 9, 13},         /* in three lines */
+    {"x\n1,\"a\n2\"\n3\n", 7, 10},              /* that look like rows */
+    {"x\n1,\"a\nb\"\n3\n", 10, 10},             /* is over there */
+    {"x\n1\ny,\"a\nb\"\n3\n", 9, 12},           /* of a kind that is not known */
+    {"x\n1,\"a\nb", 7, SIZE_MAX},               /* it cannot be known yet */
+    {"x\n1,\"a\nb\n345678901234567890", 7, 7},  /* a quote that does not end */
+    {"x\n1,\"a\nb34567890123456789\"\n", 7, 7}, /* it ends too late */
+};
+
+static void finds_row_borders(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(borders); i++) {
+        size_t row = csv_row_border(slice_str(borders[i].text), borders[i].border,
+                                    begins_with_digit, BORDER_MAX);
+
+        if (row != borders[i].wanted)
+            fail_msg("'%s' at %zu: %zd, not %zd", borders[i].text, borders[i].border, row,
+                     borders[i].wanted);
+    }
+}
+
+/* Lines that each seem to begin a row to the text's end. */
+static void looks_no_further_than_it_may(void **state)
+{
+    struct slice text = SLICE_LIT("x\",\"y\nx\",\"y\nx\",\"y\n");
+    size_t left = 20;
+
+    (void)state;
+    assert_int_equal(csv_row_end_within(text, 0, 100, &left), SIZE_MAX);
+    assert_int_equal(left, 2);
+    assert_int_equal(csv_row_end_within(text, 6, 100, &left), SIZE_MAX);
+    assert_int_equal(left, 0);
+    assert_int_equal(csv_row_end_within(text, 12, 100, &left), SIZE_MAX);
+    left = 20;
+    assert_int_equal(csv_row_end_within(SLICE_LIT("\"a\n\"\n\n"), 0, 5, &left), 5);
+    assert_int_equal(left, 15);
+    assert_int_equal(csv_row_end_within(SLICE_LIT("\"a\n\"\n\n"), 0, 4, &left), SIZE_MAX);
+    assert_int_equal(left, 11);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +192,8 @@ int main(void)
         cmocka_unit_test(splits_nothing),
         cmocka_unit_test(copies_only_what_is_doubled),
         cmocka_unit_test(finds_row_ends),
+        cmocka_unit_test(finds_row_borders),
+        cmocka_unit_test(looks_no_further_than_it_may),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

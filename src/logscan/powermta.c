@@ -264,6 +264,16 @@ static void scan_powermta(struct log_scan *s)
     }
 }
 
+static bool begins_row(struct slice line)
+{
+    static const char *const types[] = {"d,", "b,", "t,", "r,", "tq,", "f,", "rb,", "rs,", "type,"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+        if (slice_has_prefix_case(line, slice_str(types[i])))
+            return true;
+    return false;
+}
+
 static unsigned detect_powermta(struct slice head)
 {
     ptrdiff_t end = slice_find(head, '\n');
@@ -283,6 +293,7 @@ const struct log_format powermta_format = {
     .title = "PowerMTA accounting file",
     .detect = detect_powermta,
     .scan = scan_powermta,
+    .begins_row = begins_row,
     .split = csv_rows_split,
     .reply_column = -1,
 };

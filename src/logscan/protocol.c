@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "logscan/csv.h"
+#include "logscan/csv_rows.h"
 #include "logscan/formats.h"
 #include "logscan/protocol.h"
 #include "logscan/protocol_replies.h"
@@ -347,6 +348,7 @@ const struct log_format exchange_send_format = {
     .title = "Exchange SMTP send protocol log",
     .detect = detect_send,
     .scan = scan_send,
+    .begins_row = csv_rows_begins,
     .merge = merge_send,
     .discard = discard,
     .free_state = protocol_free_state,
@@ -359,6 +361,7 @@ const struct log_format exchange_receive_format = {
     .title = "Exchange SMTP receive protocol log",
     .detect = detect_receive,
     .scan = scan_receive,
+    .begins_row = csv_rows_begins,
     .merge = merge_receive,
     .discard = discard,
     .free_state = protocol_free_state,

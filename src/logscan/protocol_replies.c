@@ -41,6 +41,7 @@ struct walk {
     char event;
     uint8_t lowest;   /* first digit of a reply that is wanted */
     size_t last_line; /* + 1: begin of the line looked at last */
+    size_t look_left; /* csv_row_end_within() */
     struct open_reply open[OPEN_MAX];
     size_t open_count;
 };
@@ -203,7 +204,7 @@ static int split(struct walk *w, size_t begin, struct slice *line, struct slice 
 
     if (count != -EINVAL)
         return count;
-    end = csv_row_end(slice_sub(w->text, 0, MIN_OF(w->text.len, begin + LOG_LINE_MAX)), begin);
+    end = csv_row_end_within(w->text, begin, LOG_LINE_MAX, &w->look_left);
     if (end == SIZE_MAX)
         return -EINVAL;
     *line = slice_sub(w->text, begin, end - begin - 1);
@@ -348,7 +349,7 @@ static void look_through(struct walk *w)
 
 void protocol_scan_replies(struct log_scan *s, char event)
 {
-    struct walk w = {.scan = s, .event = event, .begin = s->lookback};
+    struct walk w = {.scan = s, .event = event, .begin = s->lookback, .look_left = CSV_LOOK_MAX};
 
     s->carry_end = s->carry;
     if (s->bytes.len == 0)

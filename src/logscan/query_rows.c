@@ -484,7 +484,8 @@ struct fast {
     size_t line_begin, known; /* of the line at hand; what is counted of it */
     size_t commas;
     bool has_quote;
-    size_t done; /* all before is decided */
+    size_t done;      /* all before is decided */
+    size_t look_left; /* csv_row_end_within() */
     uint64_t not_rows;
 };
 
@@ -568,9 +569,9 @@ static void look_at_row(struct fast *f, size_t begin)
     struct slice line = without_end(slice_sub(f->text, begin, end - begin));
 
     if (!take_row(f->w, line)) {
-        size_t row_end = csv_row_end(f->text, begin);
+        size_t row_end = csv_row_end_within(f->text, begin, LOG_LINE_MAX, &f->look_left);
 
-        if (row_end != SIZE_MAX && row_end > end && row_end - begin <= LOG_LINE_MAX &&
+        if (row_end != SIZE_MAX && row_end > end &&
             take_row(f->w, without_end(slice_sub(f->text, begin, row_end - begin)))) {
             end = row_end;
         } else {
@@ -707,7 +708,7 @@ static bool can_search(struct walk *w)
 static void walk_places(struct walk *w)
 {
     struct log_scan *s = w->s;
-    struct fast f = {.w = w, .text = s->bytes};
+    struct fast f = {.w = w, .text = s->bytes, .look_left = CSV_LOOK_MAX};
     uint64_t lines = 0;
     size_t at = 0;
 

@@ -252,6 +252,79 @@ static void test_what_is_no_line(void **state)
     log_run_free(&run);
 }
 
+#define TRACKING                                                                                   \
+    "#Log-type: Message Tracking Log\r\n#Fields: date-time,internal-message-id,event-id,"          \
+    "recipient-address,recipient-status\r\n"
+#define LINES_ROW                                                                                  \
+    "2026-03-01T00:00:00.002Z,2,FAIL,a@b.example,\"550 5.1.1 no,\r\n2,\"\"such\"\"\n\nuser\"\r\n"
+#define ROW(number) "2026-03-01T00:00:00.00" number "Z," number ",FAIL,a@b.example,550 5.1.1 no\r\n"
+
+/* A log in which the row of several lines begins `before` bytes before a chunk's end. */
+static void make_rows(struct buf *to, size_t before)
+{
+    buf_clear(to);
+    (void)buf_add_str(to, TRACKING ROW("1"));
+    while (buf_len(to) < LOG_CHUNK_BYTES - before) {
+        size_t len = MIN_OF(LOG_CHUNK_BYTES - before - buf_len(to), (size_t)50000);
+
+        for (size_t i = 0; i + 1 < len; i++)
+            (void)buf_push(to, '#');
+        (void)buf_push(to, '\n');
+    }
+    (void)buf_add_str(to, LINES_ROW ROW("3"));
+}
+
+/* Chunks end where rows do, wherever the line breaks in quotes are. */
+static void test_rows_over_a_border(void **state)
+{
+    const struct fixture *f = *state;
+    struct buf text = BUF_INIT(MIB(2));
+    const char *const names[] = {"rows.log", "rows.gz"};
+
+    for (size_t before = 0; before <= sizeof(LINES_ROW); before++) {
+        make_rows(&text, before);
+        write_file(path_of(f, names[0]), buf_slice(&text));
+        write_gzip(path_of(f, names[1]), buf_slice(&text));
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+            const char *path = path_of(f, names[i]);
+            struct seen seen = {0};
+            struct log_run *run;
+
+            assert_int_equal(read_files(&path, 1, 2, NULL, &seen, &run), 0);
+            assert_string_equal(buf_cstr(&seen.lines), "1\n2\n3\n");
+            assert_int_equal(log_run_tally(run)->rows, 3);
+            assert_int_equal(log_run_tally(run)->skipped[SKIP_COLUMNS], 0);
+            buf_done(&seen.lines);
+            log_run_free(&run);
+            assert_int_equal(unlink(path), 0);
+        }
+    }
+    buf_done(&text);
+}
+
+/* Nothing is lost but the row itself, and it is told. */
+static void test_a_quote_that_does_not_end(void **state)
+{
+    const struct fixture *f = *state;
+    struct buf text = BUF_INIT(MIB(4));
+    const char *path = path_of(f, "quote.log");
+    struct seen seen = {0};
+    struct log_run *run;
+
+    make_rows(&text, 0);
+    buf_truncate(&text, LOG_CHUNK_BYTES);
+    (void)buf_add_str(&text, "2026-03-01T00:00:00.002Z,2,FAIL,a@b.example,\"550\r\n");
+    for (unsigned i = 0; i < 20000; i++)
+        (void)buf_add_str(&text, ROW("4"));
+    write_file(path, buf_slice(&text));
+    assert_int_equal(read_files(&path, 1, 2, NULL, &seen, &run), 0);
+    assert_int_equal(seen.facts, 20001);
+    assert_int_equal(log_run_tally(run)->skipped[SKIP_COLUMNS], 1);
+    buf_done(&seen.lines);
+    buf_done(&text);
+    log_run_free(&run);
+}
+
 static void test_damaged_archives(void **state)
 {
     const struct fixture *f = *state;
@@ -345,6 +418,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_packed_or_not, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_no_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rows_over_a_border, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_quote_that_does_not_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged_archives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_folders_and_globs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_not_there, set_up, tear_down),

@@ -136,6 +136,9 @@ struct log_format {
     unsigned (*detect)(struct slice head);
     /* Fills in what was found. */
     void (*scan)(struct log_scan *s);
+    /* A row may go on in the next lines, in quotes (CSV): does a line look like a row's begin? Chunks
+     * then end where rows do (csv_row_border()). NULL: a row is a line. */
+    bool (*begins_row)(struct slice line);
     /* NULL where a chunk needs no other. Called in order, one thread at a time: adds to s->facts what
      * rows of earlier sessions give, keeping the order of offsets, and frees s->session_rows.
      * `state` is kept for the run and all files of the format, from NULL. 0, -ENOMEM. */

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "logscan/csv.h"
 #include "logscan/stamp.h"
 #include "logscan/unpack.h"
 
@@ -242,15 +243,26 @@ static void forget(struct source_stream *t, size_t n)
     memmove(t->left, t->left + n, t->len);
 }
 
-/* Where the chunk ends: after the last line that ends in it, or where that is none the first. */
-static size_t chunk_end(const struct source_stream *t)
+static size_t rows_end(const struct source_stream *t, size_t end,
+                       bool (*begins_row)(struct slice line))
+{
+    size_t border = end;
+
+    if (begins_row && end > 0)
+        border = csv_row_border(slice_make(t->left, t->len), end, begins_row, LOG_LINE_MAX);
+    return border == SIZE_MAX ? end : border; /* its quotes do not end */
+}
+
+/* Where the chunk ends: after the last line that ends in it, or where that is none the first, and the
+ * row that goes on there. */
+static size_t chunk_end(const struct source_stream *t, bool (*begins_row)(struct slice line))
 {
     struct slice chunk = slice_make(t->left, MIN_OF(t->len, (size_t)LOG_CHUNK_BYTES));
     ptrdiff_t end = slice_rfind(chunk, '\n');
 
     if (end < 0)
         end = slice_find(slice_make(t->left, t->len), '\n');
-    return (size_t)(end + 1);
+    return rows_end(t, (size_t)(end + 1), begins_row);
 }
 
 static void keep_last(struct source_stream *t, const uint8_t *bytes, size_t n)
@@ -284,7 +296,7 @@ int source_next(struct source *source, uint8_t *buffer, struct log_scan *s)
     s->bytes = slice_make(buffer + t->before, 0);
     if (t->len == 0)
         return t->error;
-    n = chunk_end(t);
+    n = chunk_end(t, source->view.format->begins_row);
     if (n == 0) {
         pass_over(t, s);
         return 1;
@@ -332,23 +344,58 @@ struct piece { /* of a file, in memory */
     bool is_end; /* nothing follows it */
 };
 
+static int read_on(const struct source *source, struct piece *p)
+{
+    ptrdiff_t n = read_at(source->fd, p->bytes + p->len, KIB(64), p->offset + p->len);
+
+    if (n < 0)
+        return (int)n;
+    p->len += (size_t)n;
+    p->is_end = n < (ptrdiff_t)KIB(64);
+    return 0;
+}
+
 /* Reads on until a line ends at or after `from`, or it is too long. The position after it; 0: none. */
 static ptrdiff_t find_end(const struct source *source, struct piece *p, size_t from)
 {
     for (;;) {
         struct slice rest = slice_make(p->bytes + from, p->len - from);
         ptrdiff_t end = p->len > from ? slice_find(rest, '\n') : -1;
-        ptrdiff_t n;
+        int r;
 
         if (end >= 0)
             return (ptrdiff_t)from + end + 1;
         if (p->is_end || p->len - from > LOG_LINE_MAX)
             return 0;
-        n = read_at(source->fd, p->bytes + p->len, KIB(64), p->offset + p->len);
-        if (n < 0)
-            return n;
-        p->len += (size_t)n;
-        p->is_end = n < (ptrdiff_t)KIB(64);
+        r = read_on(source, p);
+        if (r < 0)
+            return r;
+    }
+}
+
+/*
+ * The first line at or after `border` begins at `line`: where does the first row? The two chunks that meet
+ * there ask the same of the same bytes, LOG_LOOKBACK before the border to LOG_LINE_MAX behind it.
+ */
+static ptrdiff_t find_row(const struct source *source, struct piece *p, size_t border, size_t line)
+{
+    bool (*begins_row)(struct slice line) = source->view.format->begins_row;
+    size_t from = border - MIN_OF(border, (size_t)LOG_LOOKBACK), row = SIZE_MAX;
+
+    if (!begins_row)
+        return (ptrdiff_t)line;
+    for (;;) {
+        int r;
+
+        row = csv_row_border(slice_make(p->bytes + from, p->len - from), line - from, begins_row,
+                             LOG_LINE_MAX);
+        if (row != SIZE_MAX)
+            return (ptrdiff_t)(from + row);
+        if (p->is_end)
+            return (ptrdiff_t)line;
+        r = read_on(source, p);
+        if (r < 0)
+            return r;
     }
 }
 
@@ -368,15 +415,34 @@ static void cut(const struct piece *p, size_t begin, size_t end, bool has_end, s
         log_scan_skip(s, p->is_end ? SKIP_TORN : SKIP_LONG, p->bytes + whole);
 }
 
+/* How much is read before the chunk. The byte before it tells whether a line begins with it; a whole page
+ * is read, for a copy between places of different alignment takes the kernel eight times as long. */
+static size_t bytes_before(const struct source *source, uint64_t offset, bool wants_lookback)
+{
+    bool is_far = wants_lookback || source->view.format->begins_row;
+
+    return (size_t)MIN_OF(offset, (uint64_t)(is_far ? LOG_LOOKBACK : PAGE));
+}
+
+/* Where the first row of the chunk begins; LOG_CHUNK_BYTES behind its border or more: none does. */
+static ptrdiff_t find_begin(const struct source *source, struct piece *p, size_t border)
+{
+    size_t from = border - 1;
+    ptrdiff_t line =
+        p->len > from ? slice_find(slice_make(p->bytes + from, p->len - from), '\n') : -1;
+
+    if (line < 0)
+        return (ptrdiff_t)(border + LOG_CHUNK_BYTES);
+    return find_row(source, p, border, from + (size_t)line + 1);
+}
+
 int source_read(const struct source *source, uint64_t offset, bool wants_lookback, uint8_t *buffer,
                 struct log_scan *s)
 {
-    /* The byte before the chunk tells whether a line begins with it; a whole page is read, for a copy
-     * between places of different alignment takes the kernel eight times as long. */
-    size_t before = (size_t)MIN_OF(offset, (uint64_t)(wants_lookback ? LOG_LOOKBACK : PAGE));
+    size_t before = bytes_before(source, offset, wants_lookback);
     struct piece p = {.bytes = buffer, .offset = offset - before};
-    size_t wanted = before + LOG_CHUNK_BYTES, begin = 0;
-    ptrdiff_t n = read_at(source->fd, buffer, wanted, p.offset), end;
+    size_t wanted = before + LOG_CHUNK_BYTES;
+    ptrdiff_t n = read_at(source->fd, buffer, wanted, p.offset), begin = 0, end;
 
     if (n < 0)
         return (int)n;
@@ -384,20 +450,19 @@ int source_read(const struct source *source, uint64_t offset, bool wants_lookbac
     p.is_end = p.len < wanted;
     s->bytes = slice_make(buffer, 0);
     s->offset = offset;
-    if (offset > 0) {
-        size_t from = before - 1;
-        ptrdiff_t line =
-            p.len > from ? slice_find(slice_make(buffer + from, p.len - from), '\n') : -1;
-
-        begin = from + (size_t)(line + 1);
-        if (line < 0 || begin >= wanted)
-            return 0; /* no line begins here */
-    }
-    end = find_end(source, &p, MAX_OF(begin, wanted - 1));
+    if (offset > 0)
+        begin = find_begin(source, &p, before);
+    if (begin < 0)
+        return (int)begin;
+    if ((size_t)begin >= wanted)
+        return 0; /* no line begins here */
+    end = find_end(source, &p, MAX_OF((size_t)begin, wanted - 1));
+    if (end > 0)
+        end = find_row(source, &p, wanted, (size_t)end);
     if (end < 0)
         return (int)end;
-    cut(&p, begin, (size_t)end, end > 0, s);
-    s->lookback = wants_lookback ? begin : 0;
+    cut(&p, (size_t)begin, (size_t)end, end > 0, s);
+    s->lookback = wants_lookback ? (size_t)begin : 0;
     return 0;
 }
 

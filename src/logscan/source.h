@@ -59,9 +59,10 @@ void source_sort(struct source_list *l);
 #define SOURCE_ALIGN 4096
 #define SOURCE_BUFFER_BYTES (LOG_LOOKBACK + LOG_CHUNK_BYTES + LOG_LINE_MAX + KIB(64))
 
-/* Lines that begin in LOG_CHUNK_BYTES from `offset` of a plain file, into `buffer` (SOURCE_BUFFER_BYTES),
- * with up to LOG_LOOKBACK before them where `wants_lookback`. Sets s->bytes, offset, lookback, and tells
- * of lines that are torn or too long. 0, -errno. Any thread. */
+/* Lines that begin in LOG_CHUNK_BYTES from `offset` of a plain file (with log_format.begins_row: rows,
+ * so that a chunk never ends in quotes), into `buffer` (SOURCE_BUFFER_BYTES), with up to LOG_LOOKBACK
+ * before them where `wants_lookback`. Sets s->bytes, offset, lookback, and tells of lines that are torn or
+ * too long. 0, -errno. Any thread. */
 MUST_CHECK int source_read(const struct source *source, uint64_t offset, bool wants_lookback,
                            uint8_t *buffer, struct log_scan *s);
 /* The next chunk of a stream. 1; 0: it is over; -errno (-EBADMSG: it is damaged; -ENODATA: it ends in the middle): what came before was

@@ -333,6 +333,7 @@ const struct log_format exchange_tracking_format = {
     .title = "Exchange message tracking log",
     .detect = detect_tracking,
     .scan = scan_tracking,
+    .begins_row = csv_rows_begins,
     .split = csv_rows_split,
     .reply_column = -1,
 };

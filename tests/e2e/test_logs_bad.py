@@ -15,6 +15,9 @@ HEADER = b"#Software: x\r\n#Log-type: SMTP Send Protocol Log\r\n#Fields: date-ti
          b"local-endpoint,remote-endpoint,event,data,context\r\n"
 ROW = b"2026-03-01T09:51:21.466Z,Internet,08D0A8D416004018,%d,192.0.2.10:4383,198.18.0.7:25,<,%s,\r\n"
 REFUSED = b"452 4.3.1 Insufficient system resources"
+TRACKING = b"#Log-type: Message Tracking Log\r\n#Fields: date-time,internal-message-id,event-id,recipient-address," \
+           b"recipient-status\r\n"
+TRACKED = b"2026-03-01T09:51:21.466Z,%d,FAIL,a@b.example,%s\r\n"
 POSTFIX = b"Mar  1 08:34:4%d mx1 postfix/smtpd[2012]: NOQUEUE: reject: MAIL from unknown[203.0.113.77]: " \
           b"452 4.3.1 Insufficient system storage; proto=ESMTP helo=<x>\n"
 
@@ -48,6 +51,8 @@ BROKEN = {
     "torn": HEADER + ROW % (1, REFUSED) + (ROW % (2, REFUSED))[:-30],
     "wrong-columns": HEADER + b"2026-03-01T09:51:21.466Z,a,b\r\n" + b"," * 500 + b"\r\n" + ROW % (1, REFUSED),
     "open-quote": HEADER + ROW % (1, b'"' + REFUSED) + ROW % (2, REFUSED),
+    "quotes": TRACKING + b'x","y\n' * 150_000,  # each may begin a row that ends nowhere
+    "quotes-of-replies": HEADER + (ROW % (1, b'"452 4.3.1 "'))[:-3] + b'"' + (b'2<,"4","\n' * 100_000),
     "invalid-utf-8": HEADER + ROW % (1, b"452 4.3.1 \xff\xfe\xc3( resources"),
     "nul-in-row": HEADER + b"\0\0\0" + ROW % (1, REFUSED) + b"\0" * 300 + b"\r\n" + ROW % (2, REFUSED),
     "long-line": HEADER + ROW % (1, b"452 4.3.1 " + b"x" * 3_000_000) + ROW % (2, REFUSED),
@@ -92,6 +97,18 @@ def test_what_is_told(name, rows, told, tmp_path):
         assert rows_read(report) == rows
     if told:
         assert re.search(told, "\n".join(report["notes"])), report["notes"]
+
+
+def test_rows_of_several_lines_over_chunks(tmp_path):
+    """A chunk has 1 MiB: the row lies over its end at every byte in turn."""
+    row = TRACKED % (2, b'"550 5.1.1 no,\r\n""such""\n\nuser"')
+    for name in ("tracking.log", "tracking.gz"):
+        for before in range(0, len(row) + 2, 7):
+            text = TRACKING + TRACKED % (1, b"550 5.1.1 no")
+            text += b"#" * (2**20 - before - len(text) - 200_001) + b"\n" + b"#" * 199_999 + b"\n" + row + TRACKED % (3, b"550 5.1.1 no")
+            (tmp_path / name).write_bytes(gzip.compress(text, 1) if name.endswith(".gz") else text)
+            report = parsed(logs("status", tmp_path / name))
+            assert rows_read(report) == 3 and "skipped 1" not in "\n".join(report["notes"]), (name, before)
 
 
 def test_good_rows_among_broken_ones_count(tmp_path):
