@@ -27,7 +27,7 @@ struct slot {
     struct log_scan scan;
     uint8_t *buffer;
     bool is_last; /* of its file */
-    int error;    /* of reading */
+    int error;    /* of reading; 1: the file is shorter than it was */
 };
 
 struct log_run {
@@ -223,7 +223,9 @@ static int merge(struct log_run *r, struct slot *slot)
     r->carry = s->carry_end;
     if (slot->error < 0)
         source->view.error = slot->error;
+    source->view.is_short |= slot->error > 0;
     if (slot->is_last) {
+        source_ended(source);
         source_close(source);
         r->lines = 0;
     }

@@ -44,6 +44,9 @@ struct log_file {
     int error; /* -errno: reading ended there */
     bool year_inferred;
     bool is_empty; /* and so of no format */
+    uint64_t size_begin,
+        size_end;  /* as it is on the disk, when reading begins and ends; 0: on none */
+    bool is_short; /* it was shorter in between */
 };
 
 /* What a report does. `ctx` is its own. */
@@ -74,5 +77,5 @@ size_t log_run_passed_over(const struct log_run *r, const char **ret_first);
 /* Of all files; the first places have their line. */
 const struct log_tally *log_run_tally(const struct log_run *r);
 /* Sentences for the end of each report: rows read, what was skipped and why with the first place of
- * each kind, files that could not be read or are of no known format, years inferred. */
+ * each kind, files that could not be read, are of no known format or changed meanwhile, years inferred. */
 void log_run_notes(const struct log_run *r, struct log_report *to);

@@ -119,6 +119,38 @@ static void note_files(const struct log_run *r, struct log_report *to)
                         unknown + failed - told);
 }
 
+static bool has_shrunk(const struct log_file *f)
+{
+    return f->is_short || f->size_end < f->size_begin;
+}
+
+static bool has_changed(const struct log_file *f)
+{
+    return has_shrunk(f) || f->size_end > f->size_begin;
+}
+
+/* A log that is written to grows; what shrinks was cut or written anew by somebody. */
+static void note_changes(const struct log_run *r, struct log_report *to)
+{
+    size_t told = 0, changed = count_files(r, has_changed);
+
+    for (size_t i = 0; i < log_run_file_count(r) && told < FILES_TOLD; i++) {
+        const struct log_file *f = log_run_file(r, i);
+
+        if (!has_changed(f))
+            continue;
+        told++;
+        log_report_note(
+            to,
+            "%s %s while it was read: %" PRIu64 " bytes at the begin, %" PRIu64 " at the end; %s",
+            f->path, has_shrunk(f) ? "shrank" : "grew", f->size_begin, f->size_end,
+            has_shrunk(f) ? "what was cut off may be missing here: read the rotated file, or a copy"
+                          : "what was added may be missing here: run it again to have it");
+    }
+    if (changed > told)
+        log_report_note(to, "%zu more files changed while they were read", changed - told);
+}
+
 void log_run_notes(const struct log_run *r, struct log_report *to)
 {
     size_t inferred = count_files(r, has_inferred);
@@ -129,6 +161,7 @@ void log_run_notes(const struct log_run *r, struct log_report *to)
     note_formats(r, to);
     note_skips(r, to);
     note_files(r, to);
+    note_changes(r, to);
     if (passed_over > 0)
         log_report_note(to,
                         "%zu names passed over: hidden, or no files (pipes, devices, links to "

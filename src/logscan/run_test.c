@@ -60,6 +60,8 @@ struct seen {
     struct buf lines;
     uint64_t facts;
     int fail_at; /* -errno after the first chunk */
+    const char *path;
+    off_t new_size; /* of the file at `path` after the first chunk */
 };
 
 static int merge(void *ctx, struct log_scan *s)
@@ -71,6 +73,8 @@ static int merge(void *ctx, struct log_scan *s)
         (void)buf_add(&seen->lines, s->facts[i].message);
         (void)buf_push(&seen->lines, '\n');
     }
+    if (seen->path && seen->facts == 0)
+        assert_int_equal(truncate(seen->path, seen->new_size), 0);
     seen->facts += s->fact_count;
     return seen->fail_at;
 }
@@ -325,6 +329,53 @@ static void test_a_quote_that_does_not_end(void **state)
     log_run_free(&run);
 }
 
+static bool has_note(const struct log_report *report, struct slice text)
+{
+    for (size_t i = 0; i < report->note_count; i++)
+        if (slice_find_slice(report->notes[i], text) >= 0)
+            return true;
+    return false;
+}
+
+/* What is read of it is another matter; that it changed is told. */
+static void test_files_that_change(void **state)
+{
+    const struct fixture *f = *state;
+    const struct {
+        int tenths; /* of its size, after the first chunk */
+        struct slice wanted;
+    } cases[] = {{10, SLICE_LIT("")},
+                 {5, SLICE_LIT("shrank while")},
+                 {0, SLICE_LIT("shrank while")},
+                 {11, SLICE_LIT("grew while")}};
+
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+        bool is_packed = i >= ARRAY_SIZE(cases);
+        const char *path = path_of(f, is_packed ? "changes.gz" : "changes.log");
+        struct slice wanted = cases[i % ARRAY_SIZE(cases)].wanted;
+        int tenths = cases[i % ARRAY_SIZE(cases)].tenths;
+        struct log_report report = {0};
+        struct seen seen = {.path = path};
+        struct log_run *run;
+        struct stat st;
+
+        if (is_packed)
+            write_gzip(path, buf_slice(&f->text));
+        else
+            write_file(path, buf_slice(&f->text));
+        assert_int_equal(stat(path, &st), 0);
+        seen.new_size = st.st_size * tenths / 10;
+        assert_int_equal(read_files(&path, 1, 1, &test_format, &seen, &run), 0);
+        log_run_notes(run, &report);
+        assert_int_equal(has_note(&report, SLICE_LIT("while it was read")), wanted.len > 0);
+        assert_true(has_note(&report, wanted));
+        assert_true(is_packed || (tenths < 10) == (seen.facts < LINES));
+        log_report_done(&report);
+        buf_done(&seen.lines);
+        log_run_free(&run);
+    }
+}
+
 static void test_damaged_archives(void **state)
 {
     const struct fixture *f = *state;
@@ -420,6 +471,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_no_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rows_over_a_border, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_quote_that_does_not_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_files_that_change, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged_archives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_folders_and_globs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_not_there, set_up, tear_down),

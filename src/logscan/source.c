@@ -436,6 +436,12 @@ static ptrdiff_t find_begin(const struct source *source, struct piece *p, size_t
     return find_row(source, p, border, from + (size_t)line + 1);
 }
 
+/* It ends before it did as it was opened. */
+static bool is_short(const struct source *source, const struct piece *p)
+{
+    return p->is_end && p->offset + p->len < source->size;
+}
+
 int source_read(const struct source *source, uint64_t offset, bool wants_lookback, uint8_t *buffer,
                 struct log_scan *s)
 {
@@ -455,7 +461,7 @@ int source_read(const struct source *source, uint64_t offset, bool wants_lookbac
     if (begin < 0)
         return (int)begin;
     if ((size_t)begin >= wanted)
-        return 0; /* no line begins here */
+        return is_short(source, &p); /* no line begins here */
     end = find_end(source, &p, MAX_OF((size_t)begin, wanted - 1));
     if (end > 0)
         end = find_row(source, &p, wanted, (size_t)end);
@@ -463,7 +469,7 @@ int source_read(const struct source *source, uint64_t offset, bool wants_lookbac
         return (int)end;
     cut(&p, (size_t)begin, (size_t)end, end > 0, s);
     s->lookback = wants_lookback ? (size_t)begin : 0;
-    return 0;
+    return is_short(source, &p);
 }
 
 /* ---- opening ---- */
@@ -538,7 +544,7 @@ static int look_at(struct source *s)
     n = read_at(s->fd, first, sizeof(first), 0);
     if (n < 0)
         return (int)n;
-    s->size = (uint64_t)st.st_size;
+    s->size = s->view.size_begin = s->view.size_end = (uint64_t)st.st_size;
     return packing_of(slice_make(first, (size_t)n)) == PACKING_PLAIN ? 0 : open_stream(s);
 }
 
@@ -587,6 +593,14 @@ void source_probe(struct source *s, const struct log_format *format, int year)
         s->fd >= 0 && fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) && strcmp(s->path, "-") != 0;
     if (s->view.error < 0 || !s->view.format || opens_again)
         source_close(s);
+}
+
+void source_ended(struct source *s)
+{
+    struct stat st;
+
+    if (s->view.size_begin > 0 && fstat(s->fd, &st) == 0)
+        s->view.size_end = (uint64_t)st.st_size;
 }
 
 void source_close(struct source *s)

@@ -50,6 +50,8 @@ void source_probe(struct source *s, const struct log_format *format, int year);
 /* 0, -errno. */
 MUST_CHECK int source_open(struct source *s);
 void source_close(struct source *s);
+/* All of it has been read, and it is still open: is it what it was? Sets view.size_end. */
+void source_ended(struct source *s);
 /* The oldest first; those without a time by their names, numbers in them as numbers. */
 void source_sort(struct source_list *l);
 
@@ -62,7 +64,7 @@ void source_sort(struct source_list *l);
 /* Lines that begin in LOG_CHUNK_BYTES from `offset` of a plain file (with log_format.begins_row: rows,
  * so that a chunk never ends in quotes), into `buffer` (SOURCE_BUFFER_BYTES), with up to LOG_LOOKBACK
  * before them where `wants_lookback`. Sets s->bytes, offset, lookback, and tells of lines that are torn or
- * too long. 0, -errno. Any thread. */
+ * too long. 0; 1: the file is shorter than it was; -errno. Any thread. */
 MUST_CHECK int source_read(const struct source *source, uint64_t offset, bool wants_lookback,
                            uint8_t *buffer, struct log_scan *s);
 /* The next chunk of a stream. 1; 0: it is over; -errno (-EBADMSG: it is damaged; -ENODATA: it ends in the middle): what came before was

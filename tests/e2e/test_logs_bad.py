@@ -134,11 +134,14 @@ def test_a_file_that_grows_and_one_that_shrinks(tmp_path):
     thread = threading.Thread(target=change)
     thread.start()
     try:
-        for report in ("status", "capacity", "delivery") * 3:
-            parsed(logs(report, path))
+        notes = [note for report in ("status", "capacity", "delivery") * 3 for note in parsed(logs(report, path))["notes"]]
     finally:
         stop.set()
         thread.join()
+    told = [note for note in notes if "while it was read" in note]
+    assert told and all(re.match(rf"{path} (grew|shrank) while it was read: \d+ bytes at the begin, \d+ at the end; ", note)
+                        for note in told)
+    assert "while it was read" not in "\n".join(parsed(logs("status", path))["notes"])
 
 
 def test_no_such_file(tmp_path):
