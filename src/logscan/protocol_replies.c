@@ -313,7 +313,7 @@ static void look_back(struct walk *w)
     struct search search;
     size_t at;
 
-    search_init(&search, slice_sub(w->text, 0, w->begin), w->event, (char)w->lowest, '5');
+    search_init_replies(&search, slice_sub(w->text, 0, w->begin), w->event, (char)w->lowest, '5');
     while (search_next(&search, &at))
         if (w->text.ptr[at] != '\n')
             look_at_hit(w, at);
@@ -333,7 +333,7 @@ static void look_through(struct walk *w)
     uint64_t others = 0, skipped = skipped_rows(w->scan);
     size_t at;
 
-    search_init(&search, slice_from(w->text, w->begin), w->event, (char)w->lowest, '5');
+    search_init_replies(&search, slice_from(w->text, w->begin), w->event, (char)w->lowest, '5');
     if (w->text.ptr[w->begin] != '2')
         others += !look_at_odd(w, w->begin);
     while (search_next(&search, &at)) {

@@ -1,7 +1,7 @@
 /*
  * logscan/query_rows.c - from bytes to cells.
  *
- * The fast walk goes from place to place (query_search.h). At a place it counts the commas since the
+ * The fast walk goes from place to place (search.h). At a place it counts the commas since the
  * line's begin to know the column; a line with a quote before the place is split at once. What was
  * counted is kept while the walk stays in the line, so no byte is counted twice. A line after whose
  * end no digit stands is looked at by itself: a header, NULs, or the rest of a field with a line break.
@@ -17,7 +17,6 @@
 #include "evidence/providers.h"
 #include "evidence/replies.h"
 #include "logscan/csv.h"
-#include "logscan/query_search.h"
 #include "logscan/reply_form.h"
 #include "logscan/search.h"
 #include "logscan/stamp.h"
@@ -480,7 +479,7 @@ struct fast {
     struct slice literal;
     int field;     /* in which the literal is */
     bool is_begin; /* at its begin */
-    struct query_needle needle;
+    struct search_needle needle;
     size_t line_begin, known; /* of the line at hand; what is counted of it */
     size_t commas;
     bool has_quote;
@@ -515,7 +514,7 @@ static void choose_needle(struct fast *f)
     struct walk *w = f->w;
     size_t best = 0;
 
-    f->needle = query_needle_none();
+    f->needle = search_needle_none();
     f->field = ABSENT;
     for (size_t i = 0; i < w->plan->condition_count; i++) {
         const struct query_condition *c = &w->plan->conditions[i];
@@ -530,7 +529,7 @@ static void choose_needle(struct fast *f)
         f->field = field;
         f->is_begin = is_begin && field > 0;
         f->literal = literal;
-        f->needle = query_needle_of(literal, f->is_begin);
+        f->needle = search_needle_of(literal, f->is_begin);
     }
 }
 
@@ -594,7 +593,7 @@ static void count_to(struct fast *f, size_t at)
         f->commas = 0;
         f->has_quote = false;
     }
-    f->commas += query_count(p + f->known, at - f->known, ',', '"', &has_quote);
+    f->commas += search_count_with(slice_make(p + f->known, at - f->known), ',', '"', &has_quote);
     f->has_quote |= has_quote;
     f->known = at;
 }
@@ -614,9 +613,7 @@ static void on_candidate(struct fast *f, size_t at)
 
 static bool has_open_quote(const struct fast *f, size_t begin, size_t end)
 {
-    bool ignored;
-
-    return query_count(f->text.ptr + begin, end - begin, '"', '\n', &ignored) % 2 == 1;
+    return search_count(slice_sub(f->text, begin, end - begin), '"') % 2 == 1;
 }
 
 /*
@@ -665,17 +662,17 @@ static bool on_odd_line(struct fast *f, size_t begin)
 /* From `from` to the chunk's end, or to where the columns change: what follows it. */
 static size_t walk_stretch(struct fast *f, size_t from, uint64_t *lines)
 {
-    struct query_search search;
+    struct search search;
     struct slice rest = slice_from(f->text, from);
     bool is_hopeless_here = f->w->carry.columns && is_hopeless(f->w);
     size_t at;
 
     if (is_hopeless_here)
-        f->needle = query_needle_none();
+        f->needle = search_needle_none();
     else
         choose_needle(f);
-    query_search_init(&search, rest, &f->needle);
-    while (f->w->s->error == 0 && query_search_next(&search, &at)) {
+    search_init_needle(&search, rest, &f->needle);
+    while (f->w->s->error == 0 && search_next(&search, &at)) {
         at += from;
         if (f->text.ptr[at] != '\n') {
             on_candidate(f, at);

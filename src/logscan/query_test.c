@@ -1,5 +1,5 @@
 /*
- * logscan/query_test.c - conditions against SQLite's own LIKE, places against a plain loop.
+ * logscan/query_test.c - conditions against SQLite's own LIKE.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,6 @@
 #include <sqlite3.h>
 
 #include "logscan/query_filter.h"
-#include "logscan/query_search.h"
 
 static const char *const values[] = {
     "",
@@ -101,82 +100,12 @@ static void test_literals(void **state)
     }
 }
 
-static bool is_place(struct slice text, const struct query_needle *n, size_t i)
-{
-    if (text.ptr[i] == '\n')
-        return i + 1 < text.len && !byte_is_digit(text.ptr[i + 1]);
-    return i + n->distance < text.len &&
-           (text.ptr[i] == n->first[0] || text.ptr[i] == n->first[1]) &&
-           (text.ptr[i + n->distance] == n->last[0] || text.ptr[i + n->distance] == n->last[1]);
-}
-
-static void check_search(struct slice text, struct query_needle needle)
-{
-    struct query_search s;
-    uint64_t lines = 0;
-    size_t at;
-
-    query_search_init(&s, text, &needle);
-    for (size_t i = 0; i < text.len; i++) {
-        lines += text.ptr[i] == '\n';
-        if (!is_place(text, &needle, i))
-            continue;
-        assert_true(query_search_next(&s, &at));
-        assert_int_equal(at, i);
-    }
-    assert_false(query_search_next(&s, &at));
-    assert_int_equal(s.lines, lines);
-}
-
-static void test_places(void **state)
-{
-    static const char letters[] = "4,4\",\n2aA1\n#";
-    uint8_t text[700];
-    uint32_t seed = 1;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(text); i++) {
-        seed = seed * 1103515245 + 12345;
-        text[i] = (uint8_t)letters[(seed >> 16) % (sizeof(letters) - 1)];
-    }
-    for (size_t from = 0; from < 40; from += 3) {
-        for (size_t len = 0; from + len <= sizeof(text); len += 1 + len / 7) {
-            struct slice part = slice_make(text + from, len);
-
-            check_search(part, query_needle_of(SLICE_LIT("4"), true));
-            check_search(part, query_needle_of(SLICE_LIT("4"), false));
-            check_search(part, query_needle_of(SLICE_LIT("a1"), false));
-            check_search(part, query_needle_of(
-                                   SLICE_LIT("A,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,2"), false));
-            check_search(part, query_needle_none());
-        }
-    }
-}
-
-static void test_count(void **state)
-{
-    uint8_t text[100];
-    bool has_quote;
-
-    (void)state;
-    for (size_t n = 0; n < sizeof(text); n++) {
-        memset(text, ',', sizeof(text));
-        assert_int_equal(query_count(text, n, ',', '"', &has_quote), n);
-        assert_false(has_quote);
-        if (n == 0)
-            continue;
-        text[n - 1] = '"';
-        assert_int_equal(query_count(text, n, ',', '"', &has_quote), n - 1);
-        assert_true(has_quote);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_like),     cmocka_unit_test(test_comparisons),
-        cmocka_unit_test(test_literals), cmocka_unit_test(test_places),
-        cmocka_unit_test(test_count),
+        cmocka_unit_test(test_like),
+        cmocka_unit_test(test_comparisons),
+        cmocka_unit_test(test_literals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
