@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -261,7 +262,8 @@ int logs_print(const struct log_report *r, const struct logs_options *o)
     struct logs_head head = {
         .report = o->report_name, .zone = stamp_zone_name(), .command = o->command};
     const struct screen screen = {.width = format_terminal_width(stdout),
-                                  .is_colour = watch_has_colour()};
+                                  .is_colour = watch_has_colour(),
+                                  .is_ascii = isatty(STDOUT_FILENO) == 1 && !screen_is_utf8()};
     int error = 0;
 
     if (o->html && write_html(r, o, &head) != EXIT_DONE)

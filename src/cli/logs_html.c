@@ -62,14 +62,14 @@ static void text_cell(struct slice text, FILE *to)
 
 static void cell(enum sheet_kind kind, const struct sheet_cell *c, FILE *to)
 {
-    char text[LOGS_CELL_MAX], spark[2048];
+    char text[LOGS_CELL_MAX], spark[LOGS_SPARK_TEXT_MAX];
 
     if (c->is_empty) {
         fputs("-", to);
     } else if (kind == SHEET_TEXT) {
         text_cell(c->value.text, to);
     } else if (kind == SHEET_SPARK) {
-        logs_spark(c->value.text, spark, sizeof(spark));
+        logs_spark(c->value.text, SIZE_MAX, false, spark);
         fputs(spark, to);
     } else {
         logs_cell_text(kind, c, text);

@@ -9,13 +9,14 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
+#include "cli/logs_layout.h"
 #include "control/json_out.h"
 #include "logscan/stamp.h"
 
 #define SPARK_LEVELS 8
-#define SPARK_MAX 512 /* numbers of one */
+#define LEFT_OUT_MAX 128
 #define ROW_MAX MIB(16)
-#define TEXT_WIDTH_MAX 100 /* of a column, on a terminal */
 
 /* ---- cells ---- */
 
@@ -78,25 +79,38 @@ static bool next_number(struct slice *left, uint64_t *ret)
     return true;
 }
 
-void logs_spark(struct slice numbers, char *ret, size_t room)
+size_t logs_spark_count(struct slice numbers)
 {
-    static const char *const levels[SPARK_LEVELS] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-    uint64_t values[SPARK_MAX], most = 0;
-    size_t count = 0, used = 0;
+    size_t count = 0;
+    uint64_t n;
 
-    while (count < SPARK_MAX && next_number(&numbers, &values[count])) {
-        most = MAX_OF(most, values[count]);
+    while (count < LOGS_SPARK_NUMBERS_MAX && next_number(&numbers, &n))
         count++;
+    return count;
+}
+
+void logs_spark(struct slice numbers, size_t marks_max, bool is_ascii,
+                char ret[static LOGS_SPARK_TEXT_MAX])
+{
+    static const char *const blocks[SPARK_LEVELS] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    static const char *const ascii[SPARK_LEVELS] = {".", ":", "-", "=", "+", "*", "#", "@"};
+    const char *const *levels = is_ascii ? ascii : blocks;
+    size_t count = logs_spark_count(numbers), used = 0;
+    size_t together =
+        count / MAX_OF(marks_max, (size_t)1) + (count % MAX_OF(marks_max, (size_t)1) > 0);
+    uint64_t values[LOGS_SPARK_NUMBERS_MAX] = {0}, most = 0, n;
+
+    for (size_t i = 0; i < count && next_number(&numbers, &n); i++) {
+        values[i / together] += n;
+        most = MAX_OF(most, values[i / together]);
     }
     ret[0] = '\0';
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i * together < count; i++) {
         /* Of nothing there is a blank, of a little the lowest mark. */
         size_t level = (size_t)((double)values[i] / (double)MAX_OF(most, 1u) * SPARK_LEVELS);
         const char *mark = values[i] == 0 ? " " : levels[MIN_OF(level, SPARK_LEVELS - 1)];
         size_t len = strlen(mark);
 
-        if (used + len >= room)
-            break;
         memcpy(ret + used, mark, len + 1);
         used += len;
     }
@@ -110,16 +124,17 @@ static bool is_number(enum sheet_kind kind)
            kind == SHEET_DURATION;
 }
 
-static int add_cell(struct table *t, enum sheet_kind kind, const struct sheet_cell *c)
+static int add_cell(struct table *t, enum sheet_kind kind, const struct sheet_cell *c, size_t width,
+                    bool is_ascii)
 {
-    char text[LOGS_CELL_MAX], spark[SPARK_MAX * 3 + 1];
+    char text[LOGS_CELL_MAX], spark[LOGS_SPARK_TEXT_MAX];
 
     if (c->is_empty)
         return table_add(t, SLICE_LIT("-"));
     if (kind == SHEET_TEXT)
         return table_add(t, c->value.text);
     if (kind == SHEET_SPARK) {
-        logs_spark(c->value.text, spark, sizeof(spark));
+        logs_spark(c->value.text, width, is_ascii, spark);
         return table_add(t, slice_str(spark));
     }
     logs_cell_text(kind, c, text);
@@ -128,36 +143,57 @@ static int add_cell(struct table *t, enum sheet_kind kind, const struct sheet_ce
 
 #define PAGE_ROWS 500
 
-static void print_sheet(const struct log_sheet *s, const struct screen *screen, FILE *to)
+/* As long as its column may be wide, with '~' where it was cut; those of `query` may be out of a log's
+ * header. */
+static void add_title(struct buf *to, const char *title, size_t width)
+{
+    size_t last = 0, n = 0;
+    struct slice left;
+
+    (void)format_harmless(to, slice_str(title));
+    for (left = buf_slice(to); left.len > 0 && n < width; n++) {
+        last = buf_len(to) - left.len;
+        left = slice_from(left, MAX_OF(utf8_len(left), (size_t)1));
+    }
+    if (left.len == 0)
+        return;
+    buf_truncate(to, last);
+    (void)buf_push(to, '~');
+}
+
+static void print_sheet(const struct log_sheet *s, const struct screen *screen,
+                        const struct logs_layout *l, FILE *to)
 {
     struct table_column columns[SHEET_COLUMNS_MAX];
     struct buf titles[SHEET_COLUMNS_MAX];
-    size_t shown = 0, which[SHEET_COLUMNS_MAX];
     struct table table;
     int r = 0;
 
-    for (size_t i = 0; i < s->column_count; i++) {
-        if (!s->columns[i].title)
-            continue;
-        titles[shown] = BUF_INIT(KIB(4)); /* those of `query` may be out of a log's header */
-        (void)format_harmless(&titles[shown], slice_str(s->columns[i].title));
-        columns[shown] = (struct table_column){.title = buf_cstr(&titles[shown]),
-                                               .width_max = TEXT_WIDTH_MAX,
-                                               .is_right = is_number(s->columns[i].kind)};
-        which[shown++] = i;
+    for (size_t i = 0; i < l->count; i++) {
+        const struct sheet_column *column = &s->columns[l->columns[i].at];
+
+        titles[i] = BUF_INIT(KIB(4));
+        add_title(&titles[i], column->title, l->columns[i].width);
+        columns[i] = (struct table_column){.title = buf_cstr(&titles[i]),
+                                           .width_max = l->columns[i].width,
+                                           .is_right = is_number(column->kind)};
     }
-    table_init(&table, columns, shown, screen->width, to);
+    table_init(&table, columns, l->count, screen->width, to);
     for (size_t row = 0; r == 0 && row < s->row_count; row++) {
         const struct sheet_cell *cells = &s->cells[row * s->column_count];
 
-        for (size_t i = 0; r == 0 && i < shown; i++)
-            r = add_cell(&table, s->columns[which[i]].kind, &cells[which[i]]);
+        for (size_t i = 0; r == 0 && i < l->count; i++) {
+            size_t at = l->columns[i].at;
+
+            r = add_cell(&table, s->columns[at].kind, &cells[at], l->columns[i].width,
+                         screen->is_ascii);
+        }
         if ((row + 1) % PAGE_ROWS == 0)
             table_flush(&table);
     }
     table_flush(&table);
     table_done(&table);
-    for (size_t i = 0; i < shown; i++)
+    for (size_t i = 0; i < l->count; i++)
         buf_done(&titles[i]);
     if (s->row_count == 0)
         fputs("none\n", to);
@@ -165,10 +201,55 @@ static void print_sheet(const struct log_sheet *s, const struct screen *screen, 
         fprintf(to, "... and %" PRIu64 " more rows\n", s->rows_left_out);
 }
 
+/* Columns that a terminal had no room for, by their titles, each once. */
+struct left_out {
+    const char *titles[LEFT_OUT_MAX];
+    size_t count;
+};
+
+static void add_left_out(struct left_out *o, const struct log_sheet *s, const struct logs_layout *l)
+{
+    for (size_t i = 0; i < s->column_count; i++) {
+        bool is_told = !l->is_left_out[i] || o->count == LEFT_OUT_MAX;
+
+        for (size_t k = 0; k < o->count && !is_told; k++)
+            is_told = strcmp(o->titles[k], s->columns[i].title) == 0;
+        if (!is_told)
+            o->titles[o->count++] = s->columns[i].title;
+    }
+}
+
+static void print_note(struct slice note, const struct screen *screen, FILE *to)
+{
+    struct buf line = BUF_INIT(KIB(16));
+
+    if (format_harmless(&line, note) == 0)
+        screen_wrapped(buf_cstr(&line), screen->width, to);
+    fputc('\n', to);
+    buf_done(&line);
+}
+
+static void print_left_out(const struct left_out *o, const struct screen *screen, FILE *to)
+{
+    struct buf note = BUF_INIT(KIB(16));
+
+    (void)buf_add_str(&note, o->count == 1 ? "column " : "columns ");
+    for (size_t i = 0; i < o->count; i++)
+        (void)buf_addf(&note, "%s%s", i ? ", " : "", o->titles[i]);
+    (void)buf_addf(&note, " left out: --json has %s, or a wider terminal",
+                   o->count == 1 ? "it" : "them");
+    if (o->count > 0)
+        print_note(buf_slice(&note), screen, to);
+    buf_done(&note);
+}
+
 void logs_out_text(const struct log_report *r, const struct screen *screen, FILE *to)
 {
+    struct left_out left_out = {.count = 0};
+
     for (size_t i = 0; i < r->sheet_count; i++) {
         const struct log_sheet *s = &r->sheets[i];
+        struct logs_layout layout;
 
         if (s->is_for_programs)
             continue;
@@ -176,18 +257,15 @@ void logs_out_text(const struct log_report *r, const struct screen *screen, FILE
             fputc('\n', to);
         if (s->title[0])
             fprintf(to, screen->is_colour ? "\033[1m%s\033[0m\n" : "%s\n", s->title);
-        print_sheet(s, screen, to);
+        logs_layout_make(&layout, s, screen->width);
+        print_sheet(s, screen, &layout, to);
+        add_left_out(&left_out, s, &layout);
     }
-    if (r->note_count > 0)
+    if (r->note_count > 0 || left_out.count > 0)
         fputc('\n', to);
-    for (size_t i = 0; i < r->note_count; i++) {
-        struct buf line = BUF_INIT(KIB(16));
-
-        if (format_harmless(&line, r->notes[i]) == 0)
-            screen_wrapped(buf_cstr(&line), screen->width, to);
-        fputc('\n', to);
-        buf_done(&line);
-    }
+    print_left_out(&left_out, screen, to);
+    for (size_t i = 0; i < r->note_count; i++)
+        print_note(r->notes[i], screen, to);
 }
 
 void logs_out_notes(const struct log_report *r, FILE *to)

@@ -5,7 +5,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/base.h"
@@ -34,5 +36,9 @@ MUST_CHECK int logs_out_html(const struct log_report *r, const struct logs_head 
 /* A cell that is no text, for people: "96.93 %", "2026-03-01 06:50:41", "1.2s". */
 void logs_cell_text(enum sheet_kind kind, const struct sheet_cell *c,
                     char ret[static LOGS_CELL_MAX]);
-/* "1 5 3" as "▁█▄", UTF-8; at most `room` bytes with the NUL. */
-void logs_spark(struct slice numbers, char *ret, size_t room);
+#define LOGS_SPARK_NUMBERS_MAX 512
+#define LOGS_SPARK_TEXT_MAX (LOGS_SPARK_NUMBERS_MAX * 3 + 1)
+/* "1 5 3" as "▁█▄", UTF-8, or as ".@+"; of more than `marks_max` numbers neighbours are added up. */
+void logs_spark(struct slice numbers, size_t marks_max, bool is_ascii,
+                char ret[static LOGS_SPARK_TEXT_MAX]);
+size_t logs_spark_count(struct slice numbers);

@@ -86,6 +86,61 @@ static void test_text(void **state)
     free(text);
 }
 
+/* Every line fits, and what is not shown is told. */
+static void test_text_on_a_terminal(void **state)
+{
+    static const struct sheet_column wide[] = {{"text", "TEXT", SHEET_TEXT},
+                                               {"at_ms", "AT", SHEET_TIME, 1},
+                                               {"x_ms", "AND THEN", SHEET_TIME, 2},
+                                               {"line", "LINE", SHEET_SPARK}};
+    const struct screen screen = {.width = 40, .is_ascii = true};
+    struct log_report r = {0};
+    struct sheet_cell *c;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        c = sheet_row(log_report_sheet(&r, "wide", "Wide", wide, ARRAY_SIZE(wide)));
+        sheet_text(&r.sheets[i], c++, SLICE_LIT("0123456789012345678901234567890123456789"));
+        sheet_ms(c++, 0);
+        sheet_ms(c++, 0);
+        sheet_text(&r.sheets[i], c, SLICE_LIT("0 0 0 0 0 0 0 0 1 2 3 4 5 6 7 8"));
+    }
+    {
+        WRITTEN(logs_out_text(&r, &screen, to));
+        assert_string_equal(text, "Wide\n"
+                                  "TEXT                            LINE\n"
+                                  "01234567890123456789012345678~      :=*@\n"
+                                  "\nWide\n"
+                                  "TEXT                            LINE\n"
+                                  "01234567890123456789012345678~      :=*@\n"
+                                  "\ncolumns AT, AND THEN left out: --json\n"
+                                  "  has them, or a wider terminal\n");
+        free(text);
+    }
+    log_report_done(&r);
+}
+
+static void test_sparks(void **state)
+{
+    static const struct spark {
+        const char *numbers;
+        size_t most;
+        bool is_ascii;
+        const char *text;
+    } sparks[] = {
+        {"1 5 3", SIZE_MAX, false, "▂█▅"}, {"1 5 3", 3, true, ":@+"}, {"0 9", 48, true, " @"},
+        {"1 1 5 5 3", 3, false, "▂█▃"},    {"1 1 5", 1, false, "█"},  {"7", 0, false, "█"},
+        {"0 0", 8, false, "  "},           {"", 8, false, ""},
+    };
+    char text[LOGS_SPARK_TEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(sparks); i++) {
+        logs_spark(slice_str(sparks[i].numbers), sparks[i].most, sparks[i].is_ascii, text);
+        assert_string_equal(text, sparks[i].text);
+    }
+}
+
 static void test_json(void **state)
 {
     json_t *doc, *row;
@@ -149,6 +204,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
+        cmocka_unit_test(test_text_on_a_terminal),
+        cmocka_unit_test(test_sparks),
         cmocka_unit_test_setup_teardown(test_json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_csv, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_csv_of_a_table, set_up, tear_down),

@@ -17,6 +17,7 @@
 struct screen {
     size_t width;   /* longer lines are cut; 0: none is */
     bool is_colour; /* a terminal that has colours */
+    bool is_ascii;  /* a terminal whose texts are no UTF-8 */
 };
 
 /* Does the environment say that texts are UTF-8 (LC_ALL, LC_CTYPE, LANG)? */

@@ -32,16 +32,16 @@ void log_tried_add(struct log_tried *t, const struct log_attempt *a);
 bool log_reply_is_plain(const struct log_reply *r); /* 452 4.3.1 */
 
 #define LOG_TRIED_COLUMNS                                                                          \
-    {"attempts", "ATTEMPTS", SHEET_COUNT}, {"delivered", "DELIVERED", SHEET_COUNT},                \
-        {"deferred", "DEFERRED", SHEET_COUNT}, {"failed", "FAILED", SHEET_COUNT},                  \
-        {"s452_4_3_1", "452 4.3.1", SHEET_COUNT},                                                  \
+    {"attempts", "ATTEMPTS", SHEET_COUNT}, {"delivered", "DELIVERED", SHEET_COUNT, 4},             \
+        {"deferred", "DEFERRED", SHEET_COUNT, 3}, {"failed", "FAILED", SHEET_COUNT, 4},            \
+        {"s452_4_3_1", "452 4.3.1", SHEET_COUNT, 5},                                               \
     {                                                                                              \
-        "s452_4_3_1_per_10k", "452 PER 10,000", SHEET_RATE                                         \
+        "s452_4_3_1_per_10k", "452 PER 10,000", SHEET_RATE, 7                                      \
     }
 #define LOG_SEEN_COLUMNS                                                                           \
-    {"first_ms", "FIRST", SHEET_TIME},                                                             \
+    {"first_ms", "FIRST", SHEET_TIME, 9},                                                          \
     {                                                                                              \
-        "last_ms", "LAST", SHEET_TIME                                                              \
+        "last_ms", "LAST", SHEET_TIME, 8                                                           \
     }
 /* Fill in the columns above; the cell behind them. */
 struct sheet_cell *log_tried_cells(struct sheet_cell *c, const struct log_tried *t);

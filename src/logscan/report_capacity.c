@@ -167,13 +167,13 @@ static uint64_t order(const void *value)
 #define COLUMNS(name, title)                                                                       \
     {name, title, SHEET_TEXT}, {"band", "BAND", SHEET_TEXT},                                       \
         {"capacity", "CAPACITY", SHEET_COUNT}, {"capacity_per_10k", "PER 10,000", SHEET_RATE},     \
-        LOG_TRIED_COLUMNS, {"retries", "RETRIES", SHEET_COUNT},                                    \
-        {"retry_success", "RETRY OK", SHEET_SHARE},                                                \
-        {"capacity_first_ms", "FIRST REFUSED", SHEET_TIME},                                        \
-        {"capacity_last_ms", "LAST REFUSED", SHEET_TIME}, LOG_SEEN_COLUMNS,                        \
-        {"sources", "OUR ADDRESSES", SHEET_TEXT},                                                  \
+        LOG_TRIED_COLUMNS, {"retries", "RETRIES", SHEET_COUNT, 5},                                 \
+        {"retry_success", "RETRY OK", SHEET_SHARE, 1},                                             \
+        {"capacity_first_ms", "FIRST REFUSED", SHEET_TIME, 6},                                     \
+        {"capacity_last_ms", "LAST REFUSED", SHEET_TIME, 2}, LOG_SEEN_COLUMNS,                     \
+        {"sources", "OUR ADDRESSES", SHEET_TEXT, 6},                                               \
     {                                                                                              \
-        "domains", "RECIPIENT DOMAINS", SHEET_TEXT                                                 \
+        "domains", "RECIPIENT DOMAINS", SHEET_TEXT, 6                                              \
     }
 
 static int fill(const struct capacity *all, struct log_sheet *to, struct sheet_cell *c,

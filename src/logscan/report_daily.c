@@ -300,17 +300,20 @@ static int rows_sheet(const struct daily *d, const struct rows *rows, struct log
 {
     static const struct sheet_column daily[] = {{"day", "DAY", SHEET_TEXT},
                                                 {"replies", "REPLIES", SHEET_COUNT},
-                                                {"accepted", "2xx,3xx", SHEET_COUNT},
+                                                {"accepted", "2xx,3xx", SHEET_COUNT, 3},
                                                 {"temporary", "4xx", SHEET_COUNT},
                                                 {"permanent", "5xx", SHEET_COUNT},
-                                                {"without_reply", "NO REPLY", SHEET_COUNT},
+                                                {"without_reply", "NO REPLY", SHEET_COUNT, 2},
                                                 {"by_hour", "0h TO 23h", SHEET_SPARK},
                                                 {"out_of_line", "OUT OF LINE", SHEET_TEXT}};
-    static const struct sheet_column hourly[] = {
-        {"hour", "HOUR", SHEET_TEXT},           {"replies", "REPLIES", SHEET_COUNT},
-        {"accepted", "2xx,3xx", SHEET_COUNT},   {"temporary", "4xx", SHEET_COUNT},
-        {"permanent", "5xx", SHEET_COUNT},      {"without_reply", "NO REPLY", SHEET_COUNT},
-        {"by_150s", ":00 TO :59", SHEET_SPARK}, {"out_of_line", "OUT OF LINE", SHEET_TEXT}};
+    static const struct sheet_column hourly[] = {{"hour", "HOUR", SHEET_TEXT},
+                                                 {"replies", "REPLIES", SHEET_COUNT},
+                                                 {"accepted", "2xx,3xx", SHEET_COUNT, 3},
+                                                 {"temporary", "4xx", SHEET_COUNT},
+                                                 {"permanent", "5xx", SHEET_COUNT},
+                                                 {"without_reply", "NO REPLY", SHEET_COUNT, 2},
+                                                 {"by_150s", ":00 TO :59", SHEET_SPARK},
+                                                 {"out_of_line", "OUT OF LINE", SHEET_TEXT}};
     bool is_daily = d->unit_ms == DAY_MS;
     struct log_sheet *sheet = log_report_sheet(to, is_daily ? "days" : "hours",
                                                is_daily ? "Replies by day" : "Replies by hour",
@@ -406,7 +409,7 @@ static int statuses_sheet(const struct daily *d, const struct rows *rows, struct
                                                   {"enhanced", "STATUS", SHEET_TEXT},
                                                   {"hits", "HITS", SHEET_COUNT},
                                                   {"peak", "PEAK", SHEET_TEXT},
-                                                  {"peak_hits", "HITS THEN", SHEET_COUNT},
+                                                  {"peak_hits", "HITS THEN", SHEET_COUNT, 2},
                                                   {"over_time", "OVER TIME", SHEET_SPARK},
                                                   {"out_of_line", "PEAK OUT OF LINE", SHEET_TEXT}};
     struct log_sheet *sheet =

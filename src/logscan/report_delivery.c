@@ -222,8 +222,8 @@ static int total_sheet(const struct delivery *d, const struct lives_counts *n,
         {"first_rate", "FIRST TRY OK", SHEET_SHARE},
         {"final_rate", "IN THE END OK", SHEET_SHARE},
         {"deferral_rate", "DEFERRAL RATE", SHEET_SHARE},
-        {"per_message", "TRIES A MESSAGE", SHEET_RATE},
-        {"per_recipient", "TRIES A RECIPIENT", SHEET_RATE},
+        {"per_message", "TRIES A MESSAGE", SHEET_RATE, 1},
+        {"per_recipient", "TRIES A RECIPIENT", SHEET_RATE, 2},
         LOG_TRIED_COLUMNS,
         LOG_SEEN_COLUMNS,
     };
@@ -297,12 +297,12 @@ static int lives_sheet(const struct lives_counts *n, struct log_report *to)
 }
 
 static const struct sheet_column times_columns[] = {
-    {"what", "OF", SHEET_TEXT},         {"n", "COUNT", SHEET_COUNT},
-    {"min", "LEAST", SHEET_DURATION},   {"p50", "50 %", SHEET_DURATION},
-    {"p75", "75 %", SHEET_DURATION},    {"p90", "90 %", SHEET_DURATION},
-    {"p95", "95 %", SHEET_DURATION},    {"p99", "99 %", SHEET_DURATION},
-    {"p999", "99.9 %", SHEET_DURATION}, {"max", "MOST", SHEET_DURATION},
-    {"sum", "SUM", SHEET_DURATION}};
+    {"what", "OF", SHEET_TEXT},          {"n", "COUNT", SHEET_COUNT},
+    {"min", "LEAST", SHEET_DURATION, 2}, {"p50", "50 %", SHEET_DURATION},
+    {"p75", "75 %", SHEET_DURATION, 1},  {"p90", "90 %", SHEET_DURATION},
+    {"p95", "95 %", SHEET_DURATION, 1},  {"p99", "99 %", SHEET_DURATION},
+    {"p999", "99.9 %", SHEET_DURATION},  {"max", "MOST", SHEET_DURATION},
+    {"sum", "SUM", SHEET_DURATION, 3}};
 
 static int times_sheet(struct log_times *t, struct log_report *to, const char *name,
                        const char *title, const char *what)
@@ -333,11 +333,12 @@ static uint64_t most_attempts(const void *value)
 
 #define ROW_COLUMNS(name, title)                                                                   \
     {name, title, SHEET_TEXT}, LOG_TRIED_COLUMNS, {"first_rate", "FIRST TRY OK", SHEET_SHARE},     \
-        {"retry_success", "RETRY OK", SHEET_SHARE}, {"final_rate", "IN THE END OK", SHEET_SHARE},  \
-        {"deferral_rate", "DEFERRAL RATE", SHEET_SHARE},                                           \
-        {"per_recipient", "TRIES A RECIPIENT", SHEET_RATE}, {"p50", "50 %", SHEET_DURATION},       \
-        {"p95", "95 %", SHEET_DURATION}, {"expired", "EXPIRED", SHEET_COUNT},                      \
-        {"waiting", "WAITING", SHEET_COUNT}, LOG_SEEN_COLUMNS
+        {"retry_success", "RETRY OK", SHEET_SHARE, 2},                                             \
+        {"final_rate", "IN THE END OK", SHEET_SHARE},                                              \
+        {"deferral_rate", "DEFERRAL RATE", SHEET_SHARE, 1},                                        \
+        {"per_recipient", "TRIES A RECIPIENT", SHEET_RATE, 6}, {"p50", "50 %", SHEET_DURATION, 6}, \
+        {"p95", "95 %", SHEET_DURATION, 6}, {"expired", "EXPIRED", SHEET_COUNT, 3},                \
+        {"waiting", "WAITING", SHEET_COUNT, 3}, LOG_SEEN_COLUMNS
 
 static void fill(struct log_sheet *to, struct sheet_cell *c, struct slice who, struct row *row)
 {
@@ -476,14 +477,14 @@ static int destinations_sheets(const struct delivery *d, struct log_report *to)
         r = spreads_sheet(
             d, &d->waiting_domains, most_waiting, ages_of,
             log_report_sheet(to, "queue_age_by_domain",
-                             "Age in the queue of recipients not delivered when the logs end, "
+                             "Queue age of recipients not delivered when the logs end, "
                              "by recipient domain",
                              ages, ARRAY_SIZE(ages)));
     if (r == 0)
         r = spreads_sheet(
             d, &d->waiting_providers, most_waiting, ages_of,
             log_report_sheet(to, "queue_age_by_provider",
-                             "Age in the queue of recipients not delivered when the logs end, "
+                             "Queue age of recipients not delivered when the logs end, "
                              "by provider",
                              provider_ages, ARRAY_SIZE(provider_ages)));
     return r;
@@ -556,7 +557,7 @@ static int finish(void *state, struct log_report *to)
                         "recipients delivered");
     if (r == 0)
         r = times_sheet(&d->ages, to, "queue_age",
-                        "Age in the queue of messages not delivered when the logs end",
+                        "Queue age of messages not delivered when the logs end",
                         "messages pending");
     if (r == 0)
         r = destinations_sheets(d, to);

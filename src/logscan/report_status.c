@@ -169,9 +169,9 @@ static uint64_t count_of(const void *value)
 }
 
 #define SEEN_COLUMNS                                                                               \
-    {"first_ms", "FIRST", SHEET_TIME},                                                             \
+    {"first_ms", "FIRST", SHEET_TIME, 9},                                                          \
     {                                                                                              \
-        "last_ms", "LAST", SHEET_TIME                                                              \
+        "last_ms", "LAST", SHEET_TIME, 8                                                           \
     }
 
 static struct sheet_cell *add_seen(struct sheet_cell *c, const struct log_seen *seen)

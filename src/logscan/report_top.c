@@ -214,8 +214,9 @@ static size_t rows_of(const struct top *t, const struct log_ranking *rank, struc
 
 #define COLUMNS(name, title)                                                                       \
     {name, title, SHEET_TEXT}, {"attempts", "ATTEMPTS", SHEET_COUNT},                              \
-        {"delivered", "DELIVERED", SHEET_COUNT}, {"deferred", "DEFERRED", SHEET_COUNT},            \
-        {"failed", "FAILED", SHEET_COUNT}, {"refused", "REFUSED", SHEET_SHARE}, LOG_SEEN_COLUMNS
+        {"delivered", "DELIVERED", SHEET_COUNT, 2}, {"deferred", "DEFERRED", SHEET_COUNT, 1},      \
+        {"failed", "FAILED", SHEET_COUNT, 1}, {"refused", "REFUSED", SHEET_SHARE},                 \
+        LOG_SEEN_COLUMNS
 
 static int table_sheet(const struct top *t, unsigned table, struct log_report *to)
 {

@@ -29,6 +29,8 @@ struct sheet_column {
     const char *name;  /* in JSON and CSV: "first_ms" */
     const char *title; /* in tables: "FIRST"; NULL: for programs, in JSON and CSV only */
     enum sheet_kind kind;
+    unsigned spare; /* 0: always shown; else, of a table too wide for the terminal the columns with
+                       the greatest number are left out first, of equals the last */
 };
 union sheet_value {
     struct slice text;

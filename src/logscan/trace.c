@@ -306,8 +306,8 @@ static int compare(const void *x, const void *y)
 static void show(struct trace *t, const struct log_run *run, struct log_report *to)
 {
     static const struct sheet_column columns[] = {{"at_ms", "TIME", SHEET_TIME},
-                                                  {"key", "OF", SHEET_TEXT},
-                                                  {"place", "FILE:LINE", SHEET_TEXT},
+                                                  {"key", "OF", SHEET_TEXT, 1},
+                                                  {"place", "FILE:LINE", SHEET_TEXT, 2},
                                                   {"row", "ROW", SHEET_TEXT}};
     struct log_sheet *sheet =
         log_report_sheet(to, "rows", "In order of time", columns, ARRAY_SIZE(columns));
