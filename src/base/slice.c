@@ -15,7 +15,8 @@ bool slice_eq(struct slice a, struct slice b)
 
 bool slice_eq_case(struct slice a, struct slice b)
 {
-    return a.len == b.len && slice_has_prefix_case(a, b);
+    /* Names are mostly written alike. */
+    return slice_eq(a, b) || (a.len == b.len && slice_has_prefix_case(a, b));
 }
 
 bool slice_has_prefix(struct slice s, struct slice prefix)

@@ -50,6 +50,7 @@ struct sender { /* a connection slot */
     uint32_t attempts;
     bool is_connected;
     struct outcome outcome;
+    struct attempt attempt; /* that is being made, or was made last */
 };
 
 struct run {
@@ -285,6 +286,22 @@ static void send_next(struct run *r, struct sender *s)
     list_add_head(&r->free_senders, &s->node);
 }
 
+/* What all attempts over the slot have in common. */
+static struct attempt attempt_over(const struct run *r, const struct sender *s)
+{
+    const struct scenario_provider *p = &r->scenario->providers[s->to.provider];
+    struct slice name = schedule_destination_name(s->engine->schedule, s->destination);
+    ptrdiff_t end = slice_find(name, '\0');
+    struct attempt a = {.recipients = 1,
+                        .domain = end < 0 ? name : slice_sub(name, 0, (size_t)end),
+                        .source = slice_str(r->scenario->sources[s->to.source].name),
+                        .is_ours = p->is_ours};
+
+    a.local = a.source;
+    a.provider = p->is_separate ? a.domain : slice_str(p->name);
+    return a;
+}
+
 static void grant(struct run *r, struct engine *of)
 {
     uint32_t destination;
@@ -300,6 +317,7 @@ static void grant(struct run *r, struct engine *of)
         }
         *s = (struct sender){
             .engine = of, .destination = destination, .to = of->destinations[destination]};
+        s->attempt = attempt_over(r, s);
         list_init(&s->node);
         send_next(r, s);
     }
@@ -307,41 +325,34 @@ static void grant(struct run *r, struct engine *of)
 
 /* ---- an answer ---- */
 
-static struct attempt attempt_of(const struct run *r, const struct sender *s)
+static void set_result(struct attempt *a, enum answer_kind kind)
 {
-    const struct scenario_provider *p = &r->scenario->providers[s->to.provider];
-    const struct answer *answer = s->outcome.answer;
-    struct slice name = schedule_destination_name(s->engine->schedule, s->destination);
-    ptrdiff_t end = slice_find(name, '\0');
-    struct attempt a = {.queue_id = s->id,
-                        .arrival_ms = s->arrival_ms,
-                        .at_ms = r->now_ms,
-                        .latency_ms = s->outcome.latency_ms,
-                        .number = s->attempts + 1,
-                        .recipients = 1,
-                        .phase = answer->phase,
-                        .code = answer->code,
-                        .enhanced = answer->enhanced,
-                        .text = answer->text,
-                        .klass = answer->klass,
-                        .domain = end < 0 ? name : slice_sub(name, 0, (size_t)end),
-                        .source = slice_str(r->scenario->sources[s->to.source].name),
-                        .is_ours = p->is_ours};
+    a->delivered = kind == ANSWER_TAKEN;
+    a->failed = kind == ANSWER_UNKNOWN;
+    a->deferred = !a->delivered && !a->failed;
+    a->result = a->delivered ? ATTEMPT_RESULT_DELIVERED
+                : a->failed  ? ATTEMPT_RESULT_FAILED
+                             : ATTEMPT_RESULT_DEFERRED;
+}
 
-    a.local = a.source;
-    a.provider = p->is_separate ? a.domain : slice_str(p->name);
-    if (s->outcome.kind != ANSWER_SILENCE)
-        a.host = a.peer = a.provider;
-    if (s->outcome.kind == ANSWER_TAKEN) {
-        a.result = ATTEMPT_RESULT_DELIVERED;
-        a.delivered = 1;
-    } else if (s->outcome.kind == ANSWER_UNKNOWN) {
-        a.result = ATTEMPT_RESULT_FAILED;
-        a.failed = 1;
-    } else {
-        a.result = ATTEMPT_RESULT_DEFERRED;
-        a.deferred = 1;
-    }
+/* The attempt that the answer ends: made anew for each, it would cost more than the answer. */
+static const struct attempt *attempt_of(const struct run *r, struct sender *s)
+{
+    const struct answer *answer = s->outcome.answer;
+    struct attempt *a = &s->attempt;
+
+    a->queue_id = s->id;
+    a->arrival_ms = s->arrival_ms;
+    a->at_ms = r->now_ms;
+    a->latency_ms = s->outcome.latency_ms;
+    a->number = s->attempts + 1;
+    a->phase = answer->phase;
+    a->code = answer->code;
+    a->enhanced = answer->enhanced;
+    a->text = answer->text;
+    a->klass = answer->klass;
+    a->host = a->peer = s->outcome.kind == ANSWER_SILENCE ? slice_make(NULL, 0) : a->provider;
+    set_result(a, s->outcome.kind);
     return a;
 }
 
@@ -374,18 +385,18 @@ static void count(struct run *r, const struct attempt *a)
 
 static void answered(struct run *r, struct sender *s)
 {
-    struct attempt a = attempt_of(r, s);
+    const struct attempt *a = attempt_of(r, s);
     struct engine *of = s->engine;
     bool is_dead;
 
-    count(r, &a);
+    count(r, a);
     is_dead = policy_attempt(&of->policy,
                              &(struct policy_try){.lane = s->to.lane,
                                                   .destination = s->destination,
                                                   .provider = s->to.provider,
                                                   .source = s->to.source},
-                             &a, &s->outcome);
-    if (a.result != ATTEMPT_RESULT_DEFERRED) {
+                             a, &s->outcome);
+    if (a->result != ATTEMPT_RESULT_DEFERRED) {
         message_gone(r, s);
     } else if (schedule_is_expired(of->schedule, s->entry, r->now_ms)) {
         r->result->messages_expired++;

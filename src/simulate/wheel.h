@@ -1,5 +1,5 @@
 /*
- * simulate/wheel.h - private: what happens at which millisecond, within the next minute: a ring of
+ * simulate/wheel.h - private: what happens at which millisecond, within the next 32 s: a ring of
  * lists, with a bit for each that is not empty. Adding and taking cost O(1); those of one
  * millisecond come in the order added, so that a run is the same each time.
  */
@@ -10,7 +10,7 @@
 #include "base/base.h"
 #include "base/list.h"
 
-#define WHEEL_MS 65536 /* no wait is as long */
+#define WHEEL_MS 32768 /* no wait is as long; the lists of more would not stay in a cache */
 
 struct wheel { /* fields are private */
     struct list slots[WHEEL_MS];
