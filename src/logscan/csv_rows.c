@@ -10,8 +10,7 @@
 #include "base/assert.h"
 #include "logscan/csv.h"
 #include "logscan/stamp.h"
-
-#define STAMP_LEN 24 /* 2026-03-01T06:50:41.097Z */
+#include "logscan/text.h"
 
 /* ---- headers ---- */
 
@@ -40,15 +39,10 @@ void csv_rows_init(struct csv_rows *r, struct log_scan *s, enum csv_header heade
 /* The columns' names, where the line is the header that has them. */
 static bool header_names(enum csv_header header, struct slice line, struct slice *ret)
 {
-    const struct slice fields = SLICE_LIT("#Fields: ");
-
+    if (header == CSV_HEADER_EXCHANGE)
+        return log_columns_header(line, ret);
     *ret = line;
-    if (header == CSV_HEADER_TYPE)
-        return slice_has_prefix_case(line, SLICE_LIT("type,"));
-    if (!slice_has_prefix_case(line, fields))
-        return false;
-    *ret = slice_from(line, fields.len);
-    return true;
+    return slice_has_prefix_case(line, SLICE_LIT("type,"));
 }
 
 static bool take_header(struct csv_rows *r, struct slice line)
@@ -124,7 +118,7 @@ void csv_rows_skip(struct csv_rows *r, enum log_skip why)
 
 bool csv_rows_time(struct slice text, int64_t *ret_ms)
 {
-    if (text.len == STAMP_LEN && stamp_exchange(text.ptr, ret_ms))
+    if (text.len == STAMP_EXCHANGE_LEN && stamp_exchange(text.ptr, ret_ms))
         return true;
     return text.len > 0 && stamp_iso(text, ret_ms) == text.len;
 }
@@ -165,26 +159,13 @@ static bool has_columns(struct slice names, const char *const *columns, size_t c
     return true;
 }
 
-static struct slice take_line(struct slice *left)
-{
-    ptrdiff_t end = slice_find(*left, '\n');
-    struct slice line = slice_sub(*left, 0, end < 0 ? left->len : (size_t)end);
-
-    *left = slice_from(*left, line.len + 1);
-    if (slice_has_prefix(line, SLICE_LIT("\xef\xbb\xbf")))
-        line = slice_from(line, 3);
-    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-        line.len--;
-    return line;
-}
-
 unsigned csv_rows_detect(struct slice head, struct slice log_type, const char *const *columns,
                          size_t count)
 {
     const struct slice type = SLICE_LIT("#Log-type:");
 
     while (head.len > 0) {
-        struct slice line = take_line(&head), names;
+        struct slice line = text_take_line(&head), names;
 
         if (slice_has_prefix_case(line, type))
             return slice_eq_case(slice_trim(slice_from(line, type.len)), log_type) ? 2 : 0;

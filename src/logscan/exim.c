@@ -556,13 +556,10 @@ static unsigned detect(struct slice head)
     struct syslog_reader reader = {.carry = {.year = 2024}};
 
     for (unsigned i = 0; i < DETECT_LINES && head.len > 0; i++) {
-        ptrdiff_t end = slice_find(head, '\n');
-        struct slice line = end < 0 ? head : slice_sub(head, 0, (size_t)end);
         struct exim_line l;
 
-        if (exim_line(&reader, line, &l) == SYSLOG_OK && l.id.len > 0)
+        if (exim_line(&reader, text_take_line(&head), &l) == SYSLOG_OK && l.id.len > 0)
             return 70;
-        head = end < 0 ? slice_make(NULL, 0) : slice_from(head, (size_t)end + 1);
     }
     return 0;
 }

@@ -352,13 +352,9 @@ static bool is_haraka(struct slice line)
 
 static unsigned detect(struct slice head)
 {
-    for (unsigned i = 0; i < DETECT_LINES && head.len > 0; i++) {
-        ptrdiff_t end = slice_find(head, '\n');
-
-        if (is_haraka(end < 0 ? head : slice_sub(head, 0, (size_t)end)))
+    for (unsigned i = 0; i < DETECT_LINES && head.len > 0; i++)
+        if (is_haraka(text_take_line(&head)))
             return 60;
-        head = end < 0 ? slice_make(NULL, 0) : slice_from(head, (size_t)end + 1);
-    }
     return 0;
 }
 

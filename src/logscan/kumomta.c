@@ -13,6 +13,7 @@
 #include "logscan/json_line.h"
 #include "logscan/stamp.h"
 #include "logscan/table.h"
+#include "logscan/text.h"
 
 #define KUMOMTA_MEMBERS(X)                                                                         \
     X(MEMBER_TYPE, JSON_LINE_TOP, "type")                                                          \
@@ -169,18 +170,6 @@ static void set_reply(const struct record *r, struct log_fact *f)
         f->reply.code = 0;
 }
 
-/* "192.0.2.10:53210", "[2001:db8::1]:53210" */
-static struct slice without_port(struct slice text)
-{
-    ptrdiff_t colon = slice_rfind(text, ':');
-
-    if (colon > 0)
-        text = slice_sub(text, 0, (size_t)colon);
-    if (text.len >= 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
-        text = slice_sub(text, 1, text.len - 2);
-    return text;
-}
-
 /* ---- facts ---- */
 
 static struct log_fact *add_fact(const struct record *r, enum fact_kind kind,
@@ -203,7 +192,7 @@ static struct log_fact *add_fact(const struct record *r, enum fact_kind kind,
     f->host = text_of(r, MEMBER_PEER_NAME);
     if (f->host.len > 0 && f->host.ptr[f->host.len - 1] == '.')
         f->host.len--;
-    f->source = without_port(text_of(r, MEMBER_SOURCE_IP));
+    f->source = text_address(text_of(r, MEMBER_SOURCE_IP));
     f->connector = text_of(r, MEMBER_SOURCE);
     set_reply(r, f);
     return f;
@@ -343,11 +332,9 @@ static void free_kumomta_state(void **state)
 
 static unsigned detect_kumomta(struct slice head)
 {
-    ptrdiff_t end = slice_find(head, '\n');
     struct json_line_value values[MEMBERS];
 
-    if (json_line_read(slice_sub(head, 0, end < 0 ? head.len : (size_t)end), members, MEMBERS,
-                       values) < 0)
+    if (json_line_read(text_take_line(&head), members, MEMBERS, values) < 0)
         return 0;
     return values[MEMBER_TYPE].kind == JSON_LINE_STRING &&
            values[MEMBER_ID].kind == JSON_LINE_STRING &&

@@ -10,6 +10,7 @@
 #include "logscan/json_line.h"
 #include "logscan/reply_form.h"
 #include "logscan/stamp.h"
+#include "logscan/text.h"
 
 #define PENSTOCK_MEMBERS(X)                                                                        \
     X(MEMBER_TIME, "time")                                                                         \
@@ -256,8 +257,7 @@ static void scan_penstock(struct log_scan *s)
 
 static unsigned detect_penstock(struct slice head)
 {
-    ptrdiff_t end = slice_find(head, '\n');
-    struct slice line = slice_sub(head, 0, end < 0 ? head.len : (size_t)end);
+    struct slice line = text_take_line(&head);
 
     return slice_has_prefix(line, SLICE_LIT("{\"schema\":")) ||
            (slice_has_prefix(line, SLICE_LIT("{\"time\":\"")) &&

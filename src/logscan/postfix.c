@@ -713,18 +713,14 @@ static unsigned detect(struct slice head)
     unsigned found = 0, named = 0;
 
     for (unsigned i = 0; i < DETECT_LINES && head.len > 0; i++) {
-        ptrdiff_t end = slice_find(head, '\n');
-        struct slice line = end < 0 ? head : slice_sub(head, 0, (size_t)end);
         struct syslog_line l;
         struct postfix_line p;
 
-        if (slice_has_prefix(line, SLICE_LIT("\xef\xbb\xbf")))
-            line = slice_from(line, 3);
-        if (syslog_line(&reader, line, &l) == SYSLOG_OK && postfix_line(l.tag, l.text, &p)) {
+        if (syslog_line(&reader, text_take_line(&head), &l) == SYSLOG_OK &&
+            postfix_line(l.tag, l.text, &p)) {
             found += p.queue_id.len > 0;
             named += slice_has_prefix(l.tag, SLICE_LIT("postfix"));
         }
-        head = end < 0 ? slice_make(NULL, 0) : slice_from(head, (size_t)end + 1);
     }
     return named > 0 ? 80 : found > 0 ? 30 : 0;
 }

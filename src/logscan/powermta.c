@@ -11,6 +11,7 @@
 #include "logscan/csv_rows.h"
 #include "logscan/formats.h"
 #include "logscan/reply_form.h"
+#include "logscan/text.h"
 
 #define POWERMTA_COLUMNS(X)                                                                        \
     X(COLUMN_TYPE, "type")                                                                         \
@@ -276,12 +277,9 @@ static bool begins_row(struct slice line)
 
 static unsigned detect_powermta(struct slice head)
 {
-    ptrdiff_t end = slice_find(head, '\n');
-    struct slice line = slice_sub(head, 0, end < 0 ? head.len : (size_t)end);
+    struct slice line = text_take_line(&head);
     const struct log_columns *columns;
 
-    if (slice_has_prefix(line, SLICE_LIT("\xef\xbb\xbf")))
-        line = slice_from(line, 3);
     if (!slice_has_prefix_case(line, SLICE_LIT("type,")))
         return 0;
     columns = log_columns_of(slice_trim(line));

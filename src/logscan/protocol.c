@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "logscan/csv.h"
 #include "logscan/csv_rows.h"
 #include "logscan/formats.h"
 #include "logscan/protocol.h"
 #include "logscan/protocol_replies.h"
 #include "logscan/search.h"
+#include "logscan/text.h"
 
 #define SLOTS_FIRST 512 /* a power of two */
 
@@ -184,14 +184,13 @@ static void take_row(struct chunk *c, struct slice line)
 
 /* ---- chunks ---- */
 
-#define FIELDS_PREFIX SLICE_LIT("#Fields:")
-
 static void take_header(struct chunk *c, struct slice line)
 {
+    struct slice names;
+
     c->reader.s->tally.headers++;
-    if (slice_has_prefix_case(line, FIELDS_PREFIX))
-        protocol_reader_columns(&c->reader,
-                                log_columns_of(slice_trim(slice_from(line, FIELDS_PREFIX.len))));
+    if (log_columns_header(line, &names))
+        protocol_reader_columns(&c->reader, log_columns_of(names));
 }
 
 /* As log_scan_line(), which is asked for what does not begin like a row. Counts the lines. */
@@ -311,14 +310,10 @@ static unsigned detect(struct slice head, struct slice type)
     struct slice prefix = SLICE_LIT("#Log-type:");
 
     while (head.len > 0) {
-        ptrdiff_t end = slice_find(head, '\n');
-        struct slice line = end < 0 ? head : slice_sub(head, 0, (size_t)end);
+        struct slice line = text_take_line(&head);
 
-        if (slice_has_prefix(line, SLICE_LIT("\xef\xbb\xbf")))
-            line = slice_from(line, 3);
         if (slice_has_prefix_case(line, prefix))
             return slice_has_prefix_case(slice_trim(slice_from(line, prefix.len)), type) ? SURE : 0;
-        head = end < 0 ? slice_make(NULL, 0) : slice_from(head, (size_t)end + 1);
     }
     return 0;
 }
@@ -333,16 +328,6 @@ static unsigned detect_receive(struct slice head)
     return detect(head, SLICE_LIT("SMTP Receive Protocol Log"));
 }
 
-static int split(const struct log_carry *carry, struct slice line, struct arena *a,
-                 struct slice fields[LOG_COLUMNS_MAX])
-{
-    int n = csv_split(line, a, fields, LOG_COLUMNS_MAX);
-
-    if (n == -ENOMEM || (n >= 0 && carry->columns && (uint32_t)n == carry->columns->count))
-        return n;
-    return -EINVAL;
-}
-
 const struct log_format exchange_send_format = {
     .name = "exchange-send",
     .title = "Exchange SMTP send protocol log",
@@ -352,7 +337,7 @@ const struct log_format exchange_send_format = {
     .merge = merge_send,
     .discard = discard,
     .free_state = protocol_free_state,
-    .split = split,
+    .split = csv_rows_split,
     .reply_column = FIELD_DATA,
 };
 
@@ -365,6 +350,6 @@ const struct log_format exchange_receive_format = {
     .merge = merge_receive,
     .discard = discard,
     .free_state = protocol_free_state,
-    .split = split,
+    .split = csv_rows_split,
     .reply_column = FIELD_DATA,
 };

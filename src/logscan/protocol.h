@@ -37,6 +37,10 @@
 #define PROTOCOL_FIELD_LINE(constant, name) constant,
 enum protocol_field { PROTOCOL_FIELDS(PROTOCOL_FIELD_LINE) PROTOCOL_FIELD_COUNT };
 
+/* Where the columns stand in a row; -1: not there. NULL has none. */
+void protocol_columns_find(const struct log_columns *columns,
+                           int16_t ret_index[static PROTOCOL_FIELD_COUNT]);
+
 struct protocol_row {
     const uint8_t *line; /* in the chunk */
     int64_t at_ms;
@@ -89,8 +93,6 @@ static inline bool protocol_row_begins(const struct protocol_row *row)
 /* Of a session's key, for hash tables; the same for the life of the process. After a reader was made. */
 uint64_t protocol_hash(uint64_t key);
 
-/* "[2001:db8::1]:25", "192.0.2.1:25": the address alone. */
-struct slice protocol_address(struct slice endpoint);
 /* The first address in <...>, else the word behind ':', of MAIL and RCPT. */
 struct slice protocol_path(struct slice command);
 
@@ -159,10 +161,10 @@ void protocol_session_lost(struct protocol_reader *r, struct protocol_session *p
 bool protocol_list_room(struct log_scan *s, void **list, uint32_t count, uint32_t *room,
                         size_t size);
 
-/* The bytes of a session with all it points to. */
 /* What the context of a row of information says of a connection that failed: "Connection timed out"
  * for Winsock's error 10060. A part of it, or static. */
 struct slice protocol_connect_failure(struct slice context);
+/* The bytes of a session with all it points to. */
 size_t protocol_session_bytes(const struct protocol_session *p);
 /* Copies it, with all it points to, to so many bytes, aligned for any type. */
 struct protocol_session *protocol_session_copy(void *to, const struct protocol_session *p);

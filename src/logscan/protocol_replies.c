@@ -16,9 +16,9 @@
 #include "logscan/reply_form.h"
 #include "logscan/search.h"
 #include "logscan/stamp.h"
+#include "logscan/text.h"
 
 #define OPEN_MAX 64 /* replies whose last line has not come; a further one ends the oldest */
-#define FIELDS SLICE_LIT("#Fields:")
 #define FAILURE SLICE_LIT("Failed to connect")
 #define LINES_MAX 64 /* of one reply; more are left out of its text */
 
@@ -28,16 +28,12 @@ struct open_reply {
     struct slice lines[LINES_MAX];
 };
 
-struct places { /* of the columns in force */
-    const struct log_columns *columns;
-    int session, local, remote, event, data, context, connector;
-};
-
 struct walk {
     struct log_scan *scan;
-    struct slice text; /* lookback and chunk */
-    size_t begin;      /* of the chunk in it */
-    struct places at;
+    struct slice text;                   /* lookback and chunk */
+    size_t begin;                        /* of the chunk in it */
+    const struct log_columns *columns;   /* in force */
+    int16_t index[PROTOCOL_FIELD_COUNT]; /* of them; -1: not there */
     char event;
     uint8_t lowest;   /* first digit of a reply that is wanted */
     size_t last_line; /* + 1: begin of the line looked at last */
@@ -68,19 +64,13 @@ static struct slice line_round(const struct walk *w, size_t at, size_t *ret_begi
 static void set_columns(struct walk *w, const struct log_columns *c)
 {
     w->scan->carry_end.columns = c;
-    w->at = (struct places){.columns = c,
-                            .session = log_columns_find(c, SLICE_LIT("session-id")),
-                            .local = log_columns_find(c, SLICE_LIT("local-endpoint")),
-                            .remote = log_columns_find(c, SLICE_LIT("remote-endpoint")),
-                            .event = log_columns_find(c, SLICE_LIT("event")),
-                            .data = log_columns_find(c, SLICE_LIT("data")),
-                            .context = log_columns_find(c, SLICE_LIT("context")),
-                            .connector = log_columns_find(c, SLICE_LIT("connector-id"))};
+    w->columns = c;
+    protocol_columns_find(c, w->index);
 }
 
-static bool has_columns(const struct places *p)
+static bool has_columns(const struct walk *w)
 {
-    return p->session >= 0 && p->event >= 0 && p->data >= 0;
+    return w->index[FIELD_SESSION] >= 0 && w->index[FIELD_EVENT] >= 0 && w->index[FIELD_DATA] >= 0;
 }
 
 /* ---- replies of more than one line ---- */
@@ -125,20 +115,10 @@ static bool end_reply(struct walk *w, struct slice session, struct slice line,
 
 /* ---- rows ---- */
 
-static struct slice column(const struct slice *fields, int at)
+static struct slice field_of(const struct walk *w, const struct slice *fields,
+                             enum protocol_field f)
 {
-    return at < 0 ? slice_make(NULL, 0) : fields[at];
-}
-
-/* "192.0.2.1:25" and "[2001:db8::1]:25" without port and brackets. */
-static struct slice address_of(struct slice endpoint)
-{
-    ptrdiff_t colon = slice_rfind(endpoint, ':');
-    struct slice a = colon < 0 ? endpoint : slice_sub(endpoint, 0, (size_t)colon);
-
-    if (a.len > 1 && a.ptr[0] == '[' && a.ptr[a.len - 1] == ']')
-        a = slice_sub(a, 1, a.len - 2);
-    return a;
+    return w->index[f] < 0 ? slice_make(NULL, 0) : fields[w->index[f]];
 }
 
 static void tell_reply(struct walk *w, struct slice line, const struct slice *fields,
@@ -148,7 +128,7 @@ static void tell_reply(struct walk *w, struct slice line, const struct slice *fi
     struct log_fact *f;
     int64_t at_ms;
 
-    if (line.len < STAMP_TEXT_LEN || !stamp_exchange(line.ptr, &at_ms)) {
+    if (line.len < STAMP_EXCHANGE_LEN || !stamp_exchange(line.ptr, &at_ms)) {
         log_scan_skip(s, SKIP_TIME, line.ptr);
         return;
     }
@@ -158,9 +138,9 @@ static void tell_reply(struct walk *w, struct slice line, const struct slice *fi
     f->at_ms = at_ms;
     f->issuer = (uint8_t)issuer;
     f->reply = *reply;
-    f->address = address_of(column(fields, w->at.remote));
-    f->source = address_of(column(fields, w->at.local));
-    f->connector = column(fields, w->at.connector);
+    f->address = text_address(field_of(w, fields, FIELD_REMOTE));
+    f->source = text_address(field_of(w, fields, FIELD_LOCAL));
+    f->connector = field_of(w, fields, FIELD_CONNECTOR);
 }
 
 static enum log_issuer reply_issuer(const struct walk *w)
@@ -177,8 +157,9 @@ static bool is_wanted(const struct walk *w, uint16_t code)
  * lookback) only tells how replies begin. */
 static void look_at_row(struct walk *w, struct slice line, const struct slice *fields)
 {
-    struct slice event = fields[w->at.event], data = fields[w->at.data];
-    struct slice session = fields[w->at.session], context = column(fields, w->at.context);
+    struct slice event = field_of(w, fields, FIELD_EVENT), data = field_of(w, fields, FIELD_DATA);
+    struct slice session = field_of(w, fields, FIELD_SESSION);
+    struct slice context = field_of(w, fields, FIELD_CONTEXT);
     struct log_reply reply = {0};
 
     if (slice_eq(event, SLICE_LIT("*")) && slice_has_prefix(context, FAILURE)) {
@@ -249,12 +230,12 @@ static void look_at_hit(struct walk *w, size_t at)
     if (begin + 1 == w->last_line)
         return;
     w->last_line = begin + 1;
-    if (!has_columns(&w->at)) {
+    if (!has_columns(w)) {
         skip(w, SKIP_HEADER, line);
         return;
     }
     count = split(w, begin, &line, fields);
-    if (count == (int)w->at.columns->count)
+    if (count == (int)w->columns->count)
         look_at_row(w, line, fields);
     else
         skip(w, SKIP_COLUMNS, line);
@@ -282,20 +263,19 @@ static struct slice without_end(struct slice line)
 /* Whether the line is a row after all; else it is told what it is. */
 static bool look_at_odd(struct walk *w, size_t begin)
 {
-    struct slice line = slice_from(w->text, begin);
+    struct slice line = slice_from(w->text, begin), names;
     const uint8_t *at = line.ptr;
 
     while (line.len > 0 && line.ptr[0] == 0)
         line = slice_from(line, 1);
-    if (slice_has_prefix(line, SLICE_LIT("\xef\xbb\xbf")))
-        line = slice_from(line, 3);
+    line = text_without_mark(line);
     if (line.len > 0 && line.ptr[0] == '2')
         return true;
     line = slice_sub(line, 0, (size_t)(slice_find(line, '\n') + 1));
     if (slice_has_prefix(line, SLICE_LIT("#"))) {
         w->scan->tally.headers++;
-        if (slice_has_prefix_case(line, FIELDS))
-            set_columns(w, log_columns_of(slice_trim(slice_from(without_end(line), FIELDS.len))));
+        if (log_columns_header(without_end(line), &names))
+            set_columns(w, log_columns_of(names));
     } else if (slice_trim(line).len <= 1 || line.ptr[0] == '\r') {
         if (at[0] == 0)
             log_scan_skip(w->scan, SKIP_NUL, at);

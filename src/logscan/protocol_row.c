@@ -21,9 +21,9 @@
 #include "logscan/csv.h"
 #include "logscan/protocol.h"
 #include "logscan/stamp.h"
+#include "logscan/text.h"
 
-#define STAMP_LEN 24 /* 2026-03-01T06:50:41.097Z */
-#define ID_LEN 16    /* 08DC1DB8591B229A */
+#define ID_LEN 16 /* 08DC1DB8591B229A */
 
 /* ---- hashing ---- */
 
@@ -46,18 +46,24 @@ uint64_t protocol_hash(uint64_t key)
 
 /* ---- columns ---- */
 
-void protocol_reader_columns(struct protocol_reader *r, const struct log_columns *columns)
+void protocol_columns_find(const struct log_columns *columns,
+                           int16_t ret_index[static PROTOCOL_FIELD_COUNT])
 {
 #define PROTOCOL_FIELD_NAME(constant, name) [constant] = name,
     static const char *const names[] = {PROTOCOL_FIELDS(PROTOCOL_FIELD_NAME)};
 #undef PROTOCOL_FIELD_NAME
 
+    for (int i = 0; i < PROTOCOL_FIELD_COUNT; i++)
+        ret_index[i] = (int16_t)log_columns_find(columns, slice_str(names[i]));
+}
+
+void protocol_reader_columns(struct protocol_reader *r, const struct log_columns *columns)
+{
     r->columns = columns;
+    protocol_columns_find(columns, r->index);
     r->is_plain = columns && columns->count == PROTOCOL_FIELD_COUNT;
-    for (int i = 0; i < PROTOCOL_FIELD_COUNT; i++) {
-        r->index[i] = (int16_t)log_columns_find(columns, slice_str(names[i]));
+    for (int i = 0; i < PROTOCOL_FIELD_COUNT; i++)
         r->is_plain = r->is_plain && r->index[i] == i;
-    }
     r->is_usable = r->index[FIELD_TIME] >= 0 && r->index[FIELD_SESSION] >= 0 &&
                    r->index[FIELD_EVENT] >= 0 && r->index[FIELD_DATA] >= 0;
 }
@@ -77,16 +83,10 @@ void protocol_reader_init(struct protocol_reader *r, struct log_scan *s, bool is
 
 /* ---- what is needed ---- */
 
-static bool has_prefix(struct slice rest, const char *prefix, size_t len)
-{
-    return rest.len >= len && memcmp(rest.ptr, prefix, len) == 0;
-}
-#define HAS_PREFIX(rest, literal) has_prefix(rest, "" literal, sizeof(literal) - 1)
-
 static bool is_informative(struct slice context)
 {
-    return HAS_PREFIX(context, "sending message with RecordId ") ||
-           HAS_PREFIX(context, "Failed to connect");
+    return TEXT_BEGINS(context, "sending message with RecordId ") ||
+           TEXT_BEGINS(context, "Failed to connect");
 }
 
 /* The lines of what is accepted are told by the last one; but the host names itself in the first line
@@ -94,7 +94,7 @@ static bool is_informative(struct slice context)
 static bool is_wanted_reply(const struct protocol_reader *r, struct slice data)
 {
     return data.len >= 3 && (r->wants_accepted || data.ptr[0] > '3' || data.len == 3 ||
-                             data.ptr[3] != '-' || HAS_PREFIX(data, "220"));
+                             data.ptr[3] != '-' || TEXT_BEGINS(data, "220"));
 }
 
 /* Is a row needed? Of a field in quotes that has not been read the begin is looked at: what makes a row
@@ -259,9 +259,9 @@ static struct slice read_head(struct protocol_reader *r, struct slice line, stru
     const struct slice none = {0};
     const uint8_t *p = line.ptr, *end = line.ptr + line.len;
 
-    if (line.len <= STAMP_LEN || p[STAMP_LEN] != ',' || p[10] != 'T')
+    if (line.len <= STAMP_EXCHANGE_LEN || p[STAMP_EXCHANGE_LEN] != ',' || p[10] != 'T')
         return none;
-    p = pass_connector(r, p + STAMP_LEN + 1, end);
+    p = pass_connector(r, p + STAMP_EXCHANGE_LEN + 1, end);
     /* "ID,0,,," and the event with its comma are the least that follows. */
     if (!p || end - p < ID_LEN + 7 || p[ID_LEN] != ',')
         return none;
@@ -282,7 +282,7 @@ static struct slice read_head(struct protocol_reader *r, struct slice line, stru
 /* Rows of one answer, or of a pipeline, have one stamp. */
 static bool read_stamp(struct protocol_reader *r, const uint8_t *text, int64_t *ret_ms)
 {
-    if (!r->stamp || memcmp(text, r->stamp, STAMP_LEN) != 0) {
+    if (!r->stamp || memcmp(text, r->stamp, STAMP_EXCHANGE_LEN) != 0) {
         if (!stamp_exchange(text, &r->stamp_ms))
             return false;
         r->stamp = text;
@@ -350,17 +350,6 @@ enum protocol_read protocol_row_read(struct protocol_reader *r, struct slice lin
 }
 
 /* ---- values ---- */
-
-struct slice protocol_address(struct slice endpoint)
-{
-    ptrdiff_t colon = slice_rfind(endpoint, ':');
-
-    if (colon >= 0)
-        endpoint = slice_sub(endpoint, 0, (size_t)colon);
-    if (endpoint.len >= 2 && endpoint.ptr[0] == '[' && endpoint.ptr[endpoint.len - 1] == ']')
-        endpoint = slice_sub(endpoint, 1, endpoint.len - 2);
-    return endpoint;
-}
 
 struct slice protocol_path(struct slice command)
 {

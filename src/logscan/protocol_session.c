@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "logscan/protocol.h"
 #include "logscan/reply_form.h"
+#include "logscan/text.h"
 #include "logscan/winsock.h"
 
 #define LISTS_FIRST 4
@@ -127,8 +128,8 @@ static struct log_fact *new_fact(struct protocol_reader *r, const struct protoco
         return NULL;
     f->at_ms = row->at_ms;
     f->issuer = r->is_send ? ISSUER_RECEIVER : ISSUER_OWN_SERVER;
-    f->address = protocol_address(row->remote);
-    f->source = protocol_address(row->local);
+    f->address = text_address(row->remote);
+    f->source = text_address(row->local);
     f->connector = row->connector;
     f->message = p->message;
     f->sender = p->sender;

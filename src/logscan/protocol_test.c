@@ -23,6 +23,7 @@
 #include "logscan/formats.h"
 #include "logscan/reply_form.h"
 #include "logscan/search.h"
+#include "logscan/text.h"
 
 #define TEXT_MAX KIB(512)
 #define BEGIN_MS INT64_C(1772323200000) /* 2026-03-01 */
@@ -938,7 +939,7 @@ static void addresses_are_found(void **state)
         if (!slice_eq(protocol_path(slice_str(cases[i].command)), slice_str(cases[i].path)))
             fail_msg("%s", cases[i].command);
     for (size_t i = 0; i < ARRAY_SIZE(endpoints); i++)
-        if (!slice_eq(protocol_address(slice_str(endpoints[i].endpoint)),
+        if (!slice_eq(text_address(slice_str(endpoints[i].endpoint)),
                       slice_str(endpoints[i].address)))
             fail_msg("%s", endpoints[i].endpoint);
 }

@@ -432,22 +432,18 @@ static bool is_csv(const struct log_format *f)
 /* "#Fields: a,b", and PowerMTA's first line. */
 static bool read_header(struct walk *w, struct slice line)
 {
-    bool is_names = slice_has_prefix(line, SLICE_LIT("#Fields: "));
+    struct slice names = line;
 
     if (!is_csv(w->s->format) || line.len == 0)
         return false;
-    if (is_names)
-        line = slice_from(line, SLICE_LIT("#Fields: ").len);
-    else if (slice_has_prefix_case(line, SLICE_LIT("type,")))
-        is_names = true;
-    else if (line.ptr[0] != '#')
-        return false;
-    if (is_names) {
-        const struct log_columns *c = log_columns_of(line);
+    if (log_columns_header(line, &names) || slice_has_prefix_case(line, SLICE_LIT("type,"))) {
+        const struct log_columns *c = log_columns_of(names);
 
         if (c)
             w->carry.columns = c;
         map_columns(w);
+    } else if (line.ptr[0] != '#') {
+        return false;
     }
     w->s->tally.headers++;
     return true;

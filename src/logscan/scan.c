@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "logscan/text.h"
+
 #define FACTS_FIRST 256
 
 const char *log_skip_text(enum log_skip s)
@@ -106,6 +108,16 @@ const struct log_columns *log_columns_of(struct slice names)
     return k ? &k->columns : NULL;
 }
 
+bool log_columns_header(struct slice line, struct slice *ret_names)
+{
+    const struct slice prefix = SLICE_LIT("#Fields:");
+
+    if (!slice_has_prefix_case(line, prefix))
+        return false;
+    *ret_names = slice_trim(slice_from(line, prefix.len));
+    return true;
+}
+
 int log_columns_find(const struct log_columns *c, struct slice name)
 {
     for (uint32_t i = 0; c && i < c->count; i++)
@@ -185,9 +197,7 @@ bool log_scan_line(struct log_scan *s, size_t *at, struct slice *ret)
         struct slice line = slice_sub(rest, 0, end < 0 ? rest.len : (size_t)end + 1);
 
         *at += line.len;
-        *ret = without_nuls(without_end(line));
-        if (slice_has_prefix(*ret, SLICE_LIT("\xef\xbb\xbf"))) /* a byte order mark */
-            *ret = slice_from(*ret, 3);
+        *ret = text_without_mark(without_nuls(without_end(line)));
         if (ret->len > 0)
             return true;
         if (line.ptr[0] == 0)

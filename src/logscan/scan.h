@@ -52,6 +52,9 @@ struct log_columns {
 #define LOG_HEADER_MAX KIB(8)
 #define LOG_HEADERS_MAX 200
 const struct log_columns *log_columns_of(struct slice names);
+/* "#Fields: a,b" (ASCII case ignored), as Exchange's logs have it: the names, for log_columns_of(). False: the
+ * line is no such header. */
+bool log_columns_header(struct slice line, struct slice *ret_names);
 /* The index of a column by its name (ASCII case ignored); -1: there is none. */
 int log_columns_find(const struct log_columns *c, struct slice name);
 

@@ -29,6 +29,37 @@ static inline size_t text_find(struct slice s, const char *needle)
     return p ? (size_t)(p - s.ptr) : s.len;
 }
 
+/* Editors of Windows put a byte order mark in front of a file; files joined by hand have it amid. */
+static inline struct slice text_without_mark(struct slice line)
+{
+    return TEXT_BEGINS(line, "\xef\xbb\xbf") ? slice_from(line, 3) : line;
+}
+
+/* The first line of `*left`, without its end ("\n", "\r\n") and a byte order mark; what follows it is left. */
+static inline struct slice text_take_line(struct slice *left)
+{
+    ptrdiff_t end = slice_find(*left, '\n');
+    struct slice line = slice_sub(*left, 0, end < 0 ? left->len : (size_t)end);
+
+    *left = slice_from(*left, line.len + 1);
+    line = text_without_mark(line);
+    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+        line.len--;
+    return line;
+}
+
+/* "192.0.2.1:25", "[2001:db8::1]:25": the address alone. */
+static inline struct slice text_address(struct slice endpoint)
+{
+    ptrdiff_t colon = slice_rfind(endpoint, ':');
+
+    if (colon >= 0)
+        endpoint = slice_sub(endpoint, 0, (size_t)colon);
+    if (endpoint.len >= 2 && endpoint.ptr[0] == '[' && endpoint.ptr[endpoint.len - 1] == ']')
+        endpoint = slice_sub(endpoint, 1, endpoint.len - 2);
+    return endpoint;
+}
+
 /* "<a@b>" at the begin of `text`, without the brackets; a local part may be quoted, with '>' in it. The
  * bytes it took, 0: there is none. */
 static inline size_t text_path(struct slice text, struct slice *ret)

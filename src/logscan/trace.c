@@ -69,8 +69,10 @@ static bool contains(struct slice text, struct slice pattern)
 /* Headers name the columns of what follows. */
 static bool is_header(struct slice line, struct log_carry *carry)
 {
-    if (slice_has_prefix_case(line, SLICE_LIT("#Fields:")))
-        carry->columns = log_columns_of(slice_trim(slice_from(line, sizeof("#Fields:") - 1)));
+    struct slice names;
+
+    if (log_columns_header(line, &names))
+        carry->columns = log_columns_of(names);
     else if (slice_has_prefix(line, SLICE_LIT("type,")))
         carry->columns = log_columns_of(line);
     else

@@ -98,6 +98,8 @@ static const struct testing_case cases[] = {
     {HEAD
      "\xef\xbb\xbf#FIELDS: Event-Id,date-time,internal-message-id\r\nRECEIVE," AT("012") "9\r\n",
      "arrival 12 m=9\n"},
+    {"#fields:date-time, event-id ,internal-message-id\r\n" AT("012") "RECEIVE,9\r\n",
+     "arrival 12 m=9\n"},
     /* rows that are none */
     {AT("013") ",,,,SMTP,RECEIVE,7,a@b.example,,1,\r\n", "", .skips = 1U << SKIP_HEADER},
     {HEAD AT("014") ",,,,SMTP,RECEIVE,7,a@b.example,,1\r\n", "", .skips = 1U << SKIP_COLUMNS},

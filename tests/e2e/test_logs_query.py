@@ -303,3 +303,11 @@ def test_which_files(tmp_path):
     assert "no such file" in run("SELECT data FROM *.nothing", check=1)
     (tmp_path / "x").write_text("neither\nthis\n")
     assert "known format" in run(f"SELECT data FROM '{tmp_path}/x'", check=1)
+
+
+def test_header_in_any_case(tmp_path):
+    """The scanners of reports take it so, and `query` has the same columns."""
+    (tmp_path / "x.log").write_text("#Log-type: Message Tracking Log\r\n#FIELDS:event-id,date-time,x\r\n"
+                                    "DEFER,2026-03-01T00:00:00.000Z,7\r\n")
+    got = rows(f"SELECT x FROM '{tmp_path}/x.log' WHERE [event-id] = 'DEFER'")["rows"]
+    assert got == [{"x": "7"}]
