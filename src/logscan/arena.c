@@ -59,6 +59,26 @@ struct slice arena_copy(struct arena *a, struct slice s)
     return slice_make(copy, s.len);
 }
 
+bool arena_unescape(struct arena *a, struct slice *text)
+{
+    struct slice s = *text;
+    uint8_t *to;
+    size_t len = 0;
+
+    if (slice_find(s, '\\') < 0)
+        return true;
+    to = arena_take(a, s.len);
+    if (!to)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '\\' && i + 1 < s.len)
+            i++;
+        to[len++] = s.ptr[i];
+    }
+    *text = slice_make(to, len);
+    return true;
+}
+
 static void free_blocks(struct arena_block *b)
 {
     while (b) {

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ struct arena { /* fields are private; all zero is an empty one */
 void *arena_take(struct arena *a, size_t n);
 /* A copy; the empty slice where there is no memory (and s is not empty). */
 struct slice arena_copy(struct arena *a, struct slice s);
+/* `*text` without each '\\' that stands before another byte; as it is where it has none. False: no memory, it is
+ * as it was. */
+bool arena_unescape(struct arena *a, struct slice *text);
 /* Empty again; keeps one block. */
 void arena_clear(struct arena *a);
 void arena_done(struct arena *a);

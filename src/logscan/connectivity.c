@@ -26,10 +26,8 @@
     X(COLUMN_DESTINATION, "destination")                                                           \
     X(COLUMN_DIRECTION, "direction")                                                               \
     X(COLUMN_DESCRIPTION, "description")
-#define COLUMN_CONSTANT(constant, name) constant,
-#define COLUMN_NAME(constant, name) name,
-enum { CONNECTIVITY_COLUMNS(COLUMN_CONSTANT) COLUMNS };
-static const char *const column_names[] = {CONNECTIVITY_COLUMNS(COLUMN_NAME)};
+enum { CONNECTIVITY_COLUMNS(LOG_COLUMN_CONSTANT) COLUMNS };
+static const char *const column_names[] = {CONNECTIVITY_COLUMNS(LOG_COLUMN_NAME)};
 
 /* ---- steps ---- */
 
@@ -94,13 +92,6 @@ static struct slice last_error(struct slice description)
     return at < 0 ? text : slice_from(text, (size_t)at + colon.len);
 }
 
-static enum log_outcome outcome_of(const struct log_reply *r)
-{
-    return r->code >= 500                   ? OUTCOME_FAILED
-           : r->code >= 400 || r->code == 0 ? OUTCOME_DEFERRED
-                                            : OUTCOME_DELIVERED;
-}
-
 static struct log_fact *add_fact(struct log_scan *s, enum fact_kind kind,
                                  const struct connectivity_session *c,
                                  const struct connectivity_row *row)
@@ -155,7 +146,7 @@ void connectivity_end(struct log_scan *s, const struct connectivity_session *c,
             return;
         f->recipient = recipient;
         f->reply = reply;
-        f->outcome = (uint8_t)(is_failure ? outcome_of(&reply) : OUTCOME_DELIVERED);
+        f->outcome = (uint8_t)(is_failure ? log_code_outcome(reply.code) : OUTCOME_DELIVERED);
         f->issuer = is_said || !is_failure ? ISSUER_RECEIVER : ISSUER_OWN_CLIENT;
         f->phase = is_said || !is_failure ? SMTP_PHASE_IDLE : SMTP_PHASE_CONNECT;
     }

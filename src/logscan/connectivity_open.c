@@ -198,27 +198,6 @@ static int take_row(struct open_sessions *all, struct log_scan *s,
     return s->error;
 }
 
-/* Puts the facts from `from` on among those before, both in order of their places. */
-static int merge_facts(struct log_scan *s, size_t from)
-{
-    size_t count = s->fact_count - from, at = s->fact_count;
-    struct log_fact *late;
-
-    if (count == 0 || from == 0)
-        return 0;
-    late = malloc(count * sizeof(*late));
-    if (!late)
-        return -ENOMEM;
-    memcpy(late, s->facts + from, count * sizeof(*late));
-    while (count > 0)
-        if (from > 0 && s->facts[from - 1].offset > late[count - 1].offset)
-            s->facts[--at] = s->facts[--from];
-        else
-            s->facts[--at] = late[--count];
-    free(late);
-    return 0;
-}
-
 static int merge_chunk(struct open_sessions *all, struct log_scan *s,
                        const struct connectivity_chunk *chunk)
 {
@@ -239,7 +218,7 @@ static int merge_chunk(struct open_sessions *all, struct log_scan *s,
         if (!c->is_open && old)
             forget(all, old);
     }
-    return merge_facts(s, from);
+    return log_scan_sort_in(s, from);
 }
 
 int connectivity_merge(void **state, struct log_scan *s)

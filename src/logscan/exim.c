@@ -325,9 +325,7 @@ static struct log_fact *add(struct scan *c, enum fact_kind kind)
 
 static struct log_fact *add_reply(struct scan *c, const struct log_reply *r, enum log_issuer by)
 {
-    bool is_refusal = r->code == 0 || r->code >= 400;
-    struct log_fact *f =
-        wants(c, is_refusal ? WANT_REPLIES : WANT_ACCEPTED) ? add(c, FACT_REPLY) : NULL;
+    struct log_fact *f = wants(c, log_reply_want(r)) ? add(c, FACT_REPLY) : NULL;
 
     if (!f)
         return NULL;
@@ -348,27 +346,6 @@ static void arrival(struct scan *c)
     if (slice_eq(f->sender, SLICE_LIT("<>")))
         f->sender = slice_make(NULL, 0);
     ignore_result(exim_host(slice_sub(rest, 0, text_find(rest, " T=\"")), &f->host, &f->address));
-}
-
-/* Without the '\' before '"' and '\'. */
-static struct slice unescaped(struct scan *c, struct slice s)
-{
-    uint8_t *text;
-    size_t len = 0;
-
-    if (slice_find(s, '\\') < 0)
-        return s;
-    text = arena_take(&c->s->arena, s.len);
-    if (!text) {
-        c->s->error = -ENOMEM;
-        return s;
-    }
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '\\' && i + 1 < s.len)
-            i++;
-        text[len++] = s.ptr[i];
-    }
-    return slice_make(text, len);
 }
 
 struct attempt {
@@ -406,7 +383,9 @@ static void read_attempt(struct scan *c, struct attempt *a)
                                            : OUTCOME_DELIVERED;
     if (a->outcome == OUTCOME_DELIVERED) {
         a->phase = SMTP_PHASE_END;
-        a->has_answer = a->a.reply.len > 0 && reads_reply(c, unescaped(c, a->a.reply), &a->reply);
+        if (!arena_unescape(&c->s->arena, &a->a.reply))
+            c->s->error = -ENOMEM;
+        a->has_answer = a->a.reply.len > 0 && reads_reply(c, a->a.reply, &a->reply);
         return;
     }
     if (!exim_error(a->a.text, &e)) {
@@ -568,6 +547,6 @@ const struct log_format exim_format = {.name = "exim",
                                        .title = "Exim main log",
                                        .detect = detect,
                                        .scan = scan,
-                                       .columns = EXIM_COLUMNS,
+                                       .columns = LOG_COLUMN_LIST(EXIM_COLUMNS),
                                        .split = exim_split,
                                        .reply_column = EXIM_REPLY_COLUMN};

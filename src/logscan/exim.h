@@ -56,26 +56,23 @@ bool exim_host(struct slice text, struct slice *host, struct slice *address);
 
 /* ---- rows, for `query` ---- */
 
-#define EXIM_COLUMNS                                                                               \
-    "time,pid,id,flag,address,from,router,transport,host,ip,error,reply,size,message_id,text"
-enum { /* in that order */
-       EXIM_TIME,
-       EXIM_PID,
-       EXIM_ID,
-       EXIM_FLAG,
-       EXIM_ADDRESS,
-       EXIM_FROM,
-       EXIM_ROUTER,
-       EXIM_TRANSPORT,
-       EXIM_HOST,
-       EXIM_IP,
-       EXIM_ERROR,
-       EXIM_REPLY_COLUMN,
-       EXIM_SIZE,
-       EXIM_MESSAGE_ID,
-       EXIM_TEXT,
-       EXIM_COLUMN_COUNT
-};
+#define EXIM_COLUMNS(X)                                                                            \
+    X(EXIM_TIME, "time")                                                                           \
+    X(EXIM_PID, "pid")                                                                             \
+    X(EXIM_ID, "id")                                                                               \
+    X(EXIM_FLAG, "flag")                                                                           \
+    X(EXIM_ADDRESS, "address")                                                                     \
+    X(EXIM_FROM, "from")                                                                           \
+    X(EXIM_ROUTER, "router")                                                                       \
+    X(EXIM_TRANSPORT, "transport")                                                                 \
+    X(EXIM_HOST, "host")                                                                           \
+    X(EXIM_IP, "ip")                                                                               \
+    X(EXIM_ERROR, "error")                                                                         \
+    X(EXIM_REPLY_COLUMN, "reply")                                                                  \
+    X(EXIM_SIZE, "size")                                                                           \
+    X(EXIM_MESSAGE_ID, "message_id")                                                               \
+    X(EXIM_TEXT, "text")
+enum { EXIM_COLUMNS(LOG_COLUMN_CONSTANT) EXIM_COLUMN_COUNT };
 /* log_format's split(); the time is UTC, "2026-03-01T06:50:41.000Z". */
 int exim_split(const struct log_carry *carry, struct slice line, struct arena *a,
                struct slice fields[LOG_COLUMNS_MAX]);

@@ -78,17 +78,12 @@ int exim_split(const struct log_carry *carry, struct slice line, struct arena *a
 {
     struct syslog_reader reader = {.carry = *carry};
     struct exim_line l;
-    char *time;
 
     if (exim_line(&reader, line, &l) != SYSLOG_OK)
         return -EINVAL;
-    time = arena_take(a, STAMP_EXCHANGE_LEN);
     for (size_t i = 0; i < EXIM_COLUMN_COUNT; i++)
         fields[i] = slice_make(NULL, 0);
-    if (time) {
-        stamp_exchange_text(l.at_ms, time);
-        fields[EXIM_TIME] = slice_make(time, STAMP_EXCHANGE_LEN);
-    }
+    fields[EXIM_TIME] = stamp_exchange_slice(l.at_ms, a);
     fields[EXIM_PID] = l.pid;
     fields[EXIM_ID] = l.id;
     fields[EXIM_TEXT] = l.text;

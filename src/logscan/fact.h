@@ -102,6 +102,14 @@ struct log_fact {
     struct slice connector;         /* connector, transport, virtual MTA */
 };
 
+/* What an attempt comes to that was answered with this code; 0, no answer: it is tried again. */
+static inline enum log_outcome log_code_outcome(unsigned code)
+{
+    if (code >= 500)
+        return OUTCOME_FAILED;
+    return code >= 400 || code == 0 ? OUTCOME_DEFERRED : OUTCOME_DELIVERED;
+}
+
 /* The first digit of a reply, 2 to 5, also of one of our own server of which the log has no code;
  * 0: nobody answered. */
 static inline unsigned log_fact_digit(const struct log_fact *f)

@@ -66,21 +66,6 @@ enum syslog_result haraka_line(struct syslog_reader *r, struct slice line, struc
     return SYSLOG_OK;
 }
 
-static struct slice unescaped(struct slice s, struct arena *a)
-{
-    uint8_t *text = slice_find(s, '\\') < 0 ? NULL : arena_take(a, s.len);
-    size_t len = 0;
-
-    if (!text)
-        return s;
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '\\' && i + 1 < s.len)
-            i++;
-        text[len++] = s.ptr[i];
-    }
-    return slice_make(text, len);
-}
-
 struct slice haraka_value(struct slice text, const char *key, struct arena *a)
 {
     size_t key_len = strlen(key), at = 0, begin, end;
@@ -96,8 +81,11 @@ struct slice haraka_value(struct slice text, const char *key, struct arena *a)
         if (begin < text.len && text.ptr[begin] == '"') {
             for (end = ++begin; end < text.len && text.ptr[end] != '"'; end++)
                 end += text.ptr[end] == '\\';
-            if (is_it)
-                return unescaped(slice_sub(text, begin, end - begin), a);
+            if (is_it) {
+                text = slice_sub(text, begin, end - begin);
+                ignore_result(arena_unescape(a, &text));
+                return text;
+            }
         } else {
             while (end < text.len && text.ptr[end] != ' ')
                 end++;
@@ -362,6 +350,6 @@ const struct log_format haraka_format = {.name = "haraka",
                                          .title = "Haraka",
                                          .detect = detect,
                                          .scan = scan,
-                                         .columns = HARAKA_COLUMNS,
+                                         .columns = LOG_COLUMN_LIST(HARAKA_COLUMNS),
                                          .split = haraka_split,
                                          .reply_column = HARAKA_REPLY_COLUMN};

@@ -33,26 +33,23 @@ bool haraka_refusal(struct slice text, struct slice *ret_recipient, struct slice
 
 /* ---- rows, for `query` ---- */
 
-#define HARAKA_COLUMNS                                                                             \
-    "time,level,uuid,origin,address,code,host,ip,domain,response,delay,fails,rcpts,reply,text"
-enum { /* in that order */
-       HARAKA_TIME,
-       HARAKA_LEVEL,
-       HARAKA_UUID,
-       HARAKA_ORIGIN,
-       HARAKA_ADDRESS,
-       HARAKA_CODE,
-       HARAKA_HOST,
-       HARAKA_IP,
-       HARAKA_DOMAIN,
-       HARAKA_RESPONSE,
-       HARAKA_DELAY,
-       HARAKA_FAILS,
-       HARAKA_RCPTS,
-       HARAKA_REPLY_COLUMN,
-       HARAKA_TEXT,
-       HARAKA_COLUMN_COUNT
-};
+#define HARAKA_COLUMNS(X)                                                                          \
+    X(HARAKA_TIME, "time")                                                                         \
+    X(HARAKA_LEVEL, "level")                                                                       \
+    X(HARAKA_UUID, "uuid")                                                                         \
+    X(HARAKA_ORIGIN, "origin")                                                                     \
+    X(HARAKA_ADDRESS, "address")                                                                   \
+    X(HARAKA_CODE, "code")                                                                         \
+    X(HARAKA_HOST, "host")                                                                         \
+    X(HARAKA_IP, "ip")                                                                             \
+    X(HARAKA_DOMAIN, "domain")                                                                     \
+    X(HARAKA_RESPONSE, "response")                                                                 \
+    X(HARAKA_DELAY, "delay")                                                                       \
+    X(HARAKA_FAILS, "fails")                                                                       \
+    X(HARAKA_RCPTS, "rcpts")                                                                       \
+    X(HARAKA_REPLY_COLUMN, "reply")                                                                \
+    X(HARAKA_TEXT, "text")
+enum { HARAKA_COLUMNS(LOG_COLUMN_CONSTANT) HARAKA_COLUMN_COUNT };
 /* log_format's split(); the time is UTC, "2026-03-01T06:50:41.000Z". */
 int haraka_split(const struct log_carry *carry, struct slice line, struct arena *a,
                  struct slice fields[LOG_COLUMNS_MAX]);

@@ -48,17 +48,12 @@ int haraka_split(const struct log_carry *carry, struct slice line, struct arena 
 {
     struct syslog_reader reader = {.carry = *carry};
     struct haraka_line l;
-    char *time;
 
     if (haraka_line(&reader, line, &l) != SYSLOG_OK)
         return -EINVAL;
-    time = arena_take(a, STAMP_EXCHANGE_LEN);
     for (size_t i = 0; i < HARAKA_COLUMN_COUNT; i++)
         fields[i] = slice_make(NULL, 0);
-    if (time) {
-        stamp_exchange_text(l.at_ms, time);
-        fields[HARAKA_TIME] = slice_make(time, STAMP_EXCHANGE_LEN);
-    }
+    fields[HARAKA_TIME] = stamp_exchange_slice(l.at_ms, a);
     fields[HARAKA_LEVEL] = l.level;
     fields[HARAKA_UUID] = l.uuid;
     fields[HARAKA_ORIGIN] = l.origin;

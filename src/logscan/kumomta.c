@@ -342,13 +342,26 @@ static unsigned detect_kumomta(struct slice head)
            values[MEMBER_SECONDS].kind == JSON_LINE_WORD;
 }
 
-/* Members in the order of the columns. */
-static const uint8_t column_members[] = {
-    MEMBER_TIME,         MEMBER_TYPE,     MEMBER_ID,      MEMBER_SENDER,
-    MEMBER_RECIPIENT,    MEMBER_QUEUE,    MEMBER_SITE,    MEMBER_SIZE,
-    MEMBER_CODE,         MEMBER_CONTENT,  MEMBER_COMMAND, MEMBER_PEER_NAME,
-    MEMBER_PEER_ADDRESS, MEMBER_ATTEMPTS, MEMBER_SOURCE,  MEMBER_SOURCE_IP};
-#define CONTENT_COLUMN 9
+#define KUMOMTA_COLUMNS(X)                                                                         \
+    X(MEMBER_TIME, "event_time")                                                                   \
+    X(MEMBER_TYPE, "type")                                                                         \
+    X(MEMBER_ID, "id")                                                                             \
+    X(MEMBER_SENDER, "sender")                                                                     \
+    X(MEMBER_RECIPIENT, "recipient")                                                               \
+    X(MEMBER_QUEUE, "queue")                                                                       \
+    X(MEMBER_SITE, "site")                                                                         \
+    X(MEMBER_SIZE, "size")                                                                         \
+    X(MEMBER_CODE, "code")                                                                         \
+    X(MEMBER_CONTENT, "content")                                                                   \
+    X(MEMBER_COMMAND, "command")                                                                   \
+    X(MEMBER_PEER_NAME, "peer_name")                                                               \
+    X(MEMBER_PEER_ADDRESS, "peer_address")                                                         \
+    X(MEMBER_ATTEMPTS, "num_attempts")                                                             \
+    X(MEMBER_SOURCE, "egress_source")                                                              \
+    X(MEMBER_SOURCE_IP, "source_address")
+#define COLUMN_OF(member, name) COLUMN_##member,
+enum { KUMOMTA_COLUMNS(COLUMN_OF) COLUMNS };
+static const uint8_t column_members[] = {KUMOMTA_COLUMNS(LOG_COLUMN_CONSTANT)};
 
 static int split_kumomta(const struct log_carry *carry, struct slice line, struct arena *a,
                          struct slice fields[LOG_COLUMNS_MAX])
@@ -358,14 +371,14 @@ static int split_kumomta(const struct log_carry *carry, struct slice line, struc
     (void)carry;
     if (json_line_read(line, members, MEMBERS, values) < 0)
         return -EINVAL;
-    for (size_t i = 0; i < ARRAY_SIZE(column_members); i++) {
+    for (size_t i = 0; i < COLUMNS; i++) {
         const struct json_line_value *v = &values[column_members[i]];
 
         fields[i] = v->kind == JSON_LINE_STRING ? json_line_text(v, '\n', a) : v->text;
         if (v->kind == JSON_LINE_NONE)
             fields[i] = slice_make(NULL, 0);
     }
-    return (int)ARRAY_SIZE(column_members);
+    return COLUMNS;
 }
 
 const struct log_format kumomta_format = {
@@ -375,8 +388,7 @@ const struct log_format kumomta_format = {
     .scan = scan_kumomta,
     .merge = merge_kumomta,
     .free_state = free_kumomta_state,
-    .columns = "event_time,type,id,sender,recipient,queue,site,size,code,content,command,peer_name,"
-               "peer_address,num_attempts,egress_source,source_address",
+    .columns = LOG_COLUMN_LIST(KUMOMTA_COLUMNS),
     .split = split_kumomta,
-    .reply_column = CONTENT_COLUMN,
+    .reply_column = COLUMN_MEMBER_CONTENT,
 };

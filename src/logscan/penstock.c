@@ -43,12 +43,9 @@
     X(MEMBER_KIND, "kind")                                                                         \
     X(MEMBER_ORIGINAL, "original")                                                                 \
     X(MEMBER_LEVEL, "level")
-#define MEMBER_CONSTANT(constant, name) constant,
 #define MEMBER_LINE(constant, name) {JSON_LINE_TOP, name},
-#define MEMBER_COLUMN(constant, name) "," name
-enum { PENSTOCK_MEMBERS(MEMBER_CONSTANT) MEMBERS };
+enum { PENSTOCK_MEMBERS(LOG_COLUMN_CONSTANT) MEMBERS };
 static const struct json_line_member members[] = {PENSTOCK_MEMBERS(MEMBER_LINE)};
-static const char column_names[] = PENSTOCK_MEMBERS(MEMBER_COLUMN);
 
 enum penstock_kind {
     KIND_OTHER,
@@ -285,7 +282,7 @@ const struct log_format penstock_events_format = {
     .title = "Penstock's delivery or event log",
     .detect = detect_penstock,
     .scan = scan_penstock,
-    .columns = column_names + 1, /* without the first comma */
+    .columns = LOG_COLUMN_LIST(PENSTOCK_MEMBERS),
     .split = split_penstock,
     .reply_column = MEMBER_REPLY,
 };

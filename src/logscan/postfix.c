@@ -304,12 +304,8 @@ static void from_line(struct scan *c)
 
 static struct log_fact *add_reply(struct scan *c, const struct log_reply *r, enum log_issuer by)
 {
-    struct log_fact *f;
-    bool is_refusal = r->code == 0 || r->code >= 400;
+    struct log_fact *f = wants(c, log_reply_want(r)) ? add(c, FACT_REPLY) : NULL;
 
-    if (!wants(c, is_refusal ? WANT_REPLIES : WANT_ACCEPTED))
-        return NULL;
-    f = add(c, FACT_REPLY);
     if (!f)
         return NULL;
     f->reply = *r;
@@ -729,6 +725,6 @@ const struct log_format postfix_format = {.name = "postfix",
                                           .title = "Postfix, by the system log",
                                           .detect = detect,
                                           .scan = scan,
-                                          .columns = POSTFIX_COLUMNS,
+                                          .columns = LOG_COLUMN_LIST(POSTFIX_COLUMNS),
                                           .split = postfix_split,
                                           .reply_column = POSTFIX_REPLY_COLUMN};

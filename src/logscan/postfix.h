@@ -47,31 +47,27 @@ bool postfix_facts(struct log_scan *s, const uint8_t *line, const struct syslog_
 
 /* ---- rows, for `query` ---- */
 
-#define POSTFIX_COLUMNS                                                                            \
-    "time,host,program,pid,queue_id,text,to,orig_to,from,relay,delay,delays,dsn,status,reply,"     \
-    "client,size,nrcpt,message_id"
-enum { /* in that order */
-       POSTFIX_TIME,
-       POSTFIX_HOST,
-       POSTFIX_PROGRAM,
-       POSTFIX_PID,
-       POSTFIX_QUEUE_ID,
-       POSTFIX_TEXT,
-       POSTFIX_TO,
-       POSTFIX_ORIG_TO,
-       POSTFIX_FROM,
-       POSTFIX_RELAY,
-       POSTFIX_DELAY,
-       POSTFIX_DELAYS,
-       POSTFIX_DSN,
-       POSTFIX_STATUS,
-       POSTFIX_REPLY_COLUMN,
-       POSTFIX_CLIENT,
-       POSTFIX_SIZE,
-       POSTFIX_NRCPT,
-       POSTFIX_MESSAGE_ID,
-       POSTFIX_COLUMN_COUNT
-};
+#define POSTFIX_COLUMNS(X)                                                                         \
+    X(POSTFIX_TIME, "time")                                                                        \
+    X(POSTFIX_HOST, "host")                                                                        \
+    X(POSTFIX_PROGRAM, "program")                                                                  \
+    X(POSTFIX_PID, "pid")                                                                          \
+    X(POSTFIX_QUEUE_ID, "queue_id")                                                                \
+    X(POSTFIX_TEXT, "text")                                                                        \
+    X(POSTFIX_TO, "to")                                                                            \
+    X(POSTFIX_ORIG_TO, "orig_to")                                                                  \
+    X(POSTFIX_FROM, "from")                                                                        \
+    X(POSTFIX_RELAY, "relay")                                                                      \
+    X(POSTFIX_DELAY, "delay")                                                                      \
+    X(POSTFIX_DELAYS, "delays")                                                                    \
+    X(POSTFIX_DSN, "dsn")                                                                          \
+    X(POSTFIX_STATUS, "status")                                                                    \
+    X(POSTFIX_REPLY_COLUMN, "reply")                                                               \
+    X(POSTFIX_CLIENT, "client")                                                                    \
+    X(POSTFIX_SIZE, "size")                                                                        \
+    X(POSTFIX_NRCPT, "nrcpt")                                                                      \
+    X(POSTFIX_MESSAGE_ID, "message_id")
+enum { POSTFIX_COLUMNS(LOG_COLUMN_CONSTANT) POSTFIX_COLUMN_COUNT };
 /* log_format's split(); the time is UTC, "2026-03-01T06:50:41.000Z". */
 int postfix_split(const struct log_carry *carry, struct slice line, struct arena *a,
                   struct slice fields[LOG_COLUMNS_MAX]);

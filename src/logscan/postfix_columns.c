@@ -9,16 +9,6 @@
 #include "logscan/stamp.h"
 #include "logscan/text.h"
 
-static struct slice time_text(int64_t at_ms, struct arena *a)
-{
-    char *text = arena_take(a, STAMP_EXCHANGE_LEN);
-
-    if (!text)
-        return slice_make(NULL, 0);
-    stamp_exchange_text(at_ms, text);
-    return slice_make(text, STAMP_EXCHANGE_LEN);
-}
-
 /* What stands after `key` up to a ',' or blank, or the end. */
 static struct slice value_of(struct slice text, struct slice key)
 {
@@ -97,7 +87,7 @@ int postfix_fields(const struct syslog_line *head, struct arena *a,
         return -EINVAL;
     for (size_t i = 0; i < POSTFIX_COLUMN_COUNT; i++)
         fields[i] = slice_make(NULL, 0);
-    fields[POSTFIX_TIME] = time_text(head->at_ms, a);
+    fields[POSTFIX_TIME] = stamp_exchange_slice(head->at_ms, a);
     fields[POSTFIX_HOST] = head->host;
     fields[POSTFIX_PROGRAM] = p.program;
     fields[POSTFIX_PID] = head->pid;

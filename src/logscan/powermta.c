@@ -27,10 +27,8 @@
     X(COLUMN_DESTINATION_IP, "dlvDestinationIp")                                                   \
     X(COLUMN_VMTA, "vmta")                                                                         \
     X(COLUMN_ENVELOPE, "envId")
-#define COLUMN_CONSTANT(constant, name) constant,
-#define COLUMN_NAME(constant, name) name,
-enum { POWERMTA_COLUMNS(COLUMN_CONSTANT) COLUMNS };
-static const char *const column_names[] = {POWERMTA_COLUMNS(COLUMN_NAME)};
+enum { POWERMTA_COLUMNS(LOG_COLUMN_CONSTANT) COLUMNS };
+static const char *const column_names[] = {POWERMTA_COLUMNS(LOG_COLUMN_NAME)};
 
 enum powermta_kind {
     KIND_OTHER,

@@ -34,8 +34,7 @@
     X(FIELD_EVENT, "event")                                                                        \
     X(FIELD_DATA, "data")                                                                          \
     X(FIELD_CONTEXT, "context")
-#define PROTOCOL_FIELD_LINE(constant, name) constant,
-enum protocol_field { PROTOCOL_FIELDS(PROTOCOL_FIELD_LINE) PROTOCOL_FIELD_COUNT };
+enum protocol_field { PROTOCOL_FIELDS(LOG_COLUMN_CONSTANT) PROTOCOL_FIELD_COUNT };
 
 /* Where the columns stand in a row; -1: not there. NULL has none. */
 void protocol_columns_find(const struct log_columns *columns,

@@ -157,56 +157,18 @@ static int kept_rows(struct open_sessions *all, struct protocol_reader *r,
     return err;
 }
 
-/* ---- facts of both ---- */
-
-/* Puts `extra` among the facts of the chunk; both are in order. Of one row the end of an old session
- * comes first. */
-static int merge_facts(struct log_scan *s, const struct log_fact *extra, size_t count)
-{
-    size_t from = s->fact_count, room = from + count;
-
-    if (room > s->fact_room) {
-        struct log_fact *more = realloc(s->facts, room * sizeof(*more));
-
-        if (!more)
-            return -ENOMEM;
-        s->facts = more;
-        s->fact_room = room;
-    }
-    s->fact_count = room;
-    while (count > 0) { /* from the end, so that nothing is in the way */
-        if (from > 0 && s->facts[from - 1].offset >= extra[count - 1].offset)
-            s->facts[--room] = s->facts[--from];
-        else
-            s->facts[--room] = extra[--count];
-    }
-    return 0;
-}
-
-/* Handles the kept rows as if they made the facts of a chunk of their own. */
 static int merge_rows(struct open_sessions *all, struct log_scan *s, bool is_send,
                       const struct protocol_rows *rows)
 {
-    struct log_fact *facts = s->facts;
-    size_t count = s->fact_count, room = s->fact_room;
+    size_t from = s->fact_count;
     struct protocol_reader r;
-    struct log_fact *extra;
-    size_t extra_count;
     int err;
 
-    s->facts = NULL;
-    s->fact_count = s->fact_room = 0;
     protocol_reader_init(&r, s, is_send);
     err = kept_rows(all, &r, rows);
-    extra = s->facts;
-    extra_count = s->fact_count;
-    s->facts = facts;
-    s->fact_count = count;
-    s->fact_room = room;
-    if (err == 0 && extra_count > 0)
-        err = merge_facts(s, extra, extra_count);
-    free(extra);
-    return err < 0 ? err : s->error;
+    if (err == 0)
+        err = s->error;
+    return err < 0 ? err : log_scan_sort_in(s, from);
 }
 
 /* What is open at the chunk's end; the longest idle are forgotten where there are too many. */

@@ -49,9 +49,7 @@ uint64_t protocol_hash(uint64_t key)
 void protocol_columns_find(const struct log_columns *columns,
                            int16_t ret_index[static PROTOCOL_FIELD_COUNT])
 {
-#define PROTOCOL_FIELD_NAME(constant, name) [constant] = name,
-    static const char *const names[] = {PROTOCOL_FIELDS(PROTOCOL_FIELD_NAME)};
-#undef PROTOCOL_FIELD_NAME
+    static const char *const names[] = {PROTOCOL_FIELDS(LOG_COLUMN_NAME)};
 
     for (int i = 0; i < PROTOCOL_FIELD_COUNT; i++)
         ret_index[i] = (int16_t)log_columns_find(columns, slice_str(names[i]));

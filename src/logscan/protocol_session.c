@@ -148,7 +148,7 @@ static void add_reply(struct protocol_reader *r, const struct protocol_session *
 {
     struct log_fact *f;
 
-    if (!(r->s->wants & (reply->code && reply->code < 400 ? WANT_ACCEPTED : WANT_REPLIES)))
+    if (!(r->s->wants & log_reply_want(reply)))
         return;
     f = new_fact(r, p, row, FACT_REPLY);
     if (!f)
@@ -177,13 +177,6 @@ struct verdict {
     uint8_t issuer;
 };
 
-static enum log_outcome outcome_of(unsigned code)
-{
-    if (code >= 500)
-        return OUTCOME_FAILED;
-    return code >= 400 || code == 0 ? OUTCOME_DEFERRED : OUTCOME_DELIVERED;
-}
-
 /* "250 2.6.0 <a@b> [InternalId=...] Queued mail for delivery": the receive log has the message's id
  * here alone. */
 static struct slice received_id(const struct log_reply *reply)
@@ -210,7 +203,7 @@ static void add_attempt(struct protocol_reader *r, const struct protocol_session
     f->issuer = v->issuer;
     f->phase = v->phase;
     f->reply = v->reply;
-    f->outcome = (uint8_t)outcome_of(v->reply.code);
+    f->outcome = (uint8_t)log_code_outcome(v->reply.code);
     f->recipient = recipient;
     f->counts = (uint8_t)counts;
     f->numbering = r->is_send && p->message.len > 0 ? NUMBERING_BEGIN : NUMBERING_NONE;

@@ -149,6 +149,26 @@ struct log_fact *log_scan_fact(struct log_scan *s, enum fact_kind kind, const ui
     return f;
 }
 
+int log_scan_sort_in(struct log_scan *s, size_t from)
+{
+    size_t count = s->fact_count - from, at = s->fact_count;
+    struct log_fact *added;
+
+    if (count == 0 || from == 0)
+        return 0;
+    added = malloc(count * sizeof(*added));
+    if (!added)
+        return -ENOMEM;
+    memcpy(added, s->facts + from, count * sizeof(*added));
+    while (count > 0) /* from the end, so that nothing is in the way */
+        if (from > 0 && s->facts[from - 1].offset >= added[count - 1].offset)
+            s->facts[--at] = s->facts[--from];
+        else
+            s->facts[--at] = added[--count];
+    free(added);
+    return 0;
+}
+
 static uint64_t line_number(const struct log_scan *s, const uint8_t *line)
 {
     struct slice before = slice_make(s->bytes.ptr, (size_t)(line - s->bytes.ptr));

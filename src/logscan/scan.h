@@ -58,6 +58,13 @@ bool log_columns_header(struct slice line, struct slice *ret_names);
 /* The index of a column by its name (ASCII case ignored); -1: there is none. */
 int log_columns_find(const struct log_columns *c, struct slice name);
 
+/* For formats whose columns are a table of X(CONSTANT, "name"): an enum of them, their names one by one, and
+ * all names as log_format has them. */
+#define LOG_COLUMN_CONSTANT(constant, name) constant,
+#define LOG_COLUMN_NAME(constant, name) name,
+#define LOG_COLUMN_IN_LIST(constant, name) "," name
+#define LOG_COLUMN_LIST(TABLE) (&TABLE(LOG_COLUMN_IN_LIST)[1]) /* without the first comma */
+
 struct log_carry {
     const struct log_columns *columns; /* NULL: no header yet */
     int16_t year, month;               /* of the last stamp without a year; year 0: not known */
@@ -71,6 +78,12 @@ enum {                    /* what the report wants: facts that nobody reads are 
        WANT_SESSIONS =
            8, /* replies with host and recipient, where that needs the session's state */
 };
+
+/* Which of them a FACT_REPLY of this reply is for. */
+static inline unsigned log_reply_want(const struct log_reply *r)
+{
+    return r->code > 0 && r->code < 400 ? WANT_ACCEPTED : WANT_REPLIES;
+}
 
 struct log_format;
 struct log_place {   /* the first of a kind */
@@ -118,6 +131,9 @@ void log_scan_again(struct log_scan *s);
 /* Adds a fact of `kind`, all else zero but its offset; NULL: no memory (s->error is set). The
  * pointer is good until the next. */
 struct log_fact *log_scan_fact(struct log_scan *s, enum fact_kind kind, const uint8_t *line);
+/* Puts the facts from `from` on, which merge() has added in their order, among those before: in order of
+ * offset, of one line the added ones first. 0, -ENOMEM. */
+MUST_CHECK int log_scan_sort_in(struct log_scan *s, size_t from);
 /* Tells of a line that is not in the report. */
 void log_scan_skip(struct log_scan *s, enum log_skip why, const uint8_t *line);
 

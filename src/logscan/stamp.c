@@ -461,3 +461,13 @@ void stamp_exchange_text(int64_t at_ms, char ret[static STAMP_EXCHANGE_LEN])
     put_time(ret + 11, &c, ms);
     ret[23] = 'Z';
 }
+
+struct slice stamp_exchange_slice(int64_t at_ms, struct arena *a)
+{
+    char *text = arena_take(a, STAMP_EXCHANGE_LEN);
+
+    if (!text)
+        return slice_make(NULL, 0);
+    stamp_exchange_text(at_ms, text);
+    return slice_make(text, STAMP_EXCHANGE_LEN);
+}

@@ -40,5 +40,7 @@ int stamp_first_year(struct slice head, int64_t changed_ms);
 /* Both local time of the zone: the day; the time, with milliseconds. Not NUL-ended. */
 void stamp_day(int64_t at_ms, char ret[static STAMP_DAY_LEN]);
 void stamp_text(int64_t at_ms, char ret[static STAMP_TEXT_LEN]);
-/* UTC: what stamp_exchange() reads. Not NUL-ended. */
+/* UTC: what stamp_exchange() reads. Not NUL-ended; stamp_exchange_slice() makes it in the arena, and gives the
+ * empty slice where there is no memory. */
 void stamp_exchange_text(int64_t at_ms, char ret[static STAMP_EXCHANGE_LEN]);
+struct slice stamp_exchange_slice(int64_t at_ms, struct arena *a);

@@ -33,10 +33,8 @@
     X(COLUMN_STATUSES, "recipient-status")                                                         \
     X(COLUMN_COUNT, "recipient-count")                                                             \
     X(COLUMN_SENDER, "sender-address")
-#define COLUMN_CONSTANT(constant, name) constant,
-#define COLUMN_NAME(constant, name) name,
-enum { TRACKING_COLUMNS(COLUMN_CONSTANT) COLUMNS };
-static const char *const column_names[] = {TRACKING_COLUMNS(COLUMN_NAME)};
+enum { TRACKING_COLUMNS(LOG_COLUMN_CONSTANT) COLUMNS };
+static const char *const column_names[] = {TRACKING_COLUMNS(LOG_COLUMN_NAME)};
 
 enum tracking_kind { KIND_OTHER, KIND_ARRIVAL, KIND_DELIVERED, KIND_DEFERRED, KIND_FAILED };
 
