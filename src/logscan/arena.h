@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/base.h"
 #include "base/slice.h"
@@ -14,7 +13,7 @@
 struct arena_block;
 struct arena { /* fields are private; all zero is an empty one */
     struct arena_block *blocks;
-    size_t used, total;
+    size_t used;
 };
 
 /* `n` bytes, aligned for any type, not cleared; NULL: no memory. */
@@ -27,4 +26,3 @@ bool arena_unescape(struct arena *a, struct slice *text);
 /* Empty again; keeps one block. */
 void arena_clear(struct arena *a);
 void arena_done(struct arena *a);
-size_t arena_bytes(const struct arena *a); /* the memory it holds */

@@ -37,7 +37,7 @@ int log_attempts_take(struct lives *l, const struct log_report_options *o, const
 
 /* ---- counts ---- */
 
-bool log_reply_is_plain(const struct log_reply *r)
+static bool is_plain(const struct log_reply *r)
 {
     return r->code == 452 && r->enhanced.klass == 4 && r->enhanced.subject == 3 &&
            r->enhanced.detail == 1;
@@ -52,7 +52,7 @@ void log_tried_add(struct log_tried *t, const struct log_attempt *a)
     t->delivered += is_delivered;
     t->deferred += f->outcome == OUTCOME_DEFERRED;
     t->failed += f->outcome == OUTCOME_FAILED;
-    t->plain += !is_delivered && log_reply_is_plain(&f->reply);
+    t->plain += !is_delivered && is_plain(&f->reply);
     if (a->number == 1) {
         t->first++;
         t->first_delivered += is_delivered;

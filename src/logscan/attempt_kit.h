@@ -29,7 +29,6 @@ struct log_tried {
 };
 /* A is no expiry. */
 void log_tried_add(struct log_tried *t, const struct log_attempt *a);
-bool log_reply_is_plain(const struct log_reply *r); /* 452 4.3.1 */
 
 #define LOG_TRIED_COLUMNS                                                                          \
     {"attempts", "ATTEMPTS", SHEET_COUNT}, {"delivered", "DELIVERED", SHEET_COUNT, 4},             \

@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include "base/base.h"
-#include "base/map.h"
 #include "base/slice.h"
 #include "logscan/scan.h"
 

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "logscan/connectivity.h"
 
 struct connectivity_chunk {

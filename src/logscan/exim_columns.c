@@ -2,11 +2,9 @@
  * logscan/exim_columns.c - a line of Exim's main log as a row.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "logscan/exim.h"
 #include "logscan/stamp.h"
-#include "logscan/text.h"
 
 #define FLAG_LEN 2
 

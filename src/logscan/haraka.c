@@ -12,7 +12,6 @@
  */
 #include "logscan/haraka.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "logscan/formats.h"

@@ -344,13 +344,6 @@ static void take_end(struct lives *l, const struct log_fact *f)
 
 /* ---- attempts ---- */
 
-static struct slice domain_of(struct slice address)
-{
-    ptrdiff_t at = slice_rfind(address, '@');
-
-    return at < 0 ? slice_make(NULL, 0) : slice_from(address, (size_t)at + 1);
-}
-
 static bool is_final(const struct log_fact *f)
 {
     return f->kind == FACT_EXPIRY || f->outcome != OUTCOME_DEFERRED;
@@ -410,7 +403,6 @@ static void tell(const struct lives *l, const struct log_fact *f, const struct m
 {
     struct log_attempt a = {.fact = f,
                             .recipient = address,
-                            .domain = domain_of(address),
                             .sender = sender_of(l, m, f),
                             .number = number,
                             .was_deferred = was_deferred,

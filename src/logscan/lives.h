@@ -26,7 +26,6 @@
 struct log_attempt {             /* borrowed during the call */
     const struct log_fact *fact; /* what it was made of */
     struct slice recipient;      /* empty: not known */
-    struct slice domain;         /* as written; "" : none */
     struct slice sender;         /* of the fact, or with lives_keep_senders() of the message */
     uint32_t number;             /* 1: the first; 0: not known */
     bool was_deferred;           /* the recipient had been deferred before */

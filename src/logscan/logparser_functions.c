@@ -5,7 +5,6 @@
 #include "logscan/logparser_functions.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"

@@ -35,10 +35,6 @@ struct logparser {
     size_t file_count;
 };
 
-/* Fills in all of the struct but for `text` and `len`, which are given. As logparser_read(). */
-MUST_CHECK int logparser_lex(struct logparser *l, struct buf *why);
-/* The bytes that may stand in a bare name. */
-bool logparser_is_name_byte(uint8_t c);
 /* The end of what begins at `at` with a quote or '[': after its closing one; SIZE_MAX: there is none. */
 size_t logparser_quoted_end(struct slice text, size_t at);
 /* The end of blanks and comments from `at`. */

@@ -15,7 +15,8 @@ static bool is_blank(uint8_t c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f' || c == '\v';
 }
 
-bool logparser_is_name_byte(uint8_t c)
+/* The bytes that may stand in a bare name. */
+static bool is_name_byte(uint8_t c)
 {
     return c > ' ' && c != 0x7f && !strchr(",;<>=!'\"@*[]()", c);
 }
@@ -177,9 +178,9 @@ static ptrdiff_t take_token(struct logparser *l, struct slice text, size_t at, s
     if (c == '\'' || c == '"' || c == '[') {
         kind = c == '\'' ? TOKEN_STRING : c == '"' ? TOKEN_QUOTED : TOKEN_BRACKET;
         end = logparser_quoted_end(text, at);
-    } else if (logparser_is_name_byte(c)) {
+    } else if (is_name_byte(c)) {
         kind = TOKEN_WORD;
-        for (end = at; end < text.len && logparser_is_name_byte(text.ptr[end]); end++)
+        for (end = at; end < text.len && is_name_byte(text.ptr[end]); end++)
             continue;
     } else {
         end = at + sign_len(slice_from(text, at));
@@ -274,7 +275,8 @@ static bool is_word(const struct token *t, const char *word)
     return t->kind == TOKEN_WORD && slice_eq_case(t->text, slice_str(word));
 }
 
-int logparser_lex(struct logparser *l, struct buf *why)
+/* Fills in all of the struct but for `text` and `len`, which are given. As logparser_read(). */
+static int lex(struct logparser *l, struct buf *why)
 {
     struct slice text = slice_make(l->text, l->len);
     size_t at = logparser_blank_end(text, 0);
@@ -326,7 +328,7 @@ int logparser_read(struct logparser **ret, struct slice text, struct buf *why)
         return -ENOMEM;
     l->text = strndup((const char *)statement.ptr, statement.len);
     l->len = statement.len;
-    r = l->text ? logparser_lex(l, why) : -ENOMEM;
+    r = l->text ? lex(l, why) : -ENOMEM;
     if (r < 0)
         logparser_free(&l);
     else

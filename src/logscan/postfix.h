@@ -5,7 +5,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "base/base.h"
 #include "base/slice.h"
@@ -71,6 +70,3 @@ enum { POSTFIX_COLUMNS(LOG_COLUMN_CONSTANT) POSTFIX_COLUMN_COUNT };
 /* log_format's split(); the time is UTC, "2026-03-01T06:50:41.000Z". */
 int postfix_split(const struct log_carry *carry, struct slice line, struct arena *a,
                   struct slice fields[LOG_COLUMNS_MAX]);
-/* As postfix_split(), of a line whose head is known. */
-int postfix_fields(const struct syslog_line *head, struct arena *a,
-                   struct slice fields[LOG_COLUMNS_MAX]);

@@ -3,7 +3,6 @@
  * kind have.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "logscan/postfix.h"
 #include "logscan/stamp.h"
@@ -78,33 +77,24 @@ static void by_kind(const struct postfix_line *p, struct slice *fields)
     }
 }
 
-int postfix_fields(const struct syslog_line *head, struct arena *a,
-                   struct slice fields[LOG_COLUMNS_MAX])
-{
-    struct postfix_line p;
-
-    if (!postfix_line(head->tag, head->text, &p))
-        return -EINVAL;
-    for (size_t i = 0; i < POSTFIX_COLUMN_COUNT; i++)
-        fields[i] = slice_make(NULL, 0);
-    fields[POSTFIX_TIME] = stamp_exchange_slice(head->at_ms, a);
-    fields[POSTFIX_HOST] = head->host;
-    fields[POSTFIX_PROGRAM] = p.program;
-    fields[POSTFIX_PID] = head->pid;
-    fields[POSTFIX_QUEUE_ID] = p.queue_id;
-    fields[POSTFIX_TEXT] = p.text;
-    if (p.queue_id.len > 0)
-        by_kind(&p, fields);
-    return POSTFIX_COLUMN_COUNT;
-}
-
 int postfix_split(const struct log_carry *carry, struct slice line, struct arena *a,
                   struct slice fields[LOG_COLUMNS_MAX])
 {
     struct syslog_reader reader = {.carry = *carry};
     struct syslog_line head;
+    struct postfix_line p;
 
-    if (syslog_line(&reader, line, &head) != SYSLOG_OK)
+    if (syslog_line(&reader, line, &head) != SYSLOG_OK || !postfix_line(head.tag, head.text, &p))
         return -EINVAL;
-    return postfix_fields(&head, a, fields);
+    for (size_t i = 0; i < POSTFIX_COLUMN_COUNT; i++)
+        fields[i] = slice_make(NULL, 0);
+    fields[POSTFIX_TIME] = stamp_exchange_slice(head.at_ms, a);
+    fields[POSTFIX_HOST] = head.host;
+    fields[POSTFIX_PROGRAM] = p.program;
+    fields[POSTFIX_PID] = head.pid;
+    fields[POSTFIX_QUEUE_ID] = p.queue_id;
+    fields[POSTFIX_TEXT] = p.text;
+    if (p.queue_id.len > 0)
+        by_kind(&p, fields);
+    return POSTFIX_COLUMN_COUNT;
 }

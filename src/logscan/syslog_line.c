@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "logscan/stamp.h"
+#include "logscan/text.h"
 
 #define PRIORITY_MAX 5 /* "<191>" */
 #define TAG_MAX 64
@@ -76,9 +77,7 @@ static bool take_structured(struct slice *rest)
     }
     if (at == 0 || at > rest->len || (at < rest->len && rest->ptr[at] != ' '))
         return false;
-    *rest = slice_from(*rest, at + 1);
-    if (slice_has_prefix(*rest, SLICE_LIT("\xef\xbb\xbf")))
-        *rest = slice_from(*rest, 3);
+    *rest = text_without_mark(slice_from(*rest, at + 1));
     return true;
 }
 

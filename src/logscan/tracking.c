@@ -12,7 +12,6 @@
  *
  * The texts hold semicolons themselves.
  */
-#include <errno.h>
 
 #include "logscan/csv_rows.h"
 #include "logscan/formats.h"
@@ -24,7 +23,6 @@
     X(COLUMN_CLIENT_IP, "client-ip")                                                               \
     X(COLUMN_SERVER_IP, "server-ip")                                                               \
     X(COLUMN_SERVER_HOSTNAME, "server-hostname")                                                   \
-    X(COLUMN_SOURCE_CONTEXT, "source-context")                                                     \
     X(COLUMN_CONNECTOR, "connector-id")                                                            \
     X(COLUMN_SOURCE, "source")                                                                     \
     X(COLUMN_EVENT, "event-id")                                                                    \
