@@ -92,6 +92,7 @@ struct log_fact {
     bool is_copy;       /* FACT_ARRIVAL: of the message before, for another recipient, under a key
                            of its own: no message more */
     bool has_seconds;   /* the log's times are whole seconds */
+    bool is_unordered;  /* the log may have an attempt a little before its message's arrival */
     uint32_t number;
     struct log_reply reply;
     struct slice message; /* key of the message in these logs: queue id, message id, spool id */

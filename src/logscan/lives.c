@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "logscan/lives_early.h"
 #include "logscan/lives_store.h"
 #include "logscan/table.h"
 
@@ -51,6 +52,7 @@ struct lives {
     struct lives_index by_key, by_address;
     struct lives_counts counts; /* `recipients`: of messages that are over; no `pending` */
     uint64_t texts;             /* of recipients that are open */
+    struct lives_early early;   /* attempts of messages that may arrive yet */
     bool keeps_senders;
     struct log_table senders; /* of a uint32_t: index + 1 */
 };
@@ -504,15 +506,9 @@ static int take_expiry(struct lives *l, const struct log_fact *f)
     return r;
 }
 
-static int take_attempt(struct lives *l, const struct log_fact *f)
+/* `m`: its message; NULL: not known. */
+static int take_attempt_of(struct lives *l, const struct log_fact *f, struct message *m)
 {
-    struct message *m;
-
-    if (f->numbering == NUMBERING_NONE) {
-        tell(l, f, NULL, f->recipient, 0, false);
-        return 0;
-    }
-    m = find_message(l, key_of(l, f));
     /* Of an orphan that is deferred its recipient is kept: it may be given up. */
     if (!m && !is_final(f)) {
         m = add_message(l, key_of(l, f));
@@ -529,6 +525,63 @@ static int take_attempt(struct lives *l, const struct log_fact *f)
         m->begins++;
     }
     return f->recipient.len > 0 || m->known == 0 ? one(l, f, m) : each_open(l, f, m);
+}
+
+/* ---- attempts before their arrival ---- */
+
+static int take_kept(struct lives *l, struct lives_early_fact *kept)
+{
+    int r = take_attempt_of(l, &kept->fact, find_message(l, key_of(l, &kept->fact)));
+
+    lives_early_done(kept);
+    return r;
+}
+
+/* Takes those of a message that are of before `before_ms`, in order. */
+static int take_waiting(struct lives *l, uint64_t key, int64_t before_ms)
+{
+    struct lives_early_fact kept;
+    int r = 0;
+
+    while (r == 0 && lives_early_take_of(&l->early, key, before_ms, &kept))
+        r = take_kept(l, &kept);
+    return r;
+}
+
+static int wait_for_arrival(struct lives *l, const struct log_fact *f, uint64_t key)
+{
+    struct lives_early_fact oldest;
+    int r = 0;
+
+    if (lives_early_is_full(&l->early) && lives_early_take(&l->early, &oldest))
+        r = take_kept(l, &oldest);
+    return r == 0 ? lives_early_keep(&l->early, key, f) : r;
+}
+
+int lives_end(struct lives *l)
+{
+    struct lives_early_fact kept;
+    int r = 0;
+
+    while (r == 0 && lives_early_take(&l->early, &kept))
+        r = take_kept(l, &kept);
+    return r;
+}
+
+static int take_attempt(struct lives *l, const struct log_fact *f)
+{
+    uint64_t key;
+    struct message *m;
+
+    if (f->numbering == NUMBERING_NONE) {
+        tell(l, f, NULL, f->recipient, 0, false);
+        return 0;
+    }
+    key = key_of(l, f);
+    m = find_message(l, key);
+    if (!m && f->is_unordered)
+        return wait_for_arrival(l, f, key);
+    return take_attempt_of(l, f, m);
 }
 
 /* ---- all ---- */
@@ -556,12 +609,30 @@ static int take(struct lives *l, const struct log_fact *f)
     return 0;
 }
 
+/* What waits and is older than the arrival was another message's of the same key; of what else the message
+ * is over, or a recipient given up, it was none's. */
+static int take_unordered(struct lives *l, const struct log_fact *f)
+{
+    uint64_t key = key_of(l, f);
+    int r = 0;
+
+    if (f->kind != FACT_ATTEMPT)
+        r = take_waiting(l, key, f->kind == FACT_ARRIVAL ? f->at_ms : INT64_MAX);
+    if (r == 0)
+        r = take(l, f);
+    return r == 0 && f->kind == FACT_ARRIVAL ? take_waiting(l, key, INT64_MAX) : r;
+}
+
 int lives_facts(struct lives *l, const struct log_fact *facts, size_t count)
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < count; i++)
-        r = take(l, &facts[i]);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        bool is_simple =
+            l->early.count == 0 || !facts[i].is_unordered || facts[i].kind == FACT_REPLY;
+
+        r = is_simple ? take(l, &facts[i]) : take_unordered(l, &facts[i]);
+    }
     return r;
 }
 
@@ -659,6 +730,7 @@ void lives_free(struct lives **l)
     if (!*l)
         return;
     each_message(*l, free_texts, *l);
+    lives_early_free(&(*l)->early);
     lives_store_done(&(*l)->messages);
     lives_store_done(&(*l)->recipients);
     lives_index_done(&(*l)->by_key);

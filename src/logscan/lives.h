@@ -7,6 +7,10 @@
  * is pending. Keys are kept as 64-bit hashes under the run's seed: two of 10 million would meet once
  * in 300,000 runs.
  *
+ * In logs of which several threads write the rows (log_fact.is_unordered) an attempt may stand before its
+ * message's arrival. There attempts of a message that is not known wait until LIVES_EARLY_MAX others do, or
+ * lives_end(), before they have no number; an arrival that is not later than they are takes them up.
+ *
  * A recipient whose message is over (FACT_END) without an end of its own is lost: the log does not say
  * what became of it.
  *
@@ -54,6 +58,8 @@ void lives_free(struct lives **l);
 void lives_keep_senders(struct lives *l);
 /* Takes the facts of a chunk, in order. FACT_REPLY is passed over. 0, -ENOMEM. */
 MUST_CHECK int lives_facts(struct lives *l, const struct log_fact *facts, size_t count);
+/* No more facts come: what still waits for an arrival is told. Before anything is counted. 0, -ENOMEM. */
+MUST_CHECK int lives_end(struct lives *l);
 void lives_counts(const struct lives *l, struct lives_counts *ret);
 /* Calls fn for each message with pending recipients: when it arrived, and how many. */
 void lives_each_pending(const struct lives *l,

@@ -15,6 +15,7 @@
 #include <errno.h>
 
 #include "base/rand.h"
+#include "logscan/lives_early.h"
 
 #define NEVER INT64_MIN
 
@@ -89,6 +90,7 @@ static void run(const struct log_fact *facts, size_t count, struct lives_counts 
         for (size_t t = 0; t < 3; t++)
             free(copies[t]);
     }
+    assert_int_equal(lives_end(l), 0);
     lives_counts(l, c);
     lives_free(&l);
     assert_null(l);
@@ -624,9 +626,112 @@ static void test_an_end_without_a_try(void **state)
     lives_free(&l);
 }
 
+/* ---- attempts before their arrival ---- */
+
+static struct log_fact early(const char *message, int64_t at_ms, const char *recipient,
+                             enum log_outcome outcome)
+{
+    struct log_fact f = of(FACT_ATTEMPT, message, at_ms, recipient, NUMBERING_RECIPIENT, outcome);
+
+    f.is_unordered = true;
+    return f;
+}
+
+static struct log_fact late(enum fact_kind kind, const char *message, int64_t at_ms, uint32_t n)
+{
+    struct log_fact f = counted(kind, message, at_ms, n);
+
+    f.is_unordered = true;
+    return f;
+}
+
+static void waits_for_the_arrival(void **state)
+{
+    const struct log_fact facts[] = {
+        early("A", 101, "a@x", DEFERRED),
+        early("B", 101, "b@x", DELIVERED),
+        early("A", 102, "c@x", DELIVERED),
+        late(FACT_ARRIVAL, "A", 101, 2), /* takes both up */
+        early("A", 200, "a@x", DELIVERED),
+        late(FACT_ARRIVAL, "B", 102, 1), /* is another one: it is later */
+        early("B", 103, "b@x", FAILED),
+        early("C", 104, "c@x", DEFERRED), /* whose arrival never comes */
+        late(FACT_EXPIRY, "C", 105, 0),
+        early("D", 106, "d@x", DELIVERED),
+        late(FACT_END, "D", 107, 0),
+        late(FACT_ARRIVAL, "D", 106, 1), /* the key once more */
+    };
+    struct lives_counts c;
+    struct heard heard;
+
+    (void)state;
+    run(facts, ARRAY_SIZE(facts), &c, &heard);
+    assert_string_equal(heard.text, "a@x 1 d\nc@x 1 +\na@x 2 +~\n"
+                                    "b@x 0 + ?\nb@x 1 -\n"
+                                    "c@x 0 d ?\nc@x 0 x~ ?\n"
+                                    "d@x 0 + ?\n");
+    assert_int_equal(c.messages, 3);
+    assert_int_equal(c.first_attempts, 3);
+    assert_int_equal(c.retry_delivered, 1);
+    assert_int_equal(c.deferred_then_delivered, 1);
+    assert_int_equal(c.orphan_attempts, 3);
+    assert_int_equal(c.orphan_final, 3);
+    assert_int_equal(c.pending, 1);
+}
+
+/* One more than may wait: the oldest has no number, and is told first. */
+static void does_not_wait_for_ever(void **state)
+{
+    struct lives *l = NULL;
+    struct heard heard = {.used = 0};
+    struct lives_counts c;
+
+    (void)state;
+    assert_int_equal(lives_new(&l, 7, hear, &heard), 0);
+    for (unsigned i = 0; i <= LIVES_EARLY_MAX; i++) {
+        char key[16];
+        struct log_fact f;
+
+        (void)snprintf(key, sizeof(key), "K%u", i);
+        f = early(key, 100, key, DELIVERED);
+        assert_string_equal(heard.text, "");
+        assert_int_equal(lives_facts(l, &f, 1), 0);
+    }
+    assert_string_equal(heard.text, "K0 0 + ?\n");
+    for (unsigned i = 0; i <= LIVES_EARLY_MAX; i++) {
+        char key[16];
+        struct log_fact f;
+
+        (void)snprintf(key, sizeof(key), "K%u", i);
+        f = late(FACT_ARRIVAL, key, 99, 1);
+        assert_int_equal(lives_facts(l, &f, 1), 0);
+    }
+    assert_int_equal(lives_end(l), 0);
+    lives_counts(l, &c);
+    assert_int_equal(c.orphan_attempts, 1);
+    assert_int_equal(c.first_attempt_delivered, LIVES_EARLY_MAX);
+    assert_int_equal(c.pending, 1);
+    lives_free(&l);
+}
+
+/* What waits when the reading is broken off is freed. */
+static void forgets_what_waits(void **state)
+{
+    struct lives *l = NULL;
+    struct log_fact f = early("A", 100, "a@x", DELIVERED);
+
+    (void)state;
+    assert_int_equal(lives_new(&l, 7, NULL, NULL), 0);
+    assert_int_equal(lives_facts(l, &f, 1), 0);
+    lives_free(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(waits_for_the_arrival),
+        cmocka_unit_test(does_not_wait_for_ever),
+        cmocka_unit_test(forgets_what_waits),
         cmocka_unit_test(test_an_end_without_a_try),
         cmocka_unit_test(numbers_by_begins),
         cmocka_unit_test(numbers_by_time_and_expands),

@@ -163,6 +163,7 @@ static struct log_fact *add_fact(const struct record *r, enum fact_kind kind)
     if (!f)
         return NULL;
     f->at_ms = r->at_ms;
+    f->is_unordered = true; /* threads write as they are done */
     f->counts = r->kind == KIND_ENDED ? 0 : COUNTS_ALL;
     f->numbering = NUMBERING_RECIPIENT;
     f->message = text_of(r, MEMBER_ID);

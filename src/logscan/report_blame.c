@@ -570,8 +570,12 @@ static void note_reasons(struct log_report *to)
 static int finish(void *state, struct log_report *to)
 {
     const struct blame *b = state;
-    int r = verdicts_sheet(b, to);
+    int r = lives_end(b->lives);
 
+    if (r == 0)
+        r = b->error;
+    if (r == 0)
+        r = verdicts_sheet(b, to);
     if (r == 0)
         note_reasons(to);
 

@@ -221,7 +221,8 @@ static int finish(void *state, struct log_report *to)
     struct capacity *c = state;
     struct log_sheet *sheet =
         log_report_sheet(to, "total", "Capacity replies", all, ARRAY_SIZE(all));
-    struct sheet_cell *row = sheet_row(sheet);
+    int error = lives_end(c->lives);
+    struct sheet_cell *row = error == 0 && c->error == 0 ? sheet_row(sheet) : NULL;
     int r = row ? fill(c, sheet, row, SLICE_LIT("all"), &c->total) : -ENOMEM;
 
     if (r == 0)

@@ -542,8 +542,10 @@ static int finish(void *state, struct log_report *to)
                                      provider[] = {ROW_COLUMNS("provider", "PROVIDER")};
     struct delivery *d = state;
     struct lives_counts n;
-    int r;
+    int r = lives_end(d->lives);
 
+    if (r < 0)
+        return r;
     lives_counts(d->lives, &n);
     lives_each_pending(d->lives, add_age, d);
     lives_each_pending_recipient(d->lives, add_recipient_age, d);

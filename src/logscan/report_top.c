@@ -287,8 +287,10 @@ static int texts_sheet(const struct top *t, struct log_report *to)
 static int finish(void *state, struct log_report *to)
 {
     const struct top *t = state;
-    int r = 0;
+    int r = lives_end(t->lives);
 
+    if (r == 0)
+        r = t->error;
     for (unsigned table = 0; r == 0 && table < TABLES; table++)
         r = table_sheet(t, table, to);
     return r == 0 ? texts_sheet(t, to) : r;

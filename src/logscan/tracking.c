@@ -82,6 +82,7 @@ static struct log_fact *add_fact(const struct row *r, enum fact_kind kind)
 
     if (f) {
         f->at_ms = r->at_ms;
+        f->is_unordered = true; /* Penstock's threads write as they are done */
         f->numbering = NUMBERING_TIME;
         f->counts = COUNTS_ALL;
         f->message = column(r, COLUMN_ID);
