@@ -67,9 +67,10 @@ static inline void fuzz_same_fact(const struct log_fact *a, const struct log_fac
     ASSERT(a->counts == b->counts && a->phase == b->phase && a->number == b->number);
     ASSERT(a->is_copy == b->is_copy && a->reply.code == b->reply.code &&
            slice_eq(a->reply.text, b->reply.text));
-    ASSERT(slice_eq(a->message, b->message) && slice_eq(a->sender, b->sender));
-    ASSERT(slice_eq(a->recipient, b->recipient) && slice_eq(a->host, b->host));
-    ASSERT(slice_eq(a->address, b->address) && slice_eq(a->source, b->source));
+    ASSERT(slice_eq(a->message, b->message) && slice_eq(a->next, b->next));
+    ASSERT(slice_eq(a->sender, b->sender) && slice_eq(a->recipient, b->recipient));
+    ASSERT(slice_eq(a->host, b->host) && slice_eq(a->source, b->source));
+    ASSERT(slice_eq(a->address, b->address));
     ASSERT(slice_eq(a->connector, b->connector));
 }
 

@@ -92,10 +92,12 @@ struct log_fact {
     bool is_copy;       /* FACT_ARRIVAL: of the message before, for another recipient, under a key
                            of its own: no message more */
     bool has_seconds;   /* the log's times are whole seconds */
+    bool is_from_here;  /* FACT_ARRIVAL: this host itself gave it in */
     bool is_unordered;  /* the log may have an attempt a little before its message's arrival */
     uint32_t number;
     struct log_reply reply;
     struct slice message; /* key of the message in these logs: queue id, message id, spool id */
+    struct slice next;    /* FACT_ATTEMPT, handed over to this host itself: the key it got there */
     struct slice sender, recipient; /* addresses without <>; "@domain": no more is told */
     struct slice host;              /* remote host's name, without a last dot; empty: none */
     struct slice address;           /* its address, without port and brackets */

@@ -29,6 +29,9 @@ struct message {
     uint32_t finals;      /* outcomes that are final */
     uint32_t begins;      /* attempts */
     uint32_t sender;      /* index + 1 */
+    uint32_t handed;      /* recipients that another message has now */
+    bool is_from_here;    /* this host gave it in */
+    bool is_joined;       /* with the one that it was before */
 };
 
 struct recipient {
@@ -53,6 +56,11 @@ struct lives {
     struct lives_counts counts; /* `recipients`: of messages that are over; no `pending` */
     uint64_t texts;             /* of recipients that are open */
     struct lives_early early;   /* attempts of messages that may arrive yet */
+    struct ended {              /* of this host's own messages, the last */
+        uint64_t key;
+        bool is_joined;
+    } ended[LIVES_ENDED_MAX];
+    size_t next_ended;
     bool keeps_senders;
     struct log_table senders; /* of a uint32_t: index + 1 */
 };
@@ -222,7 +230,7 @@ static struct message *add_message(struct lives *l, uint64_t key)
 
 static uint64_t recipients_of(const struct message *m)
 {
-    return MAX_OF(m->told, m->known);
+    return MAX_OF(m->told, m->known) - m->handed; /* which are among the known */
 }
 
 static uint64_t open_of(const struct message *m)
@@ -269,7 +277,7 @@ static int forget_tried(struct lives *l, struct message *m)
     struct message old = *m;
     int error = 0;
 
-    m->first = m->last = m->known = m->finals = m->begins = 0;
+    m->first = m->last = m->known = m->finals = m->begins = m->handed = 0;
     m->tried_ms = NEVER;
     for (uint32_t number = old.first; number != 0 && error == 0;) {
         const struct recipient *r = recipient_at(l, number);
@@ -299,6 +307,7 @@ static int take_arrival(struct lives *l, const struct log_fact *f)
         if (m->known > 0)
             r = forget_tried(l, m);
         m->arrived_ms = f->at_ms;
+        m->is_from_here = f->is_from_here;
         l->counts.messages += !f->is_copy;
     }
     add_told(m, f->number);
@@ -339,6 +348,8 @@ static void take_end(struct lives *l, const struct log_fact *f)
         l->counts.recipients += recipients_of(m);
         l->counts.lost += open_of(m);
     }
+    if (m->is_from_here)
+        l->ended[l->next_ended++ % LIVES_ENDED_MAX] = (struct ended){m->key, m->is_joined};
     free_recipients(l, m);
     lives_index_remove(&l->by_key, &l->messages, number);
     lives_store_give(&l->messages, number);
@@ -506,9 +517,73 @@ static int take_expiry(struct lives *l, const struct log_fact *f)
     return r;
 }
 
+/* ---- handed over to this host itself ---- */
+
+/* Where it is kept that the message is joined; NULL: it is none of this host's own that is known. */
+static bool *find_next(struct lives *l, uint64_t key, struct message **ret_next)
+{
+    struct message *next = find_message(l, key);
+
+    *ret_next = next;
+    if (next)
+        return next->is_from_here ? &next->is_joined : NULL;
+    for (size_t i = 0; i < LIVES_ENDED_MAX; i++)
+        if (l->ended[i].key == key)
+            return &l->ended[i].is_joined;
+    return NULL;
+}
+
+/* What was deferred before it was handed over goes on where it is now. */
+static int go_on(struct lives *l, const struct log_fact *f, const struct recipient *from,
+                 struct message *next)
+{
+    struct recipient *r = add_recipient(l, next, f->recipient);
+
+    if (!r)
+        return -ENOMEM;
+    r->attempts += from->attempts;
+    r->is_deferred |= from->is_deferred;
+    return r->is_resolved ? 0 : keep_text(l, r, f->recipient);
+}
+
+/* 1: it was; 0: it is an attempt like others. */
+static int hand_over(struct lives *l, const struct log_fact *f, struct message *m)
+{
+    struct message *next;
+    bool *is_joined = find_next(l, log_hash(f->next, l->seed), &next);
+    bool has_arrived = m && m->arrived_ms != NEVER;
+    struct recipient *r = m && is_joined && next != m ? add_recipient(l, m, f->recipient) : NULL;
+
+    if (!is_joined || next == m || (r && r->is_resolved)) {
+        l->counts.handed_away += !is_joined;
+        return 0;
+    }
+    if (m && !r)
+        return -ENOMEM;
+    l->counts.handed_over++;
+    if (has_arrived && !*is_joined) {
+        l->counts.messages--;
+        if (next)
+            next->arrived_ms = m->arrived_ms;
+    }
+    *is_joined = true;
+    if (!r)
+        return 1;
+    r->is_resolved = true;
+    forget_text(l, r);
+    m->handed++;
+    if (next && has_arrived && r->is_deferred && go_on(l, f, r, next) < 0)
+        return -ENOMEM;
+    return 1;
+}
+
 /* `m`: its message; NULL: not known. */
 static int take_attempt_of(struct lives *l, const struct log_fact *f, struct message *m)
 {
+    int r = f->next.len > 0 && f->recipient.len > 0 ? hand_over(l, f, m) : 0;
+
+    if (r != 0)
+        return MIN_OF(r, 0);
     /* Of an orphan that is deferred its recipient is kept: it may be given up. */
     if (!m && !is_final(f)) {
         m = add_message(l, key_of(l, f));

@@ -11,6 +11,11 @@
  * message's arrival. There attempts of a message that is not known wait until LIVES_EARLY_MAX others do, or
  * lives_end(), before they have no number; an arrival that is not later than they are takes them up.
  *
+ * A recipient that is handed over to this host under another key (log_fact.next: a content filter) is no
+ * longer of the first message, and its attempt counts for nothing; the second message is no message more,
+ * has arrived when the first did, and goes on with its numbers. It is known while it is in the queue, and
+ * as one of the last LIVES_ENDED_MAX of this host's own that left it.
+ *
  * A recipient whose message is over (FACT_END) without an end of its own is lost: the log does not say
  * what became of it.
  *
@@ -44,12 +49,17 @@ struct lives_counts { /* in recipients, but for messages; see each of the truth 
     uint64_t deferred_recipients, deferred_then_delivered, deferred_then_failed;
     uint64_t delivered, failed, expired, pending, lost;
     uint64_t orphan_attempts, orphan_final;
+    uint64_t handed_over; /* to this host, and known there */
+    uint64_t
+        handed_away; /* to this host, under a key that the logs do not have: counted as delivered */
     uint64_t not_expanded; /* facts for all open recipients of a message that had too many */
 };
 
 /* A fact for all open recipients of a message is looked up in so many of its first ones: else one
  * message with a million of them, retried a million times, would take days to read. */
 #define LIVES_EXPANDED_MAX 4096
+
+#define LIVES_ENDED_MAX 256
 
 struct lives; /* opaque */
 MUST_CHECK int lives_new(struct lives **ret, uint64_t seed, lives_attempt_fn *fn, void *ctx);

@@ -11,7 +11,7 @@
 static int copy_texts(struct lives_early_fact *to)
 {
     struct log_fact *f = &to->fact;
-    struct slice *texts[] = {&f->reply.text, &f->message, &f->sender, &f->recipient,
+    struct slice *texts[] = {&f->reply.text, &f->message, &f->next,   &f->sender,   &f->recipient,
                              &f->host,       &f->address, &f->source, &f->connector};
     size_t len = 1, used = 0; /* an empty text is a pointer too */
 

@@ -76,10 +76,10 @@ static void run(const struct log_fact *facts, size_t count, struct lives_counts 
     /* Each fact's text is gone after the call. */
     for (size_t i = 0; i < count; i++) {
         struct log_fact f = facts[i];
-        struct slice *texts[] = {&f.message, &f.recipient, &f.sender};
-        void *copies[3];
+        struct slice *texts[] = {&f.message, &f.recipient, &f.sender, &f.next};
+        void *copies[ARRAY_SIZE(texts)];
 
-        for (size_t t = 0; t < 3; t++) {
+        for (size_t t = 0; t < ARRAY_SIZE(texts); t++) {
             copies[t] = malloc(texts[t]->len + 1);
             assert_non_null(copies[t]);
             if (texts[t]->len > 0)
@@ -87,7 +87,7 @@ static void run(const struct log_fact *facts, size_t count, struct lives_counts 
             texts[t]->ptr = copies[t];
         }
         assert_int_equal(lives_facts(l, &f, 1), 0);
-        for (size_t t = 0; t < 3; t++)
+        for (size_t t = 0; t < ARRAY_SIZE(texts); t++)
             free(copies[t]);
     }
     assert_int_equal(lives_end(l), 0);
@@ -626,6 +626,118 @@ static void test_an_end_without_a_try(void **state)
     lives_free(&l);
 }
 
+/* ---- content filters ---- */
+
+static struct log_fact own_arrival(const char *message, int64_t at_ms)
+{
+    struct log_fact f = fact(FACT_ARRIVAL, message, at_ms);
+
+    f.is_from_here = true;
+    return f;
+}
+
+static struct log_fact handed(const char *message, int64_t at_ms, const char *recipient,
+                              const char *next)
+{
+    struct log_fact f = of(FACT_ATTEMPT, message, at_ms, recipient, NUMBERING_RECIPIENT, DELIVERED);
+
+    f.next = slice_str(next);
+    return f;
+}
+
+static struct log_fact tried(const char *message, int64_t at_ms, const char *recipient,
+                             enum log_outcome outcome)
+{
+    return of(FACT_ATTEMPT, message, at_ms, recipient, NUMBERING_RECIPIENT, outcome);
+}
+
+static void joins_what_a_filter_gives_back(void **state)
+{
+    const struct log_fact facts[] = {
+        fact(FACT_ARRIVAL, "A", 100),
+        counted(FACT_BEGIN, "A", 100, 3),
+        own_arrival("B", 110),
+        counted(FACT_BEGIN, "B", 111, 2),
+        handed("A", 112, "a@x", "B"),
+        handed("A", 112, "b@x", "B"),
+        own_arrival("C", 113),
+        counted(FACT_BEGIN, "C", 113, 1),
+        tried("C", 114, "c@x", DELIVERED),
+        fact(FACT_END, "C", 115),
+        handed("A", 116, "c@x", "C"), /* which has left already */
+        fact(FACT_END, "A", 117),
+        tried("B", 120, "a@x", DELIVERED),
+        tried("B", 120, "b@x", DEFERRED),
+        tried("B", 400, "b@x", DELIVERED),
+        fact(FACT_END, "B", 401),
+    };
+    struct lives_counts c;
+    struct heard heard;
+
+    (void)state;
+    run(facts, ARRAY_SIZE(facts), &c, &heard);
+    assert_string_equal(heard.text, "c@x 1 +\na@x 1 +\nb@x 1 d\nb@x 2 +~\n");
+    assert_int_equal(c.messages, 1);
+    assert_int_equal(c.recipients, 3);
+    assert_int_equal(c.delivered, 3);
+    assert_int_equal(c.first_attempts, 3);
+    assert_int_equal(c.handed_over, 3);
+    assert_int_equal(c.handed_away, 0);
+    assert_int_equal(c.lost, 0);
+}
+
+/* Deferred by the filter itself, then through it: the attempts go on counting. */
+static void goes_on_behind_a_filter(void **state)
+{
+    const struct log_fact facts[] = {
+        fact(FACT_ARRIVAL, "A", 100),
+        counted(FACT_BEGIN, "A", 100, 2),
+        tried("A", 101, "a@x", DEFERRED),
+        tried("A", 101, "b@x", DEFERRED),
+        own_arrival("B", 110),
+        counted(FACT_BEGIN, "B", 111, 1),
+        handed("A", 112, "a@x", "B"),
+        tried("B", 120, "a@x", DELIVERED),
+        fact(FACT_END, "B", 121),
+    };
+    struct lives_counts c;
+    struct heard heard;
+
+    (void)state;
+    run(facts, ARRAY_SIZE(facts), &c, &heard);
+    assert_string_equal(heard.text, "a@x 1 d\nb@x 1 d\na@x 2 +~\n");
+    assert_int_equal(c.messages, 1);
+    assert_int_equal(c.first_attempts, 2);
+    assert_int_equal(c.retry_delivered, 1);
+    assert_int_equal(c.deferred_recipients, 2);
+    assert_int_equal(c.deferred_then_delivered, 1);
+    assert_int_equal(c.pending, 1);
+}
+
+/* Ids that the logs do not have, or that somebody else gave in, or its own. */
+static void joins_nothing_else(void **state)
+{
+    const struct log_fact facts[] = {
+        fact(FACT_ARRIVAL, "A", 100),      counted(FACT_BEGIN, "A", 100, 3),
+        fact(FACT_ARRIVAL, "B", 101),      counted(FACT_BEGIN, "B", 101, 1),
+        handed("A", 112, "a@x", "B"),      handed("A", 112, "b@x", "Z"),
+        handed("A", 112, "c@x", "A"),      own_arrival("D", 113),
+        handed("C", 114, "d@x", "D"), /* of before the log: D is a message of its own */
+        tried("D", 115, "d@x", DELIVERED),
+    };
+    struct lives_counts c;
+    struct heard heard;
+
+    (void)state;
+    run(facts, ARRAY_SIZE(facts), &c, &heard);
+    assert_string_equal(heard.text, "a@x 1 +\nb@x 1 +\nc@x 1 +\nd@x 1 +\n");
+    assert_int_equal(c.messages, 3);
+    assert_int_equal(c.handed_over, 1);
+    assert_int_equal(c.handed_away, 3);
+    assert_int_equal(c.orphan_attempts, 0);
+    assert_int_equal(c.pending, 1);
+}
+
 /* ---- attempts before their arrival ---- */
 
 static struct log_fact early(const char *message, int64_t at_ms, const char *recipient,
@@ -729,6 +841,9 @@ static void forgets_what_waits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(joins_what_a_filter_gives_back),
+        cmocka_unit_test(goes_on_behind_a_filter),
+        cmocka_unit_test(joins_nothing_else),
         cmocka_unit_test(waits_for_the_arrival),
         cmocka_unit_test(does_not_wait_for_ever),
         cmocka_unit_test(forgets_what_waits),

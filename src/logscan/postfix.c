@@ -212,13 +212,11 @@ struct scan { /* of one line */
 };
 
 /* Queue ids are of one host, and logs of several may come as one. */
-static struct slice message_key(struct scan *c)
+static struct slice key_of(struct scan *c, struct slice id)
 {
-    struct slice host = c->head->host, id = c->p.queue_id;
+    struct slice host = c->head->host;
     uint8_t *text;
 
-    if (c->message.len > 0)
-        return c->message;
     text = arena_take(&c->s->arena, id.len + 1 + host.len);
     if (!text) {
         c->s->error = -ENOMEM;
@@ -227,8 +225,19 @@ static struct slice message_key(struct scan *c)
     memcpy(text, id.ptr, id.len);
     text[id.len] = '@';
     memcpy(text + id.len + 1, host.ptr, host.len);
-    c->message = slice_make(text, id.len + 1 + host.len);
+    return slice_make(text, id.len + 1 + host.len);
+}
+
+static struct slice message_key(struct scan *c)
+{
+    if (c->message.len == 0)
+        c->message = key_of(c, c->p.queue_id);
     return c->message;
+}
+
+static bool is_loopback(struct slice address)
+{
+    return slice_has_prefix(address, SLICE_LIT("127.")) || slice_eq(address, SLICE_LIT("::1"));
 }
 
 static struct log_fact *add(struct scan *c, enum fact_kind kind)
@@ -265,6 +274,7 @@ static void arrival(struct scan *c)
         rest = slice_from(rest, sizeof("client=") - 1);
         if (take_host(rest, &f->host, &f->address) > 0 && slice_eq(f->host, SLICE_LIT("unknown")))
             f->host = slice_make(NULL, 0);
+        f->is_from_here = is_loopback(f->address);
         return;
     }
     from = memmem(rest.ptr, rest.len, "from=<", 6);
@@ -446,6 +456,27 @@ static void fill(struct log_fact *f, const struct attempt *a)
     f->reply = a->reply;
 }
 
+/* A content filter takes a message on one port of this host and gives it back on another: "250 2.0.0 from
+ * MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 8D257A009E". Empty: it does not say so. */
+static struct slice next_key(struct scan *c, struct slice reason)
+{
+    const struct slice mark = SLICE_LIT("queued as ");
+    struct slice id = {0};
+    ptrdiff_t at;
+
+    while ((at = slice_find_slice(reason, mark)) >= 0) {
+        reason = slice_from(reason, (size_t)at + mark.len);
+        id = reason;
+    }
+    for (size_t len = 0;; len++) {
+        if (len < id.len && in_queue_id[id.ptr[len]])
+            continue;
+        if (len < QUEUE_ID_MIN || len > QUEUE_ID_MAX)
+            return slice_make(NULL, 0);
+        return key_of(c, slice_sub(id, 0, len));
+    }
+}
+
 static void delivery(struct scan *c)
 {
     struct attempt a = {.phase = SMTP_PHASE_IDLE};
@@ -468,6 +499,8 @@ static void delivery(struct scan *c)
     f->outcome = (uint8_t)a.outcome;
     f->numbering = NUMBERING_RECIPIENT;
     f->counts = COUNTS_ALL;
+    if (a.outcome == OUTCOME_DELIVERED && is_loopback(a.address))
+        f->next = next_key(c, a.d.reason);
 }
 
 /* "host H[ip] said: ..." without a recipient: another host of the same attempt. */

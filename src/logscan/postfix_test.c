@@ -11,12 +11,20 @@
 #define ID " 30886000 m=4fNwF20043zf@mx1"
 #define HOST ID " to=v@gmz.example host=mx1.gmz.example ip=198.18.10.7 via=smtp"
 
+#define FILTER                                                                                     \
+    "to=<v@gmz.example>, relay=127.0.0.1[127.0.0.1]:10024, delay=1, delays=0/0/0/1, dsn=2.0.0, "
+#define FILTERED_BY " to=v@gmz.example host=127.0.0.1 ip=127.0.0.1 via=smtp phase=end of data "
+#define FILTERED ID FILTERED_BY "by=receiver "
+#define FILTERED_NEXT ID " next=8D257A009E@mx1" FILTERED_BY "by-recipient delivered "
+
 static const struct testing_case cases[] = {
     /* arrivals, queue runs, ends */
     {HEAD "smtpd[2011]: 4fNwF20043zf: client=app2.corp.example[203.0.113.12]\n",
      "arrival" ID " host=app2.corp.example ip=203.0.113.12 via=smtpd\n"},
     {HEAD "submission/smtpd[2011]: 4fNwF20043zf: client=unknown[2001:db8::1], sasl_method=PLAIN\n",
      "arrival" ID " ip=2001:db8::1 via=smtpd\n"},
+    {HEAD "smtpd[2011]: 4fNwF20043zf: client=localhost[127.0.0.1], orig_queue_id=8D257A009E\n",
+     "arrival" ID " host=localhost ip=127.0.0.1 via=smtpd from-here\n"},
     {HEAD "pickup[2011]: 4fNwF20043zf: uid=0 from=<root>\n",
      "arrival" ID " from=root via=pickup\n"},
     {HEAD "cleanup[1]: 4fNwF20043zf: message-id=<a@b>\n", ""},
@@ -38,6 +46,21 @@ static const struct testing_case cases[] = {
      "reply" HOST " phase=end of data by=receiver 250 2.0.0 \"Ok: queued as 7B3919AE693\"\n"
      "attempt" HOST
      " phase=end of data by-recipient delivered 250 2.0.0 \"Ok: queued as 7B3919AE693\"\n"},
+    /* to a content filter of this host, which gave it back */
+    {SMTP FILTER "status=sent (250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as "
+                 "8D257A009E)\n",
+     "reply" FILTERED "250 2.0.0 \"from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as "
+     "8D257A009E\"\n"
+     "attempt" FILTERED_NEXT "250 2.0.0 \"from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued "
+     "as 8D257A009E\"\n"},
+    {SMTP FILTER "status=sent (250 queued as 1 queued as 4fNwF20043zh, thanks)\n",
+     "reply" FILTERED "250 - \"queued as 1 queued as 4fNwF20043zh, thanks\"\n"
+     "attempt" ID " next=4fNwF20043zh@mx1" FILTERED_BY
+     "by-recipient delivered 250 - \"queued as 1 queued as "
+     "4fNwF20043zh, thanks\"\n"},
+    {SMTP FILTER "status=sent (250 queued as no)\n",
+     "reply" FILTERED "250 - \"queued as no\"\n"
+     "attempt" ID FILTERED_BY "by-recipient delivered 250 - \"queued as no\"\n"},
     {SMTP TO "dsn=4.3.1, status=deferred (host mx1.gmz.example[198.18.10.7] said: 452 4.3.1 "
              "Insufficient system storage (in reply to MAIL FROM command))\n",
      "reply" HOST " phase=mail by=receiver 452 4.3.1 \"Insufficient system storage\"\n"

@@ -529,6 +529,17 @@ static void tell_notes(const struct delivery *d, const struct lives_counts *n,
     if (n->messages == 0)
         log_report_note(to, "No message arrives in these logs: which attempt is a first one, and "
                             "how long delivery took, is not known.");
+    if (n->handed_over > 0)
+        log_report_note(
+            to,
+            "%llu times a recipient went through a content filter of this host and came "
+            "back under another id: one message, and its hand-over is no delivery.",
+            (unsigned long long)n->handed_over);
+    if (n->handed_away > 0)
+        log_report_note(to,
+                        "%llu deliveries to a port of this host led to an id that is not in these "
+                        "logs: they count as deliveries.",
+                        (unsigned long long)n->handed_away);
     if (n->not_expanded > 0)
         log_report_note(to,
                         "%llu times a line told of all recipients of a message that has more than "

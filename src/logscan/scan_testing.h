@@ -63,6 +63,7 @@ static inline void testing_put_fact(struct buf *to, const struct log_fact *f)
 
     assert_int_equal(buf_addf(to, "%s %" PRId64, kinds[f->kind], f->at_ms - TESTING_BASE_MS), 0);
     testing_put(to, "m", f->message);
+    testing_put(to, "next", f->next);
     testing_put(to, "from", f->sender);
     testing_put(to, "to", f->recipient);
     testing_put(to, "host", f->host);
@@ -73,6 +74,8 @@ static inline void testing_put_fact(struct buf *to, const struct log_fact *f)
         assert_int_equal(buf_addf(to, " number=%" PRIu32, f->number), 0);
     if ((f->kind == FACT_REPLY || f->kind == FACT_ATTEMPT) && f->phase != SMTP_PHASE_IDLE)
         testing_put(to, "phase", slice_str(smtp_phase_name((enum smtp_phase)f->phase)));
+    if (f->is_from_here)
+        assert_int_equal(buf_add_str(to, " from-here"), 0);
     if (f->is_copy)
         assert_int_equal(buf_add_str(to, " copy"), 0);
     if (f->is_other_host)
