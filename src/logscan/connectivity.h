@@ -35,7 +35,7 @@ struct connectivity_session {
 
 /* Takes a step ('>') of a session; its texts are borrowed from the row. */
 void connectivity_step(struct connectivity_session *c, const struct connectivity_row *row);
-/* The session has ended: adds its facts. */
+/* The session has ended: adds its facts, at the place of `row`. Without memory s->error is set. */
 void connectivity_end(struct log_scan *s, const struct connectivity_session *c,
                       const struct connectivity_row *row);
 
@@ -45,9 +45,12 @@ struct connectivity_chunk; /* in the chunk's arena */
 
 /* NULL: no memory (s->error is set). */
 struct connectivity_chunk *connectivity_chunk_new(struct log_scan *s);
+/* Follows the session of a row that was begun in the chunk, keeps the row where it was not. Without memory
+ * s->error is set. */
 void connectivity_chunk_row(struct log_scan *s, struct connectivity_chunk *chunk,
                             const struct connectivity_row *row);
 /* Leaves in s->session_rows what merge() needs. */
 void connectivity_chunk_end(struct log_scan *s, struct connectivity_chunk *chunk);
+/* log_format's merge() and free_state(). */
 MUST_CHECK int connectivity_merge(void **state, struct log_scan *s);
 void connectivity_free_state(void **state);

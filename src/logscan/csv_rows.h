@@ -51,7 +51,7 @@ static inline struct slice csv_rows_field(const struct csv_rows *r, size_t which
     return r->index[which] < 0 ? slice_make(NULL, 0) : r->fields[r->index[which]];
 }
 
-/* "2026-03-01T06:50:41.097Z" and all that stamp_iso() reads; false: nothing of it, or not all. */
+/* "2026-03-01T06:50:41.097Z" and all that stamp_iso() reads; false: it is no stamp, or more than one. */
 bool csv_rows_time(struct slice text, int64_t *ret_ms);
 
 /* The begins_row() of Exchange's formats: a header line, or a time and a comma. */

@@ -19,7 +19,6 @@
 #include "logscan/stamp.h"
 #include "logscan/text.h"
 
-#define ISO_FRACTION_AT 19
 #define DETECT_LINES 200
 #define ERROR_MAX 100000
 /* Exim's own numbers for an address that was not tried: its time has not come (macros.h, ERRNO_RETRY_BASE
@@ -89,7 +88,7 @@ enum syslog_result exim_line(struct syslog_reader *r, struct slice line, struct 
     if (len > 0) {
         if (len >= text.len || text.ptr[len] != ' ')
             return SYSLOG_FORM;
-        ret->has_seconds = text.ptr[ISO_FRACTION_AT] != '.';
+        ret->has_seconds = stamp_iso_is_whole(text.ptr);
         text = slice_make(text.ptr + len + 1, text.len - len - 1);
     }
     ret->pid = take_pid(&text);
@@ -116,24 +115,24 @@ static struct slice value_of(struct slice text, const char *key)
     return slice_sub(rest, 0, len);
 }
 
-bool exim_host(struct slice text, struct slice *host, struct slice *address)
+bool exim_host(struct slice text, struct slice *ret_host, struct slice *ret_address)
 {
     size_t at = TEXT_BEGINS(text, "H=") ? 0 : text_find(text, " H=") + 1, len = 0, close;
     struct slice rest = slice_from(text, at + 2);
 
-    *host = *address = slice_make(NULL, 0);
+    *ret_host = *ret_address = slice_make(NULL, 0);
     if (rest.len == 0)
         return false;
     while (len < rest.len && rest.ptr[len] != ' ' && rest.ptr[len] != '(' && rest.ptr[len] != '[')
         len++;
-    *host = slice_sub(rest, 0, len);
+    *ret_host = slice_sub(rest, 0, len);
     rest = slice_from(rest, len + (len < rest.len && rest.ptr[len] == ' '));
     if (TEXT_BEGINS(rest, "(")) /* what the client called itself, anything */
         rest = slice_from(rest, text_find(rest, ") [") + 2);
     close = text_find(rest, "]");
     if (rest.len == 0 || rest.ptr[0] != '[' || close == rest.len)
-        return host->len > 0;
-    *address = slice_sub(rest, 1, close - 1);
+        return ret_host->len > 0;
+    *ret_address = slice_sub(rest, 1, close - 1);
     return true;
 }
 
@@ -148,8 +147,7 @@ static size_t recipient_len(struct slice text)
         if (len < text.len)
             return len;
     }
-    len = text_find(text, " ");
-    return len;
+    return text_find(text, " ");
 }
 
 /* "user <user@b>", "|/bin/x <user@b>", "a@b <orig@b>", "<a@b>": the address that has a domain, the first of

@@ -20,7 +20,7 @@ struct exim_line {
     struct slice id;   /* of the message; empty: the line is of none */
     struct slice text; /* after it */
 };
-/* A line of the log, with or without what a system log puts in front of it. */
+/* A line of the log, with or without what a system log puts in front of it. `*ret` is whole for SYSLOG_OK alone. */
 enum syslog_result exim_line(struct syslog_reader *r, struct slice line, struct exim_line *ret);
 
 /* "=> a@b <orig@b> R=router T=transport H=host [ip] ...: text"; what is not there is empty. */
@@ -30,11 +30,13 @@ struct exim_address {
     struct slice router, transport, host, address;
     struct slice text;  /* what went wrong: after the first ": " */
     struct slice reply; /* C="...", as it stands there */
-    int64_t error;      /* "defer (-45)" */
+    int64_t error;      /* -45 of "defer (-45)"; 0: none */
 };
+/* False: it names no recipient; `*ret` may be filled in in part. */
 bool exim_address(struct slice text, struct exim_address *ret);
 
-/* "SMTP error from remote mail server after STAGE: REPLY" in `text`. */
+/* "SMTP error from remote mail server after STAGE: REPLY" in `text`. False: it is not there, or without REPLY;
+ * `*ret` may be filled in in part. */
 struct exim_error {
     struct slice reply;
     struct slice host, address; /* where the text names them, as Exim did before 4.83 */
@@ -42,7 +44,7 @@ struct exim_error {
 };
 bool exim_error(struct slice text, struct exim_error *ret);
 
-/* "H=host [ip] F=<a> temporarily rejected RCPT <b>: text". */
+/* "H=host [ip] F=<a> temporarily rejected RCPT <b>: text". False: it is no refusal; `*ret` is not set. */
 struct exim_reject {
     struct slice host, address, sender, recipient, text;
     enum smtp_phase phase;
@@ -50,8 +52,8 @@ struct exim_reject {
 };
 bool exim_reject(struct slice text, struct exim_reject *ret);
 
-/* "H=host (helo) [ip]" of `text`. False: there is none. */
-bool exim_host(struct slice text, struct slice *host, struct slice *address);
+/* "H=host (helo) [ip]" of `text`; either may be missing and is empty then. False: both are. */
+bool exim_host(struct slice text, struct slice *ret_host, struct slice *ret_address);
 
 /* ---- rows, for `query` ---- */
 

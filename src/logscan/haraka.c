@@ -20,7 +20,6 @@
 #include "logscan/text.h"
 
 #define DETECT_LINES 200
-#define ISO_FRACTION_AT 19
 #define LEVEL_MAX 16
 
 /* "[word] ": the word. */
@@ -45,7 +44,7 @@ enum syslog_result haraka_line(struct syslog_reader *r, struct slice line, struc
     struct slice text;
 
     if (len > 0 && len + 1 < line.len && line.ptr[len + 1] == '[') {
-        ret->has_seconds = line.ptr[ISO_FRACTION_AT] != '.';
+        ret->has_seconds = stamp_iso_is_whole(line.ptr);
         text = slice_from(line, len + 1);
     } else {
         enum syslog_result result = syslog_line(r, line, &head);

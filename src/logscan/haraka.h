@@ -19,14 +19,16 @@ struct haraka_line {
     bool has_seconds;
     struct slice level, uuid, origin, text;
 };
+/* `*ret` is whole for SYSLOG_OK alone. */
 enum syslog_result haraka_line(struct syslog_reader *r, struct slice line, struct haraka_line *ret);
 
-/* The value of "key=value" or "key="quoted \" value"" in `text`, which is in the arena where it was
- * written with '\'. Empty: there is none. */
+/* The value of "key=value" or "key="quoted \" value"" in `text`, in the arena where it was written with '\'
+ * (without memory it keeps them). Empty: there is none. */
 struct slice haraka_value(struct slice text, const char *key, struct arena *a);
-/* "Temp failing FILE for N seconds: WHY", "bouncing mail: WHY". */
+/* "Temp failing FILE for N seconds: WHY", "bouncing mail: WHY", which is final. False: neither, and what is
+ * returned means nothing. */
 bool haraka_failure(struct slice text, struct slice *ret_why, bool *ret_is_final);
-/* "recipient <a@b> deferred: REPLY", "... rejected: REPLY". */
+/* "recipient <a@b> deferred: REPLY", "... rejected: REPLY", which is final. False as above. */
 bool haraka_refusal(struct slice text, struct slice *ret_recipient, struct slice *ret_reply,
                     bool *ret_is_final);
 

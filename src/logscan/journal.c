@@ -19,7 +19,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/bytes.h"
 #include "logscan/formats.h"
@@ -92,9 +91,7 @@ static enum entry_result read_binary(struct slice bytes, size_t *at, struct slic
 /* The entry that begins at `*at`, which is behind it then; where it is bad or cut somewhere in it. */
 static enum entry_result read_entry(struct slice bytes, size_t *at, struct entry *ret)
 {
-    const struct slice none = SLICE_LIT(""); /* whose pointer is one: a line's are */
-
-    *ret = (struct entry){.at_ms = INT64_MIN, .host = none, .tag = none, .pid = none, .text = none};
+    *ret = (struct entry){.at_ms = INT64_MIN};
     while (*at < bytes.len) {
         struct slice rest = slice_from(bytes, *at), line, value;
         ptrdiff_t end = slice_find(rest, '\n'), equals;
@@ -133,7 +130,7 @@ static size_t next_entry(struct slice bytes, size_t at)
     return border < 0 ? bytes.len : at + (size_t)border + 2;
 }
 
-/* What is not there is an empty part of a line, which has a place. */
+/* What is empty or not there: of a line it would be an empty part, which has a place in memory. */
 static struct slice part(struct slice s)
 {
     return s.len > 0 ? s : SLICE_LIT("");
@@ -233,20 +230,8 @@ static struct state *state_of(void **state)
     return t;
 }
 
-/* The facts of the joined entry come before those of the chunk. */
-static void move_to_front(struct log_scan *s, size_t old_count)
-{
-    size_t added = s->fact_count - old_count;
-
-    for (size_t moved = 0; moved < added; moved++) {
-        struct log_fact last = s->facts[s->fact_count - 1];
-
-        memmove(s->facts + 1, s->facts, (s->fact_count - 1) * sizeof(*s->facts));
-        s->facts[0] = last;
-    }
-}
-
-static void end_open(struct state *t, struct log_scan *s)
+/* The entry that ends in the chunk: its place is the chunk's begin. */
+static int end_open(struct state *t, struct log_scan *s)
 {
     size_t at = 0, before = s->fact_count;
     struct entry e;
@@ -258,13 +243,14 @@ static void end_open(struct state *t, struct log_scan *s)
     else
         take_entry(s, s->bytes.ptr, &e);
     buf_clear(&t->open);
-    move_to_front(s, before);
+    return log_scan_sort_in(s, before);
 }
 
 static int merge(void **state, struct log_scan *s)
 {
     struct ends *ends = s->session_rows;
     struct state *t = state_of(state);
+    int r = 0;
 
     s->session_rows = NULL;
     if (!t)
@@ -280,10 +266,10 @@ static int merge(void **state, struct log_scan *s)
         log_scan_skip(s, SKIP_LONG, s->bytes.ptr);
         buf_clear(&t->open);
     } else if (ends->has_border && buf_len(&t->open) > 0) {
-        end_open(t, s);
+        r = end_open(t, s);
     }
     ignore_result(buf_add(&t->open, ends->tail));
-    return s->error;
+    return r < 0 ? r : s->error;
 }
 
 static void discard(void **session_rows)

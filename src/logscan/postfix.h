@@ -24,13 +24,15 @@ bool postfix_line(struct slice tag, struct slice text, struct postfix_line *ret)
 struct postfix_delivery {
     struct slice to, orig_to, relay, delay, delays, dsn, status, reason;
 };
+/* False: it has no status, as where the line was cut; `*ret` is filled in in part. */
 bool postfix_delivery(struct slice text, struct postfix_delivery *ret);
 
 /* "host H[ip] said: TEXT (in reply to RCPT TO command)", "host H[ip] refused to talk to me: TEXT". */
 struct postfix_said {
-    struct slice host, address, text;
+    struct slice host, address, text; /* address: empty where it is a socket's path */
     enum smtp_phase phase;
 };
+/* False: neither; `*ret` may be filled in in part. */
 bool postfix_said(struct slice reason, struct postfix_said *ret);
 
 /* "reject: RCPT from H[ip]: TEXT; from=<a> to=<b> ...", and the same of milters and proxies. False:

@@ -70,7 +70,9 @@ struct protocol_reader { /* fields are private, but for s and is_send */
     uint64_t id_key;
 };
 
+/* `is_send`: a send log. Begins with the columns of s->carry. */
 void protocol_reader_init(struct protocol_reader *r, struct log_scan *s, bool is_send);
+/* These columns are in force from the next row on; NULL: none, and rows are skipped. */
 void protocol_reader_columns(struct protocol_reader *r, const struct log_columns *columns);
 
 enum protocol_read {
@@ -189,6 +191,6 @@ struct protocol_rows { /* in the chunk's arena */
     uint32_t open_count, open_room;
 };
 
-/* The merge() of both formats. */
+/* The merge() and free_state() of both formats. */
 MUST_CHECK int protocol_merge(void **state, struct log_scan *s, bool is_send);
 void protocol_free_state(void **state);

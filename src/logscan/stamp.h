@@ -25,6 +25,11 @@ int64_t stamp_zone_offset_ms(int64_t at_ms);
 /* "2026-03-01T06:50:41.097Z", "2026-03-01 06:50:41", fractions of 0 to 9 digits, zone "Z", "+01:00",
  * "+0100", " +0100" or none (then local). */
 size_t stamp_iso(struct slice text, int64_t *ret_ms);
+/* Of a stamp that stamp_iso() took: it has no fraction. */
+static inline bool stamp_iso_is_whole(const uint8_t *stamp)
+{
+    return stamp[sizeof("2026-03-01T06:50:41") - 1] != '.';
+}
 /* Exactly "2026-03-01T06:50:41.097Z": what most lines have, fast. */
 #define STAMP_EXCHANGE_LEN 24
 bool stamp_exchange(const uint8_t text[static STAMP_EXCHANGE_LEN], int64_t *ret_ms);

@@ -10,7 +10,6 @@
 
 #define PRIORITY_MAX 5 /* "<191>" */
 #define TAG_MAX 64
-#define ISO_FRACTION_AT 19 /* 2026-03-01T08:34:46 */
 
 /* The word at the begin of `*rest`, which loses it and the blank after. False: it has no blank. */
 static inline bool take_word(struct slice *rest, struct slice *ret)
@@ -50,7 +49,7 @@ static bool take_stamp(struct syslog_reader *r, struct slice *rest, struct syslo
 
     if (len == 0 || len >= rest->len || rest->ptr[len] != ' ')
         return false;
-    ret->has_seconds = !is_iso || rest->ptr[ISO_FRACTION_AT] != '.';
+    ret->has_seconds = !is_iso || stamp_iso_is_whole(rest->ptr);
     ret->stamp = slice_make(rest->ptr, len);
     *rest = slice_make(rest->ptr + len + 1, rest->len - len - 1);
     return true;
