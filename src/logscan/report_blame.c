@@ -5,7 +5,8 @@
  * A refusal here is what an incident takes for one: a reply of class capacity or rate, or an attempt
  * that no host answered. A provider is judged by its bad hours: those in which its refusals are confirmed
  * to be above the throttle share; where no hour is, all with refusals. Other providers are compared with
- * themselves: in those hours, and outside of them.
+ * themselves: in those hours, and outside of them. The hosts, our addresses and the recipient domains
+ * of a verdict are those of its hours, too.
  *
  *     attempts -> provider, hour -> bad hours of a provider -> others in these hours -> verdict
  */
@@ -40,13 +41,32 @@ struct provider {
     uint32_t index; /* + 1 */
     uint64_t attempts, refusals, capacity;
     struct log_seen refused;
-    uint64_t hosts, hosts_refusing, sources, sources_refused;
+    struct presence *presences;
     struct cell *cell; /* of the last attempt */
     int64_t hour;
 };
 
-struct remote { /* a host that was asked, or one of our addresses that asked */
-    bool is_known, is_ours, has_refused;
+struct remote { /* a host of a provider that was asked, or one of our addresses that asked there */
+    bool is_source, is_ours;
+    bool is_counted, is_counted_refused; /* when its provider is judged */
+    struct presence *last;
+};
+
+struct presence { /* of a remote in an hour */
+    const struct cell *cell;
+    struct remote *remote;
+    struct presence *next; /* of the provider's */
+    bool is_refused;
+};
+
+struct domain {           /* of recipients that were refused */
+    uint32_t index, last; /* + 1; its last hour, + 1 */
+    uint32_t counted_for; /* the provider that is judged */
+};
+
+struct domain_hour {
+    struct domain *domain;
+    uint32_t hour;
 };
 
 struct issuer {
@@ -62,9 +82,10 @@ struct blame {
     struct lives *lives;
     struct log_who who;
     struct log_classes classes;
-    struct log_table providers, cells, hours, remotes, sources, homes, refused_domains, issuers;
+    struct log_table providers, cells, hours, remotes, sources, presences, homes, domains,
+        domain_hours, issuers;
     struct log_seen own_server; /* capacity and rate replies to our clients */
-    uint64_t by_receivers, by_relays, silent;
+    uint64_t by_receivers, by_relays, unanswered;
     int error;
 };
 
@@ -87,8 +108,10 @@ static void free_blame(void **state)
     log_table_done(&b->hours);
     log_table_done(&b->remotes);
     log_table_done(&b->sources);
+    log_table_done(&b->presences);
     log_table_done(&b->homes);
-    log_table_done(&b->refused_domains);
+    log_table_done(&b->domains);
+    log_table_done(&b->domain_hours);
     log_table_done(&b->issuers);
     log_who_done(&b->who);
     free(b);
@@ -128,25 +151,91 @@ static struct cell *cell_of(struct blame *b, struct provider *p, int64_t at_ms)
     return p->cell;
 }
 
-/* One of a provider's hosts, or of our addresses that its hosts saw: counts the new and the newly
- * refusing. */
-static struct remote *count_remote(struct log_table *t, const struct provider *p, struct slice name,
-                                   bool is_refused, uint64_t *all, uint64_t *refused)
+/* It was there in that hour, and refused or was refused. */
+static int note_presence(struct blame *b, struct provider *p, const struct cell *cell,
+                         struct remote *r, bool is_refused)
+{
+    const struct {
+        const struct cell *cell;
+        const struct remote *remote;
+    } key = {cell, r};
+
+    if (!r->last || r->last->cell != cell) {
+        r->last = log_table_add(&b->presences, slice_make(&key, sizeof(key)));
+        if (!r->last)
+            return -ENOMEM;
+    }
+    if (!r->last->cell) {
+        *r->last = (struct presence){.cell = cell, .remote = r, .next = p->presences};
+        p->presences = r->last;
+    }
+    r->last->is_refused |= is_refused;
+    return 0;
+}
+
+/* One of a provider's hosts, or of our addresses that its hosts saw; NULL: no memory. */
+static struct remote *remote_of(struct log_table *t, const struct provider *p, struct slice name)
 {
     uint8_t key[sizeof(p->index) + 256];
     size_t len = MIN_OF(name.len, sizeof(key) - sizeof(p->index));
-    struct remote *r;
 
     memcpy(key, &p->index, sizeof(p->index));
     if (len > 0)
         memcpy(key + sizeof(p->index), name.ptr, len);
-    r = log_table_add(t, slice_make(key, sizeof(p->index) + len));
-    if (!r)
-        return NULL;
-    *all += !r->is_known;
-    *refused += is_refused && !r->has_refused;
-    r->has_refused |= is_refused;
-    return r;
+    return log_table_add(t, slice_make(key, sizeof(p->index) + len));
+}
+
+/* The host that was asked; *ret NULL: none is named. */
+static int count_host(struct blame *b, const struct log_fact *f, struct provider *p,
+                      const struct cell *cell, bool has_refused, struct remote **ret)
+{
+    struct slice name = f->address.len > 0 ? f->address : f->host;
+
+    *ret = NULL;
+    if (name.len == 0)
+        return 0;
+    *ret = remote_of(&b->remotes, p, name);
+    if (!*ret)
+        return -ENOMEM;
+    if (!(*ret)->last)
+        (*ret)->is_ours = own_hosts_has(b->own, f->host, f->address);
+    return note_presence(b, p, cell, *ret, has_refused);
+}
+
+static int count_source(struct blame *b, struct slice name, struct provider *p,
+                        const struct cell *cell, bool is_refused)
+{
+    struct remote *source;
+
+    if (name.len == 0)
+        return 0;
+    source = remote_of(&b->sources, p, name);
+    if (!source)
+        return -ENOMEM;
+    source->is_source = true;
+    return note_presence(b, p, cell, source, is_refused);
+}
+
+static int count_domain(struct blame *b, struct slice name, uint32_t hour)
+{
+    struct domain *d = log_table_add(&b->domains, name);
+    struct domain_hour *in;
+    uint32_t key[2];
+
+    if (!d)
+        return -ENOMEM;
+    if (d->index == 0)
+        d->index = (uint32_t)log_table_count(&b->domains);
+    if (d->last == hour + 1)
+        return 0;
+    key[0] = d->index;
+    key[1] = hour;
+    in = log_table_add(&b->domain_hours, slice_make(key, sizeof(key)));
+    if (!in)
+        return -ENOMEM;
+    *in = (struct domain_hour){.domain = d, .hour = hour};
+    d->last = hour + 1;
+    return 0;
 }
 
 /* The provider of the host; where none was reached, the one that had the domain before. */
@@ -164,50 +253,34 @@ static struct slice home_of(struct blame *b, const struct log_fact *f, struct sl
     return f->host.len == 0 && home->len > 0 ? *home : name;
 }
 
-static int count(struct blame *b, const struct log_fact *f, struct provider *p, bool is_capacity,
-                 bool is_refused)
+static int count(struct blame *b, const struct log_fact *f, struct slice domain, struct provider *p,
+                 enum reply_class klass)
 {
-    bool is_silent = f->reply.code == 0 && f->outcome != OUTCOME_DELIVERED;
+    bool is_silent = f->outcome == OUTCOME_DEFERRED && f->reply.code == 0;
+    bool is_refused = klass == REPLY_CAPACITY || klass == REPLY_RATE || is_silent;
     struct cell *cell = p ? cell_of(b, p, f->at_ms) : NULL;
-    struct remote *remote = NULL;
+    struct remote *host;
 
-    if (!cell)
+    if (!cell || count_host(b, f, p, cell, is_refused && !is_silent, &host) < 0 ||
+        count_source(b, f->source, p, cell, is_refused) < 0)
         return -ENOMEM;
-    if (f->host.len > 0 || f->address.len > 0) {
-        remote = count_remote(&b->remotes, p, f->address.len > 0 ? f->address : f->host,
-                              is_refused && !is_silent, &p->hosts, &p->hosts_refusing);
-        if (!remote)
-            return -ENOMEM;
-        if (!remote->is_known)
-            remote->is_ours = own_hosts_has(b->own, f->host, f->address);
-        remote->is_known = true;
-    }
-    if (f->source.len > 0) {
-        struct remote *source =
-            count_remote(&b->sources, p, f->source, is_refused, &p->sources, &p->sources_refused);
-
-        if (!source)
-            return -ENOMEM;
-        source->is_known = true;
-    }
     p->attempts++;
     cell->attempts++;
     if (!is_refused)
         return 0;
     log_seen_add(&p->refused, f->at_ms);
     p->refusals++;
-    p->capacity += is_capacity;
+    p->capacity += klass == REPLY_CAPACITY;
     cell->refusals++;
-    cell->capacity += is_capacity;
+    cell->capacity += klass == REPLY_CAPACITY;
     cell->silent += is_silent;
-    b->silent += is_silent;
-    if (!is_silent && remote && remote->is_ours) {
+    if (!is_silent && host && host->is_ours) {
         cell->by_ours++;
         b->by_relays++;
     } else if (!is_silent) {
         b->by_receivers++;
     }
-    return 0;
+    return domain.len > 0 ? count_domain(b, domain, cell->hour) : 0;
 }
 
 static void take(void *ctx, const struct log_attempt *a)
@@ -216,7 +289,6 @@ static void take(void *ctx, const struct log_attempt *a)
     enum reply_class klass = REPLY_NONE;
     struct blame *b = ctx;
     struct slice domain, name;
-    bool is_refused;
 
     /* What our own server answered its clients is in the replies. */
     if (a->is_expiry || f->issuer == ISSUER_OWN_SERVER || !(f->counts & COUNTS_TOTAL))
@@ -225,11 +297,7 @@ static void take(void *ctx, const struct log_attempt *a)
     name = home_of(b, f, domain);
     if (f->outcome != OUTCOME_DELIVERED)
         klass = log_class_of(&b->classes, f, name);
-    is_refused = klass == REPLY_CAPACITY || klass == REPLY_RATE ||
-                 (f->outcome == OUTCOME_DEFERRED && f->reply.code == 0);
-    if (count(b, f, provider_of(b, name), klass == REPLY_CAPACITY, is_refused) < 0)
-        b->error = -ENOMEM;
-    if (is_refused && domain.len > 0 && !log_table_add(&b->refused_domains, domain))
+    if (count(b, f, domain, provider_of(b, name), klass) < 0)
         b->error = -ENOMEM;
 }
 
@@ -253,6 +321,7 @@ static int take_reply(struct blame *b, const struct log_fact *f)
         i->is_ours = own_hosts_has(b->own, f->host, f->address);
     }
     log_seen_add(&i->seen, f->at_ms);
+    b->unanswered += f->reply.code == 0 && f->issuer != ISSUER_OWN_SERVER;
     i->temporary += log_fact_digit(f) == 4;
     i->permanent += log_fact_digit(f) == 5;
     i->capacity += klass == REPLY_CAPACITY;
@@ -278,8 +347,10 @@ static int create(void **ret, const struct log_report_options *o, struct buf *wh
     log_table_init(&b->hours, sizeof(uint32_t), o->seed);
     log_table_init(&b->remotes, sizeof(struct remote), o->seed);
     log_table_init(&b->sources, sizeof(struct remote), o->seed);
+    log_table_init(&b->presences, sizeof(struct presence), o->seed);
     log_table_init(&b->homes, sizeof(struct slice), o->seed);
-    log_table_init(&b->refused_domains, 1, o->seed);
+    log_table_init(&b->domains, sizeof(struct domain), o->seed);
+    log_table_init(&b->domain_hours, sizeof(struct domain_hour), o->seed);
     log_table_init(&b->issuers, sizeof(struct issuer), o->seed);
     r = own_hosts_new(&b->own, o->own, o->own_count, why);
     return r == 0 ? lives_new(&b->lives, o->seed, take, b) : r;
@@ -344,6 +415,33 @@ static void mark_hours(const struct blame *b, const struct provider *p, uint8_t 
     }
 }
 
+/* Who was asked by whom in those hours, and for which recipients all providers refused then. */
+static void count_in_hours(const struct blame *b, const struct provider *p, const uint8_t *is_bad,
+                           struct verdict_facts *f)
+{
+    for (const struct presence *in = p->presences; in; in = in->next) {
+        struct remote *r = in->remote;
+        bool is_first = is_bad[in->cell->hour] && !r->is_counted;
+        bool is_first_refused = is_bad[in->cell->hour] && in->is_refused && !r->is_counted_refused;
+
+        *(r->is_source ? &f->sources : &f->hosts) += is_first;
+        *(r->is_source ? &f->sources_refused : &f->hosts_refusing) += is_first_refused;
+        r->is_counted |= is_first;
+        r->is_counted_refused |= is_first_refused;
+    }
+    f->hosts = MIN_OF(f->hosts, (uint64_t)INCIDENT_LIST_MAX);
+    f->hosts_refusing = MIN_OF(f->hosts_refusing, (uint64_t)INCIDENT_LIST_MAX);
+    for (size_t i = 0; i < log_table_count(&b->domain_hours); i++) {
+        struct slice key;
+        const struct domain_hour *in = log_table_at(&b->domain_hours, i, &key);
+
+        if (!is_bad[in->hour] || in->domain->counted_for == p->index)
+            continue;
+        in->domain->counted_for = p->index;
+        f->destinations_refusing++;
+    }
+}
+
 /* Does it refuse more than outside of those hours, for certain: with what is seen there as uncertain
  * as what is seen here? Who is hardly seen outside has no baseline but the throttle share. */
 static bool is_above_usual(const struct other *in, const struct provider *all)
@@ -393,14 +491,9 @@ static void compare_others(const struct blame *b, const struct provider *p, cons
 static void judge(const struct blame *b, const struct provider *p, uint8_t *is_bad,
                   struct other *others, struct judgement *ret)
 {
-    *ret = (struct judgement){
-        .facts = {.hosts = MIN_OF(p->hosts, (uint64_t)INCIDENT_LIST_MAX),
-                  .hosts_refusing = MIN_OF(p->hosts_refusing, (uint64_t)INCIDENT_LIST_MAX),
-                  .sources = p->sources,
-                  .sources_refused = p->sources_refused,
-                  .destinations_refusing = (uint32_t)log_table_count(&b->refused_domains),
-                  .sample_min = BANDS_SAMPLE_MIN}};
+    *ret = (struct judgement){.facts = {.sample_min = BANDS_SAMPLE_MIN}};
     mark_hours(b, p, is_bad, ret);
+    count_in_hours(b, p, is_bad, &ret->facts);
     compare_others(b, p, is_bad, others, &ret->facts);
     verdict_decide(&ret->facts, &ret->verdict);
 }
@@ -476,7 +569,8 @@ static uint64_t most_refusals(const void *value)
 
 static size_t judged_most(const struct blame *b)
 {
-    size_t most = JUDGED_WORK_MAX / (log_table_count(&b->cells) + 1);
+    size_t most =
+        JUDGED_WORK_MAX / (log_table_count(&b->cells) + log_table_count(&b->domain_hours) + 1);
 
     return most < ROWS_SHOWN ? ROWS_SHOWN : MIN_OF(most, (size_t)JUDGED_MAX);
 }
@@ -582,11 +676,10 @@ static int finish(void *state, struct log_report *to)
     if (r == 0)
         r = issuers_sheet(b, to);
     log_report_note(to,
-                    "Refusals for want of capacity or for the rate, and attempts that nobody "
-                    "answered: %llu by receivers, %llu by our own relays, %llu without a reply; "
-                    "%llu times our own server refused a client so.",
+                    "Refusals for want of capacity or for the rate: %llu by receivers, %llu by our "
+                    "own relays, %llu by our own server to its clients; nobody answered: %llu.",
                     (unsigned long long)b->by_receivers, (unsigned long long)b->by_relays,
-                    (unsigned long long)b->silent, (unsigned long long)b->own_server.count);
+                    (unsigned long long)b->own_server.count, (unsigned long long)b->unanswered);
     log_report_note(to,
                     "Bad hours are those in which a provider's refusals are certain to be above "
                     "%.2f %%; where no hour has so many attempts, all with refusals. Others are "

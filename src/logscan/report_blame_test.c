@@ -188,6 +188,61 @@ static void silence_and_small_samples(void **state)
     kit_done(&k);
 }
 
+/* Not those of the whole log: who is asked or refused in other hours has no part in it. */
+static void whom_the_bad_hours_have(void **state)
+{
+    static const struct kit_want wants[] = {
+        {"verdicts", "a.example", "bad_hours", "1"},
+        {"verdicts", "a.example", "reasons",
+         "the remote hosts of one provider answered: 30 of 600 attempts refused, by 1 of 2 hosts; "
+         "the others are fine: 0 of 1 other providers refuse more than usual (300 attempts); "
+         "1 of our 2 sending addresses are refused: look at their limits there"},
+    };
+    struct facts *f = facts_new();
+    struct kit k = kit_new();
+    size_t from;
+
+    (void)state;
+    add(f, "mx3.a.example", "198.18.0.3", 1, 300, 0, NULL);
+    add(f, "mx1.a.example", "198.18.0.1", 5, 200, 20, CAPACITY);
+    from = f->count;
+    add(f, "mx4.a.example", "198.18.0.4", 9, 400, 2, CAPACITY); /* not confirmed */
+    while (from < f->count)
+        f->all[from++].source = SLICE_LIT("192.0.2.11");
+    add(f, "mx1.a.example", "198.18.0.1", 5, 300, 10, CAPACITY);
+    add(f, "mx2.a.example", "198.18.0.2", 5, 100, 0, NULL);
+    f->all[f->count - 1].source = SLICE_LIT("192.0.2.10");
+    add(f, "mx.b.example", "198.18.1.1", 5, 300, 0, NULL);
+    run(&k, f);
+    kit_check(&k, wants, ARRAY_SIZE(wants));
+    kit_done(&k);
+}
+
+static void domains_of_the_bad_hours(void **state)
+{
+    static const struct kit_want wants[] = {
+        {"verdicts", "a.example", "reasons",
+         "it goes across destinations: 2 of 2 other providers refuse more than usual; "
+         "2 recipient domains are refused in all"},
+        {"verdicts", "b.example", "reasons",
+         "it goes across destinations: 2 of 2 other providers refuse more than usual; "
+         "2 recipient domains are refused in all"},
+    };
+    struct facts *f = facts_new();
+    struct kit k = kit_new();
+
+    (void)state;
+    add(f, "mx.a.example", "198.18.0.1", 5, 300, 30, CAPACITY);
+    add(f, "mx.a.example", "198.18.0.1", 8, 900, 2, CAPACITY); /* not confirmed */
+    f->all[f->count - 900].recipient = SLICE_LIT("a@late.example");
+    add(f, "mx.b.example", "198.18.1.1", 5, 300, 25, CAPACITY);
+    f->all[f->count - 300].recipient = SLICE_LIT("a@Other.example");
+    add(f, "mx.c.example", "198.18.2.1", 5, 300, 20, CAPACITY);
+    run(&k, f);
+    kit_check(&k, wants, ARRAY_SIZE(wants));
+    kit_done(&k);
+}
+
 static void hosts_that_issue(void **state)
 {
     static const struct {
@@ -212,6 +267,7 @@ static void hosts_that_issue(void **state)
         {"by_issuer", "our own server", "side", "own-server"},
         {"by_issuer", "our own server", "refusals", "2"},
         {"by_issuer", "nobody answered", "side", "own-client"},
+        {"by_issuer", "nobody answered", "refusals", "1"},
         {"verdicts", "our own server", "verdict", "our-side"},
         {"verdicts", "our own server", "refusals", "1"},
     };
@@ -230,6 +286,11 @@ static void hosts_that_issue(void **state)
     run(&k, f);
     kit_check(&k, wants, ARRAY_SIZE(wants));
     assert_int_equal(kit_sheet(&k, "verdicts")->row_count, 1);
+    assert_true(
+        slice_eq(k.report.notes[k.report.note_count - 2],
+                 SLICE_LIT("Refusals for want of capacity or for the rate: 0 by receivers, "
+                           "0 by our own relays, 1 by our own server to its clients; nobody "
+                           "answered: 1.")));
     kit_done(&k);
 }
 
@@ -291,6 +352,8 @@ int main(void)
         cmocka_unit_test(usual_refusals_are_no_sign),
         cmocka_unit_test(our_own_relay),
         cmocka_unit_test(silence_and_small_samples),
+        cmocka_unit_test(whom_the_bad_hours_have),
+        cmocka_unit_test(domains_of_the_bad_hours),
         cmocka_unit_test(hosts_that_issue),
         cmocka_unit_test(own_hosts),
     };

@@ -17,7 +17,10 @@ def logs(request, tmp_path_factory):
 
 def test_who_issued_it(logs):
     sums = collections.Counter()
-    for row in report("blame", logs.files, *NO_LIMIT)["by_issuer"]:
+    blame = report("blame", logs.files, *NO_LIMIT)
+    unanswered = sum(row["refusals"] for row in blame["by_issuer"] if row["issuer"] == "nobody answered")
+    assert f"nobody answered: {unanswered}." in " ".join(blame["notes"])
+    for row in blame["by_issuer"]:
         sums[row["side"], "4"] += row["temporary"]
         sums[row["side"], "5"] += row["permanent"]
     truth = logs.truth["replies"]
