@@ -5,6 +5,7 @@
  * the rows, so that days and hours are a time line and the rest are the largest first.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "cli/logs_out.h"
@@ -85,6 +86,7 @@ static bool is_number(enum sheet_kind kind)
 static void table(const struct log_sheet *s, FILE *to)
 {
     size_t rows = MIN_OF(s->row_count, (size_t)ROWS_MAX);
+    uint64_t left_out = s->row_count - rows + s->rows_left_out;
 
     fputs("<table><thead><tr>", to);
     for (size_t i = 0; i < s->column_count; i++) {
@@ -107,9 +109,9 @@ static void table(const struct log_sheet *s, FILE *to)
         fputs("</tr>\n", to);
     }
     fputs("</tbody></table>\n", to);
-    if (s->row_count - rows + s->rows_left_out > 0)
-        fprintf(to, "<p class=\"note\">... and %zu more rows</p>\n",
-                s->row_count - rows + (size_t)s->rows_left_out);
+    if (left_out > 0)
+        fprintf(to, "<p class=\"note\">... and %" PRIu64 " more row%s</p>\n", left_out,
+                log_plural(left_out));
 }
 
 /* ---- plots ---- */

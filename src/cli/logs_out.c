@@ -198,7 +198,8 @@ static void print_sheet(const struct log_sheet *s, const struct screen *screen,
     if (s->row_count == 0)
         fputs("none\n", to);
     if (s->rows_left_out > 0)
-        fprintf(to, "... and %" PRIu64 " more rows\n", s->rows_left_out);
+        fprintf(to, "... and %" PRIu64 " more row%s\n", s->rows_left_out,
+                log_plural(s->rows_left_out));
 }
 
 /* Columns that a terminal had no room for, by their titles, each once. */
@@ -274,8 +275,8 @@ void logs_out_notes(const struct log_report *r, FILE *to)
 
     for (size_t i = 0; i < r->sheet_count; i++)
         if (r->sheets[i].rows_left_out > 0)
-            fprintf(to, "%s: %" PRIu64 " more rows\n", r->sheets[i].name,
-                    r->sheets[i].rows_left_out);
+            fprintf(to, "%s: %" PRIu64 " more row%s\n", r->sheets[i].name,
+                    r->sheets[i].rows_left_out, log_plural(r->sheets[i].rows_left_out));
     for (size_t i = 0; i < r->note_count; i++) {
         buf_clear(&line);
         if (format_harmless(&line, r->notes[i]) == 0)

@@ -80,7 +80,7 @@ static void test_text(void **state)
     assert_non_null(strstr(text, "The first\nTEXT"));
     assert_non_null(strstr(text, "a, \"b\" <script>?[31m?"));
     assert_non_null(strstr(text, "12.34 %  31.50  2026-03-01 08:36:41  1.5s   ▁█"));
-    assert_non_null(strstr(text, "... and 1 more rows"));
+    assert_non_null(strstr(text, "... and 1 more row\n"));
     assert_non_null(strstr(text, "3 rows read\n"));
     assert_null(strstr(text, "hidden"));
     free(text);

@@ -86,15 +86,6 @@ struct sheet_cell *log_tried_cells(struct sheet_cell *c, const struct log_tried 
     return log_rate_cell(c, t->plain, t->seen.count);
 }
 
-struct sheet_cell *log_seen_cells(struct sheet_cell *c, const struct log_seen *s)
-{
-    if (s->count > 0) {
-        sheet_ms(c, s->first_ms);
-        sheet_ms(c + 1, s->last_ms);
-    }
-    return c + 2;
-}
-
 /* ---- classes ---- */
 
 void log_classes_init(struct log_classes *c, const struct log_report_options *o)
@@ -106,14 +97,12 @@ enum reply_class log_class_of(struct log_classes *c, const struct log_fact *f,
                               struct slice provider)
 {
     const struct log_reply *r = &f->reply;
-    uint64_t codes = (uint64_t)r->code << 48 | (uint64_t)r->enhanced.klass << 40 |
-                     (uint64_t)(r->enhanced.subject & 0x3ff) << 20 | r->enhanced.detail;
     struct log_class_slot *slot;
     uint64_t key;
 
     if (r->code < 400)
         return REPLY_NONE;
-    key = log_hash(r->text, c->seed ^ codes ^ (uint64_t)f->phase << 36) ^
+    key = log_hash(r->text, c->seed ^ log_reply_codes(r) ^ (uint64_t)f->phase << 36) ^
           log_hash(provider, ~c->seed);
     key |= key == 0;
     slot = &c->slots[key % LOG_CLASSES_CACHED];

@@ -37,14 +37,8 @@ void log_tried_add(struct log_tried *t, const struct log_attempt *a);
     {                                                                                              \
         "s452_4_3_1_per_10k", "452 PER 10,000", SHEET_RATE, 7                                      \
     }
-#define LOG_SEEN_COLUMNS                                                                           \
-    {"first_ms", "FIRST", SHEET_TIME, 9},                                                          \
-    {                                                                                              \
-        "last_ms", "LAST", SHEET_TIME, 8                                                           \
-    }
-/* Fill in the columns above; the cell behind them. */
+/* Fills in the columns above; the cell behind them. */
 struct sheet_cell *log_tried_cells(struct sheet_cell *c, const struct log_tried *t);
-struct sheet_cell *log_seen_cells(struct sheet_cell *c, const struct log_seen *s);
 /* A share, empty where there is nothing to have a share of; the next cell. */
 struct sheet_cell *log_share_cell(struct sheet_cell *c, uint64_t part, uint64_t whole);
 /* The same, per 10,000. */

@@ -601,13 +601,32 @@ static int verdicts_sheet(const struct blame *b, struct log_report *to)
     log_rank_done(&rank);
     free(is_bad);
     free(others);
-    sheet_limit(sheet, b->options->rows_max ? b->options->rows_max : ROWS_SHOWN);
+    sheet_limit(sheet, log_rows_max(b->options, ROWS_SHOWN));
     return r;
 }
 
 static uint64_t most_issued(const void *value)
 {
     return ((const struct issuer *)value)->seen.count;
+}
+
+static int fill_issuer(const void *ctx, struct log_sheet *to, struct sheet_cell *c,
+                       const struct log_rank_item *item)
+{
+    const struct issuer *issuer = item->value;
+    bool is_relay = issuer->is_ours && issuer->side == ISSUER_RECEIVER;
+
+    (void)ctx;
+    sheet_text(to, c++, item->key);
+    sheet_text(to, c++,
+               slice_str(is_relay ? "own-relay" : log_issuer_name((enum log_issuer)issuer->side)));
+    sheet_count(c++, issuer->seen.count);
+    sheet_count(c++, issuer->temporary);
+    sheet_count(c++, issuer->permanent);
+    sheet_count(c++, issuer->capacity);
+    sheet_count(c++, issuer->rate);
+    (void)log_seen_cells(c, &issuer->seen);
+    return 0;
 }
 
 static int issuers_sheet(const struct blame *b, struct log_report *to)
@@ -617,32 +636,13 @@ static int issuers_sheet(const struct blame *b, struct log_report *to)
         {"refusals", "REFUSALS", SHEET_COUNT}, {"temporary", "4xx", SHEET_COUNT},
         {"permanent", "5xx", SHEET_COUNT},     {"capacity", "CAPACITY", SHEET_COUNT},
         {"rate", "RATE", SHEET_COUNT},         LOG_SEEN_COLUMNS};
-    struct log_sheet *sheet =
-        log_report_sheet(to, "by_issuer", "Which host said no", columns, ARRAY_SIZE(columns));
-    struct log_ranking rank;
-    int r = log_rank(&rank, &b->issuers, most_issued);
+    const struct log_ranked how = {.order = most_issued,
+                                   .fill = fill_issuer,
+                                   .rows_max = log_rows_max(b->options, ROWS_SHOWN)};
 
-    for (size_t i = 0; r == 0 && i < rank.count; i++) {
-        const struct issuer *issuer = rank.items[i].value;
-        struct sheet_cell *c = sheet_row(sheet);
-
-        if (!c)
-            break;
-        sheet_text(sheet, c++, rank.items[i].key);
-        sheet_text(sheet, c++,
-                   slice_str(issuer->is_ours && issuer->side == ISSUER_RECEIVER
-                                 ? "own-relay"
-                                 : log_issuer_name((enum log_issuer)issuer->side)));
-        sheet_count(c++, issuer->seen.count);
-        sheet_count(c++, issuer->temporary);
-        sheet_count(c++, issuer->permanent);
-        sheet_count(c++, issuer->capacity);
-        sheet_count(c++, issuer->rate);
-        (void)log_seen_cells(c, &issuer->seen);
-    }
-    log_rank_done(&rank);
-    sheet_limit(sheet, b->options->rows_max ? b->options->rows_max : ROWS_SHOWN);
-    return r;
+    return log_ranked_rows(
+        log_report_sheet(to, "by_issuer", "Which host said no", columns, ARRAY_SIZE(columns)),
+        &b->issuers, &how);
 }
 
 /* The reasons in whole sentences: in the table they stand at the end of long rows. */

@@ -176,8 +176,8 @@ static uint64_t order(const void *value)
         "domains", "RECIPIENT DOMAINS", SHEET_TEXT, 6                                              \
     }
 
-static int fill(const struct capacity *all, struct log_sheet *to, struct sheet_cell *c,
-                struct slice who, const struct row *row)
+static int fill_row(const struct capacity *all, struct log_sheet *to, struct sheet_cell *c,
+                    struct slice who, const struct row *row)
 {
     const struct log_tried *t = &row->tried;
     int r;
@@ -195,21 +195,18 @@ static int fill(const struct capacity *all, struct log_sheet *to, struct sheet_c
     return r == 0 ? log_list_cell(to, c, row->domains, &all->texts) : r;
 }
 
+static int fill(const void *ctx, struct log_sheet *to, struct sheet_cell *c,
+                const struct log_rank_item *item)
+{
+    return fill_row(ctx, to, c, item->key, item->value);
+}
+
 static int table_sheet(const struct capacity *c, const struct log_table *t, struct log_sheet *sheet)
 {
-    struct log_ranking rank;
-    int r = log_rank(&rank, t, order);
+    const struct log_ranked how = {
+        .order = order, .fill = fill, .ctx = c, .rows_max = log_rows_max(c->options, ROWS_SHOWN)};
 
-    for (size_t i = 0; r == 0 && i < rank.count; i++) {
-        struct sheet_cell *cell = sheet_row(sheet);
-
-        if (!cell)
-            break;
-        r = fill(c, sheet, cell, rank.items[i].key, rank.items[i].value);
-    }
-    log_rank_done(&rank);
-    sheet_limit(sheet, c->options->rows_max ? c->options->rows_max : ROWS_SHOWN);
-    return r;
+    return log_ranked_rows(sheet, t, &how);
 }
 
 static int finish(void *state, struct log_report *to)
@@ -223,7 +220,7 @@ static int finish(void *state, struct log_report *to)
         log_report_sheet(to, "total", "Capacity replies", all, ARRAY_SIZE(all));
     int error = lives_end(c->lives);
     struct sheet_cell *row = error == 0 && c->error == 0 ? sheet_row(sheet) : NULL;
-    int r = row ? fill(c, sheet, row, SLICE_LIT("all"), &c->total) : -ENOMEM;
+    int r = row ? fill_row(c, sheet, row, SLICE_LIT("all"), &c->total) : -ENOMEM;
 
     if (r == 0)
         r = table_sheet(
@@ -239,9 +236,9 @@ static int finish(void *state, struct log_report *to)
             log_report_sheet(to, "by_remote", "By remote host", remote, ARRAY_SIZE(remote)));
     if (c->received > 0)
         log_report_note(to,
-                        "%llu attempts are of logs of mail received: the remote hosts there are "
+                        "%llu attempt%s of logs of mail received: the remote hosts there are "
                         "clients, and what they were refused was refused by our own server.",
-                        (unsigned long long)c->received);
+                        (unsigned long long)c->received, c->received == 1 ? " is" : "s are");
     log_report_note(to,
                     "Bands are the lanes': watch from %.2f %% of attempts on, throttle and "
                     "incident where it is certain to %.0f %% that the share is above %.2f %% "

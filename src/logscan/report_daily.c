@@ -18,7 +18,6 @@
 #include "logscan/reports.h"
 #include "logscan/stamp.h"
 
-#define CLASSES_USUAL 0x30u /* 4xx and 5xx */
 #define DAY_MS (INT64_C(86400) * 1000)
 #define HOUR_MS (INT64_C(3600) * 1000)
 #define SLOTS 24      /* of a row's spark line */
@@ -52,7 +51,7 @@ struct daily {
 
 static unsigned wants(const struct log_report_options *o)
 {
-    return WANT_REPLIES | ((o->classes & 0x0cu) ? (unsigned)WANT_ACCEPTED : 0);
+    return log_classes_wants(o);
 }
 
 static void free_daily(void **state)
@@ -76,7 +75,7 @@ static int create(void **ret, const struct log_report_options *o, int64_t unit_m
     if (!d)
         return -ENOMEM;
     d->options = o;
-    d->classes = o->classes ? o->classes : CLASSES_USUAL;
+    d->classes = log_classes_asked(o);
     d->unit_ms = unit_ms;
     log_table_init(&d->rows, sizeof(struct row), o->seed);
     log_table_init(&d->cells, sizeof(struct cell), o->seed);
@@ -337,7 +336,7 @@ static int rows_sheet(const struct daily *d, const struct rows *rows, struct log
             break;
         sheet_text(sheet, c++, label(d, row->index, text));
         sheet_count(c++, total - row->digits[0]);
-        c = log_counted(c, d->classes & 0x0cu, row->digits[2] + row->digits[3]);
+        c = log_counted(c, d->classes & LOG_CLASSES_ACCEPTED, row->digits[2] + row->digits[3]);
         c = log_counted(c, d->classes & 0x10u, row->digits[4]);
         c = log_counted(c, d->classes & 0x20u, row->digits[5]);
         sheet_count(c++, row->digits[0]);
@@ -365,20 +364,23 @@ static uint64_t count_on(const struct daily *d, int64_t index, struct slice stat
     return c ? c->count : 0;
 }
 
-static void status_row(const struct daily *d, const struct rows *rows, struct log_sheet *sheet,
+struct over_time {
+    const struct daily *daily;
+    const struct rows *rows;
+};
+
+static int fill_status(const void *ctx, struct log_sheet *sheet, struct sheet_cell *c,
                        const struct log_rank_item *item)
 {
+    const struct daily *d = ((const struct over_time *)ctx)->daily;
+    const struct rows *rows = ((const struct over_time *)ctx)->rows;
     const struct cell *cell = item->value;
     uint64_t values[SPARK_ROWS_MAX] = {0}, most = 0;
     double usual[SPARK_ROWS_MAX];
     size_t shown = MIN_OF(rows->count, (size_t)SPARK_ROWS_MAX), peak = 0;
-    struct sheet_cell *c = sheet_row(sheet);
-    struct slice enhanced = slice_from(slice_str(cell->status), 4);
     struct usual peak_usual;
     char text[LABEL_MAX];
 
-    if (!c)
-        return;
     for (size_t i = 0; i < rows->count; i++) {
         uint64_t n = count_on(d, rows->items[i].index, item->key);
 
@@ -391,46 +393,40 @@ static void status_row(const struct daily *d, const struct rows *rows, struct lo
             peak = i;
         }
     }
-    sheet_count(c++, cell->code);
-    if (!slice_eq(enhanced, SLICE_LIT("-")))
-        sheet_text(sheet, c, enhanced);
-    c++;
+    c = log_status_cells(sheet, c, cell->code, cell->status);
     sheet_count(c++, cell->count);
     sheet_text(sheet, c++, label(d, rows->items[peak].index, text));
     sheet_count(c++, most);
     spark(sheet, c++, values, shown);
     peak_usual = find_usual(usual, shown);
     mark(sheet, c, &peak_usual, most);
+    return 0;
 }
 
 static int statuses_sheet(const struct daily *d, const struct rows *rows, struct log_report *to)
 {
-    static const struct sheet_column columns[] = {{"code", "CODE", SHEET_COUNT},
-                                                  {"enhanced", "STATUS", SHEET_TEXT},
+    static const struct sheet_column columns[] = {LOG_STATUS_COLUMNS,
                                                   {"hits", "HITS", SHEET_COUNT},
                                                   {"peak", "PEAK", SHEET_TEXT},
                                                   {"peak_hits", "HITS THEN", SHEET_COUNT, 2},
                                                   {"over_time", "OVER TIME", SHEET_SPARK},
                                                   {"out_of_line", "PEAK OUT OF LINE", SHEET_TEXT}};
-    struct log_sheet *sheet =
-        log_report_sheet(to, "by_status", "Each status over time", columns, ARRAY_SIZE(columns));
-    struct log_ranking rank;
-    int r = log_rank(&rank, &d->statuses, count_of);
+    const struct over_time ctx = {d, rows};
+    const struct log_ranked how = {.order = count_of,
+                                   .fill = fill_status,
+                                   .ctx = &ctx,
+                                   .rows_max = log_rows_max(d->options, STATUSES_SHOWN)};
 
-    for (size_t i = 0; r == 0 && i < rank.count; i++)
-        status_row(d, rows, sheet, &rank.items[i]);
-    log_rank_done(&rank);
-    sheet_limit(sheet, d->options->rows_max ? d->options->rows_max : STATUSES_SHOWN);
-    return r;
+    return log_ranked_rows(
+        log_report_sheet(to, "by_status", "Each status over time", columns, ARRAY_SIZE(columns)),
+        &d->statuses, &how);
 }
 
 /* Every number of it, for programs. */
 static int cells_sheet(const struct daily *d, const struct rows *rows, struct log_report *to)
 {
-    static const struct sheet_column columns[] = {{"when", "WHEN", SHEET_TEXT},
-                                                  {"code", "CODE", SHEET_COUNT},
-                                                  {"enhanced", "STATUS", SHEET_TEXT},
-                                                  {"hits", "HITS", SHEET_COUNT}};
+    static const struct sheet_column columns[] = {
+        {"when", "WHEN", SHEET_TEXT}, LOG_STATUS_COLUMNS, {"hits", "HITS", SHEET_COUNT}};
     struct log_sheet *sheet = log_report_sheet(to, "by_time_and_status", "By time and status",
                                                columns, ARRAY_SIZE(columns));
     struct log_ranking rank;
@@ -441,17 +437,14 @@ static int cells_sheet(const struct daily *d, const struct rows *rows, struct lo
         for (size_t i = 0; i < rank.count; i++) {
             const struct cell *cell = rank.items[i].value;
             uint64_t n = count_on(d, rows->items[row].index, rank.items[i].key);
-            struct slice enhanced = slice_from(slice_str(cell->status), 4);
             char text[LABEL_MAX];
             struct sheet_cell *c = n > 0 ? sheet_row(sheet) : NULL;
 
             if (!c)
                 continue;
             sheet_text(sheet, c++, label(d, rows->items[row].index, text));
-            sheet_count(c++, cell->code);
-            if (!slice_eq(enhanced, SLICE_LIT("-")))
-                sheet_text(sheet, c, enhanced);
-            sheet_count(++c, n);
+            c = log_status_cells(sheet, c, cell->code, cell->status);
+            sheet_count(c, n);
         }
     }
     log_rank_done(&rank);

@@ -340,11 +340,14 @@ static uint64_t most_attempts(const void *value)
         {"p95", "95 %", SHEET_DURATION, 6}, {"expired", "EXPIRED", SHEET_COUNT, 3},                \
         {"waiting", "WAITING", SHEET_COUNT, 3}, LOG_SEEN_COLUMNS
 
-static void fill(struct log_sheet *to, struct sheet_cell *c, struct slice who, struct row *row)
+static int fill(const void *ctx, struct log_sheet *to, struct sheet_cell *c,
+                const struct log_rank_item *item)
 {
+    struct row *row = item->value;
     const struct log_tried *t = &row->tried;
 
-    sheet_text(to, c++, who);
+    (void)ctx;
+    sheet_text(to, c++, item->key);
     c = log_tried_cells(c, t);
     c = log_share_cell(c, t->first_delivered, t->first);
     c = log_share_cell(c, t->retries_delivered, t->retries);
@@ -356,28 +359,34 @@ static void fill(struct log_sheet *to, struct sheet_cell *c, struct slice who, s
     sheet_count(c++, row->expired);
     sheet_count(c++, row->waiting);
     (void)log_seen_cells(c, &t->seen);
+    return 0;
 }
 
 static int table_sheet(const struct delivery *d, const struct log_table *t, struct log_sheet *sheet)
 {
-    struct log_ranking rank;
-    int r = log_rank(&rank, t, most_attempts);
+    const struct log_ranked how = {
+        .order = most_attempts, .fill = fill, .rows_max = log_rows_max(d->options, ROWS_SHOWN)};
 
-    for (size_t i = 0; r == 0 && i < rank.count; i++) {
-        struct sheet_cell *cell = sheet_row(sheet);
-
-        if (!cell)
-            break;
-        fill(sheet, cell, rank.items[i].key, rank.items[i].value);
-    }
-    log_rank_done(&rank);
-    sheet_limit(sheet, d->options->rows_max ? d->options->rows_max : ROWS_SHOWN);
-    return r;
+    return log_ranked_rows(sheet, t, &how);
 }
 
 static uint64_t no_order(const void *value)
 {
     (void)value;
+    return 0;
+}
+
+static int fill_day(const void *ctx, struct log_sheet *to, struct sheet_cell *c,
+                    const struct log_rank_item *item)
+{
+    const struct log_tried *t = &((const struct row *)item->value)->tried;
+
+    (void)ctx;
+    sheet_text(to, c++, item->key);
+    c = log_tried_cells(c, t);
+    c = log_share_cell(c, t->first_delivered, t->first);
+    c = log_share_cell(c, t->deferred, t->seen.count);
+    (void)log_seen_cells(c, &t->seen);
     return 0;
 }
 
@@ -389,26 +398,11 @@ static int days_sheet(const struct delivery *d, struct log_report *to)
                                                   {"first_rate", "FIRST TRY OK", SHEET_SHARE},
                                                   {"deferral_rate", "DEFERRAL RATE", SHEET_SHARE},
                                                   LOG_SEEN_COLUMNS};
-    struct log_sheet *sheet =
-        log_report_sheet(to, "per_day", "By day", columns, ARRAY_SIZE(columns));
-    struct log_ranking rank;
-    int r = log_rank(&rank, &d->days, no_order);
+    const struct log_ranked how = {
+        .order = no_order, .fill = fill_day, .rows_max = log_rows_max(d->options, DAYS_SHOWN)};
 
-    for (size_t i = 0; r == 0 && i < rank.count; i++) {
-        const struct log_tried *t = &((const struct row *)rank.items[i].value)->tried;
-        struct sheet_cell *c = sheet_row(sheet);
-
-        if (!c)
-            break;
-        sheet_text(sheet, c++, rank.items[i].key);
-        c = log_tried_cells(c, t);
-        c = log_share_cell(c, t->first_delivered, t->first);
-        c = log_share_cell(c, t->deferred, t->seen.count);
-        (void)log_seen_cells(c, &t->seen);
-    }
-    log_rank_done(&rank);
-    sheet_limit(sheet, d->options->rows_max ? d->options->rows_max : DAYS_SHOWN);
-    return r;
+    return log_ranked_rows(log_report_sheet(to, "per_day", "By day", columns, ARRAY_SIZE(columns)),
+                           &d->days, &how);
 }
 
 static uint64_t most_delivered(const void *value)
@@ -421,35 +415,22 @@ static uint64_t most_waiting(const void *value)
     return ((const struct log_spread *)value)->count;
 }
 
-static struct log_spread *times_of(void *value)
+static int fill_times(const void *ctx, struct log_sheet *to, struct sheet_cell *c,
+                      const struct log_rank_item *item)
 {
-    return &((struct row *)value)->times;
+    (void)ctx;
+    sheet_text(to, c++, item->key);
+    (void)log_spread_cells(c, &((struct row *)item->value)->times);
+    return 0;
 }
 
-static struct log_spread *ages_of(void *value)
+static int fill_ages(const void *ctx, struct log_sheet *to, struct sheet_cell *c,
+                     const struct log_rank_item *item)
 {
-    return value;
-}
-
-/* Times of each destination that has some, those with most first. */
-static int spreads_sheet(const struct delivery *d, const struct log_table *t,
-                         uint64_t (*order)(const void *value),
-                         struct log_spread *(*spread)(void *value), struct log_sheet *sheet)
-{
-    struct log_ranking rank;
-    int r = log_rank(&rank, t, order);
-
-    for (size_t i = 0; r == 0 && i < rank.count && rank.items[i].count > 0; i++) {
-        struct sheet_cell *c = sheet_row(sheet);
-
-        if (!c)
-            break;
-        sheet_text(sheet, c++, rank.items[i].key);
-        (void)log_spread_cells(c, spread(rank.items[i].value));
-    }
-    log_rank_done(&rank);
-    sheet_limit(sheet, d->options->rows_max ? d->options->rows_max : ROWS_SHOWN);
-    return r;
+    (void)ctx;
+    sheet_text(to, c++, item->key);
+    (void)log_spread_cells(c, item->value);
+    return 0;
 }
 
 static int destinations_sheets(const struct delivery *d, struct log_report *to)
@@ -462,31 +443,37 @@ static int destinations_sheets(const struct delivery *d, struct log_report *to)
                                                LOG_SPREAD_COLUMNS("n", "WAITING")},
                                      provider_ages[] = {{"provider", "PROVIDER", SHEET_TEXT},
                                                         LOG_SPREAD_COLUMNS("n", "WAITING")};
+    /* Only those that have some. */
+    const struct log_ranked by_times = {.order = most_delivered,
+                                        .fill = fill_times,
+                                        .rows_max = log_rows_max(d->options, ROWS_SHOWN),
+                                        .wants_no_zero = true},
+                            by_ages = {.order = most_waiting,
+                                       .fill = fill_ages,
+                                       .rows_max = log_rows_max(d->options, ROWS_SHOWN)};
     int r;
 
-    r = spreads_sheet(d, &d->domains, most_delivered, times_of,
-                      log_report_sheet(to, "time_by_domain",
-                                       "Time from arrival to delivery, by recipient domain", times,
-                                       ARRAY_SIZE(times)));
+    r = log_ranked_rows(log_report_sheet(to, "time_by_domain",
+                                         "Time from arrival to delivery, by recipient domain",
+                                         times, ARRAY_SIZE(times)),
+                        &d->domains, &by_times);
     if (r == 0)
-        r = spreads_sheet(d, &d->providers, most_delivered, times_of,
-                          log_report_sheet(to, "time_by_provider",
-                                           "Time from arrival to delivery, by provider",
-                                           provider_times, ARRAY_SIZE(provider_times)));
+        r = log_ranked_rows(log_report_sheet(to, "time_by_provider",
+                                             "Time from arrival to delivery, by provider",
+                                             provider_times, ARRAY_SIZE(provider_times)),
+                            &d->providers, &by_times);
     if (r == 0)
-        r = spreads_sheet(
-            d, &d->waiting_domains, most_waiting, ages_of,
-            log_report_sheet(to, "queue_age_by_domain",
-                             "Queue age of recipients not delivered when the logs end, "
-                             "by recipient domain",
-                             ages, ARRAY_SIZE(ages)));
+        r = log_ranked_rows(log_report_sheet(to, "queue_age_by_domain",
+                                             "Queue age of recipients not delivered when the logs "
+                                             "end, by recipient domain",
+                                             ages, ARRAY_SIZE(ages)),
+                            &d->waiting_domains, &by_ages);
     if (r == 0)
-        r = spreads_sheet(
-            d, &d->waiting_providers, most_waiting, ages_of,
-            log_report_sheet(to, "queue_age_by_provider",
-                             "Queue age of recipients not delivered when the logs end, "
-                             "by provider",
-                             provider_ages, ARRAY_SIZE(provider_ages)));
+        r = log_ranked_rows(log_report_sheet(to, "queue_age_by_provider",
+                                             "Queue age of recipients not delivered when the logs "
+                                             "end, by provider",
+                                             provider_ages, ARRAY_SIZE(provider_ages)),
+                            &d->waiting_providers, &by_ages);
     return r;
 }
 
@@ -532,19 +519,20 @@ static void tell_notes(const struct delivery *d, const struct lives_counts *n,
     if (n->handed_over > 0)
         log_report_note(
             to,
-            "%llu times a recipient went through a content filter of this host and came "
+            "%llu time%s a recipient went through a content filter of this host and came "
             "back under another id: one message, and its hand-over is no delivery.",
-            (unsigned long long)n->handed_over);
+            (unsigned long long)n->handed_over, log_plural(n->handed_over));
     if (n->handed_away > 0)
         log_report_note(to,
-                        "%llu deliveries to a port of this host led to an id that is not in these "
-                        "logs: they count as deliveries.",
-                        (unsigned long long)n->handed_away);
+                        "%llu deliver%s to a port of this host led to an id that is not in these "
+                        "logs: counted as delivered.",
+                        (unsigned long long)n->handed_away, n->handed_away == 1 ? "y" : "ies");
     if (n->not_expanded > 0)
         log_report_note(to,
-                        "%llu times a line told of all recipients of a message that has more than "
+                        "%llu time%s a line told of all recipients of a message that has more than "
                         "%d: the rest are left as they were.",
-                        (unsigned long long)n->not_expanded, LIVES_EXPANDED_MAX);
+                        (unsigned long long)n->not_expanded, log_plural(n->not_expanded),
+                        LIVES_EXPANDED_MAX);
 }
 
 static int finish(void *state, struct log_report *to)

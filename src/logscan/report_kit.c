@@ -112,3 +112,49 @@ void log_rank_done(struct log_ranking *r)
     free(r->items);
     *r = (struct log_ranking){0};
 }
+
+int log_ranked_rows(struct log_sheet *to, const struct log_table *t, const struct log_ranked *how)
+{
+    struct log_ranking rank;
+    int r = log_rank(&rank, t, how->order);
+    size_t count = rank.count;
+
+    while (how->wants_no_zero && count > 0 && rank.items[count - 1].count == 0)
+        count--;
+    for (size_t i = 0; r == 0 && i < MIN_OF(count, how->rows_max); i++) {
+        struct sheet_cell *c = sheet_row(to);
+
+        r = c ? how->fill(how->ctx, to, c, &rank.items[i]) : -ENOMEM;
+    }
+    to->rows_left_out += count - MIN_OF(count, how->rows_max);
+    log_rank_done(&rank);
+    return r;
+}
+
+/* ---- replies, first and last ---- */
+
+uint64_t log_reply_codes(const struct log_reply *r)
+{
+    return (uint64_t)r->code << 48 | (uint64_t)r->enhanced.klass << 40 |
+           (uint64_t)(r->enhanced.subject & 0x3ff) << 20 | r->enhanced.detail;
+}
+
+struct sheet_cell *log_status_cells(struct log_sheet *to, struct sheet_cell *c, uint16_t code,
+                                    const char *status)
+{
+    struct slice enhanced = slice_from(slice_str(status), 4);
+
+    sheet_count(c++, code);
+    if (!slice_eq(enhanced, SLICE_LIT("-")))
+        sheet_text(to, c, enhanced);
+    return c + 1;
+}
+
+struct sheet_cell *log_seen_cells(struct sheet_cell *c, const struct log_seen *s)
+{
+    if (s->count > 0) {
+        sheet_ms(c, s->first_ms);
+        sheet_ms(c + 1, s->last_ms);
+    }
+    return c + 2;
+}

@@ -15,7 +15,6 @@
 #include "logscan/reports.h"
 #include "logscan/table.h"
 
-#define CLASSES_USUAL 0x30u /* 4xx and 5xx */
 #define TEXTS_SHOWN 40
 #define KEY_MAX KIB(8)
 #define BY_KEY_MAX 1024
@@ -40,10 +39,8 @@ struct status {
 
 static unsigned wants(const struct log_report_options *o)
 {
-    unsigned w = WANT_REPLIES;
+    unsigned w = log_classes_wants(o);
 
-    if (o->classes & 0x0cu)
-        w |= WANT_ACCEPTED;
     if (o->by == BY_DOMAIN || o->by == BY_PROVIDER)
         w |= WANT_SESSIONS;
     return w;
@@ -74,7 +71,7 @@ static int create(void **ret, const struct log_report_options *o, struct buf *wh
     if (!s)
         return -ENOMEM;
     s->options = o;
-    s->classes = o->classes ? o->classes : CLASSES_USUAL;
+    s->classes = log_classes_asked(o);
     log_table_init(&s->statuses, sizeof(struct row), o->seed);
     log_table_init(&s->texts, sizeof(struct row), o->seed);
     log_table_init(&s->codeless, sizeof(struct row), o->seed);
@@ -168,142 +165,108 @@ static uint64_t count_of(const void *value)
     return ((const struct row *)value)->seen.count;
 }
 
-#define SEEN_COLUMNS                                                                               \
-    {"first_ms", "FIRST", SHEET_TIME, 9},                                                          \
-    {                                                                                              \
-        "last_ms", "LAST", SHEET_TIME, 8                                                           \
-    }
-
-static struct sheet_cell *add_seen(struct sheet_cell *c, const struct log_seen *seen)
+static int fill_status(const void *ctx, struct log_sheet *to, struct sheet_cell *c,
+                       const struct log_rank_item *item)
 {
-    sheet_ms(c++, seen->first_ms);
-    sheet_ms(c++, seen->last_ms);
-    return c;
+    const struct status *s = ctx;
+    const struct row *row = item->value;
+
+    sheet_count(c++, row->seen.count);
+    c = log_status_cells(to, c, row->code, row->status);
+    sheet_number(c++, (double)row->seen.count / (double)s->all);
+    (void)log_seen_cells(c, &row->seen);
+    return 0;
 }
 
-static void status_cells(struct log_sheet *to, struct sheet_cell **c, const struct row *row)
+/* The texts, or who got or gave them: a status and what follows it in the key. */
+static int fill_keyed(const void *ctx, struct log_sheet *to, struct sheet_cell *c,
+                      const struct log_rank_item *item)
 {
-    struct slice status = slice_str(row->status), enhanced = slice_from(status, 4);
+    const struct row *row = item->value;
 
-    sheet_count((*c)++, row->code);
-    if (!slice_eq(enhanced, SLICE_LIT("-")))
-        sheet_text(to, *c, enhanced);
-    (*c)++;
+    (void)ctx;
+    sheet_count(c++, row->seen.count);
+    c = log_status_cells(to, c, row->code, row->status);
+    sheet_text(to, c++, slice_from(item->key, strlen(row->status) + 1));
+    (void)log_seen_cells(c, &row->seen);
+    return 0;
+}
+
+/* What has a text and no code. */
+static int fill_uncoded(const void *ctx, struct log_sheet *to, struct sheet_cell *c,
+                        const struct log_rank_item *item)
+{
+    const struct row *row = item->value;
+
+    (void)ctx;
+    sheet_count(c++, row->seen.count);
+    sheet_text(to, c++, item->key);
+    (void)log_seen_cells(c, &row->seen);
+    return 0;
 }
 
 static int statuses_sheet(const struct status *s, struct log_report *to)
 {
     static const struct sheet_column columns[] = {{"hits", "HITS", SHEET_COUNT},
-                                                  {"code", "CODE", SHEET_COUNT},
-                                                  {"enhanced", "STATUS", SHEET_TEXT},
+                                                  LOG_STATUS_COLUMNS,
                                                   {"share", "SHARE", SHEET_SHARE},
-                                                  SEEN_COLUMNS};
-    struct log_sheet *sheet =
-        log_report_sheet(to, "by_status", "Replies by status", columns, ARRAY_SIZE(columns));
-    struct log_ranking rank;
-    int r = log_rank(&rank, &s->statuses, count_of);
+                                                  LOG_SEEN_COLUMNS};
+    const struct log_ranked how = {.order = count_of,
+                                   .fill = fill_status,
+                                   .ctx = s,
+                                   .rows_max = log_rows_max(s->options, SHEET_ROWS_MAX)};
 
-    for (size_t i = 0; r == 0 && i < rank.count; i++) {
-        const struct row *row = rank.items[i].value;
-        struct sheet_cell *c = sheet_row(sheet);
-
-        if (!c)
-            break;
-        sheet_count(c++, row->seen.count);
-        status_cells(sheet, &c, row);
-        sheet_number(c++, (double)row->seen.count / (double)s->all);
-        add_seen(c, &row->seen);
-    }
-    log_rank_done(&rank);
-    if (s->options->rows_max)
-        sheet_limit(sheet, s->options->rows_max);
-    return r;
-}
-
-/* The texts, or who got or gave them: a status and what follows it in the key. */
-static int keyed_sheet(const struct status *s, const struct log_table *t, struct log_sheet *sheet,
-                       size_t rows)
-{
-    struct log_ranking rank;
-    int r = log_rank(&rank, t, count_of);
-
-    for (size_t i = 0; r == 0 && i < rank.count; i++) {
-        const struct row *row = rank.items[i].value;
-        struct sheet_cell *c = sheet_row(sheet);
-
-        if (!c)
-            break;
-        sheet_count(c++, row->seen.count);
-        status_cells(sheet, &c, row);
-        sheet_text(sheet, c++, slice_from(rank.items[i].key, strlen(row->status) + 1));
-        add_seen(c, &row->seen);
-    }
-    log_rank_done(&rank);
-    sheet_limit(sheet, s->options->rows_max ? s->options->rows_max : rows);
-    return r;
+    return log_ranked_rows(
+        log_report_sheet(to, "by_status", "Replies by status", columns, ARRAY_SIZE(columns)),
+        &s->statuses, &how);
 }
 
 static int texts_sheet(const struct status *s, struct log_report *to)
 {
     static const struct sheet_column columns[] = {{"hits", "HITS", SHEET_COUNT},
-                                                  {"code", "CODE", SHEET_COUNT},
-                                                  {"enhanced", "STATUS", SHEET_TEXT},
+                                                  LOG_STATUS_COLUMNS,
                                                   {"text", "TEXT", SHEET_TEXT},
-                                                  SEEN_COLUMNS};
+                                                  LOG_SEEN_COLUMNS};
+    const struct log_ranked how = {
+        .order = count_of, .fill = fill_keyed, .rows_max = log_rows_max(s->options, TEXTS_SHOWN)};
 
-    return keyed_sheet(
-        s, &s->texts,
-        log_report_sheet(to, "by_text", "Replies by text", columns, ARRAY_SIZE(columns)),
-        TEXTS_SHOWN);
+    return log_ranked_rows(
+        log_report_sheet(to, "by_text", "Replies by text", columns, ARRAY_SIZE(columns)), &s->texts,
+        &how);
 }
 
 static int by_sheet(const struct status *s, struct log_report *to)
 {
     static const struct sheet_column columns[] = {{"hits", "HITS", SHEET_COUNT},
-                                                  {"code", "CODE", SHEET_COUNT},
-                                                  {"enhanced", "STATUS", SHEET_TEXT},
+                                                  LOG_STATUS_COLUMNS,
                                                   {"who", "WHO", SHEET_TEXT},
-                                                  SEEN_COLUMNS};
+                                                  LOG_SEEN_COLUMNS};
     static const char *const titles[] = {[BY_HOST] = "Replies by host",
                                          [BY_DOMAIN] = "Replies by recipient domain",
                                          [BY_PROVIDER] = "Replies by provider",
                                          [BY_CONNECTOR] = "Replies by connector"};
+    const struct log_ranked how = {
+        .order = count_of, .fill = fill_keyed, .rows_max = log_rows_max(s->options, TEXTS_SHOWN)};
 
     if (s->options->by == BY_NOTHING)
         return 0;
-    return keyed_sheet(
-        s, &s->by,
+    return log_ranked_rows(
         log_report_sheet(to, "by_who", titles[s->options->by], columns, ARRAY_SIZE(columns)),
-        TEXTS_SHOWN);
+        &s->by, &how);
 }
 
-/* What has a text and no code. */
 static int uncoded_sheet(const struct status *s, const struct log_table *t, const char *name,
                          const char *title, struct log_report *to)
 {
     static const struct sheet_column columns[] = {
-        {"hits", "HITS", SHEET_COUNT}, {"text", "TEXT", SHEET_TEXT}, SEEN_COLUMNS};
-    struct log_sheet *sheet;
-    struct log_ranking rank;
-    int r;
+        {"hits", "HITS", SHEET_COUNT}, {"text", "TEXT", SHEET_TEXT}, LOG_SEEN_COLUMNS};
+    const struct log_ranked how = {
+        .order = count_of, .fill = fill_uncoded, .rows_max = log_rows_max(s->options, TEXTS_SHOWN)};
 
     if (log_table_count(t) == 0)
         return 0;
-    sheet = log_report_sheet(to, name, title, columns, ARRAY_SIZE(columns));
-    r = log_rank(&rank, t, count_of);
-    for (size_t i = 0; r == 0 && i < rank.count; i++) {
-        const struct row *row = rank.items[i].value;
-        struct sheet_cell *c = sheet_row(sheet);
-
-        if (!c)
-            break;
-        sheet_count(c++, row->seen.count);
-        sheet_text(sheet, c++, rank.items[i].key);
-        add_seen(c, &row->seen);
-    }
-    log_rank_done(&rank);
-    sheet_limit(sheet, s->options->rows_max ? s->options->rows_max : TEXTS_SHOWN);
-    return r;
+    return log_ranked_rows(log_report_sheet(to, name, title, columns, ARRAY_SIZE(columns)), t,
+                           &how);
 }
 
 static void sides_sheet(const struct status *s, struct log_report *to)
@@ -327,7 +290,7 @@ static void sides_sheet(const struct status *s, struct log_report *to)
         if (!c)
             return;
         sheet_text(sheet, c++, slice_str(names[i]));
-        c = log_counted(c, s->classes & 0x0cu, n[2] + n[3]);
+        c = log_counted(c, s->classes & LOG_CLASSES_ACCEPTED, n[2] + n[3]);
         c = log_counted(c, s->classes & 0x10u, n[4]);
         c = log_counted(c, s->classes & 0x20u, n[5]);
         sheet_count(c, n[0]);

@@ -138,9 +138,7 @@ static struct log_seen *masked_row(struct top *t, const struct log_reply *r)
 static int take_reply(struct top *t, const struct log_fact *f)
 {
     const struct log_reply *r = &f->reply;
-    uint64_t codes = (uint64_t)r->code << 48 | (uint64_t)r->enhanced.klass << 40 |
-                     (uint64_t)(r->enhanced.subject & 0x3ff) << 20 | r->enhanced.detail,
-             key = log_hash(r->text, t->options->seed ^ codes);
+    uint64_t key = log_hash(r->text, t->options->seed ^ log_reply_codes(r));
     struct raw_slot *slot = &t->raw[key % RAW_CACHED];
 
     if (f->is_other_host)
@@ -198,18 +196,32 @@ static uint64_t most_seen(const void *value)
     return ((const struct log_seen *)value)->count;
 }
 
-static size_t shown(const struct top *t)
+static int fill(const void *ctx, struct log_sheet *to, struct sheet_cell *c,
+                const struct log_rank_item *item)
 {
-    return t->options->rows_max ? t->options->rows_max : ROWS_SHOWN;
+    const struct row *row = item->value;
+
+    (void)ctx;
+    sheet_text(to, c++, item->key);
+    sheet_count(c++, row->seen.count);
+    sheet_count(c++, row->delivered);
+    sheet_count(c++, row->deferred);
+    sheet_count(c++, row->failed);
+    c = log_share_cell(c, row->deferred + row->failed, row->seen.count);
+    (void)log_seen_cells(c, &row->seen);
+    return 0;
 }
 
-/* With the first rows filled in, and the rest counted. */
-static size_t rows_of(const struct top *t, const struct log_ranking *rank, struct log_sheet *sheet)
+static int fill_text(const void *ctx, struct log_sheet *to, struct sheet_cell *c,
+                     const struct log_rank_item *item)
 {
-    size_t count = MIN_OF(rank->count, shown(t));
+    const struct log_seen *seen = item->value;
 
-    sheet->rows_left_out += rank->count - count;
-    return count;
+    (void)ctx;
+    sheet_text(to, c++, item->key);
+    sheet_count(c++, seen->count);
+    (void)log_seen_cells(c, seen);
+    return 0;
 }
 
 #define COLUMNS(name, title)                                                                       \
@@ -231,57 +243,26 @@ static int table_sheet(const struct top *t, unsigned table, struct log_report *t
                                                  [DOMAINS] = {"domains", "Recipient domains"},
                                                  [HOSTS] = {"hosts", "Remote hosts"},
                                                  [CONNECTORS] = {"connectors", "Connectors"}};
-    struct log_sheet *sheet;
-    struct log_ranking rank;
-    size_t rows;
-    int r;
+    const struct log_ranked how = {
+        .order = most_attempts, .fill = fill, .rows_max = log_rows_max(t->options, ROWS_SHOWN)};
 
     if (log_table_count(&t->tables[table]) == 0)
         return 0;
-    sheet = log_report_sheet(to, names[table][0], names[table][1], columns[table],
-                             ARRAY_SIZE(columns[table]));
-    r = log_rank(&rank, &t->tables[table], most_attempts);
-    rows = rows_of(t, &rank, sheet);
-    for (size_t i = 0; r == 0 && i < rows; i++) {
-        const struct row *row = rank.items[i].value;
-        struct sheet_cell *c = sheet_row(sheet);
-
-        if (!c)
-            break;
-        sheet_text(sheet, c++, rank.items[i].key);
-        sheet_count(c++, row->seen.count);
-        sheet_count(c++, row->delivered);
-        sheet_count(c++, row->deferred);
-        sheet_count(c++, row->failed);
-        c = log_share_cell(c, row->deferred + row->failed, row->seen.count);
-        (void)log_seen_cells(c, &row->seen);
-    }
-    log_rank_done(&rank);
-    return r;
+    return log_ranked_rows(log_report_sheet(to, names[table][0], names[table][1], columns[table],
+                                            ARRAY_SIZE(columns[table])),
+                           &t->tables[table], &how);
 }
 
 static int texts_sheet(const struct top *t, struct log_report *to)
 {
     static const struct sheet_column columns[] = {
         {"text", "REPLY", SHEET_TEXT}, {"hits", "HITS", SHEET_COUNT}, LOG_SEEN_COLUMNS};
-    struct log_sheet *sheet =
-        log_report_sheet(to, "texts", "Replies, what varies masked", columns, ARRAY_SIZE(columns));
-    struct log_ranking rank;
-    int r = log_rank(&rank, &t->texts, most_seen);
-    size_t rows = rows_of(t, &rank, sheet);
+    const struct log_ranked how = {
+        .order = most_seen, .fill = fill_text, .rows_max = log_rows_max(t->options, ROWS_SHOWN)};
 
-    for (size_t i = 0; r == 0 && i < rows; i++) {
-        const struct log_seen *seen = rank.items[i].value;
-        struct sheet_cell *c = sheet_row(sheet);
-
-        if (!c)
-            break;
-        sheet_text(sheet, c++, rank.items[i].key);
-        sheet_count(c++, seen->count);
-        (void)log_seen_cells(c, seen);
-    }
-    log_rank_done(&rank);
-    return r;
+    return log_ranked_rows(
+        log_report_sheet(to, "texts", "Replies, what varies masked", columns, ARRAY_SIZE(columns)),
+        &t->texts, &how);
 }
 
 static int finish(void *state, struct log_report *to)

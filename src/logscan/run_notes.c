@@ -46,9 +46,11 @@ static void note_rows(const struct log_run *r, struct log_report *to)
     for (size_t i = 0; i < LOG_SKIPS; i++)
         skipped += t->skipped[i];
     log_report_note(to,
-                    "%" PRIu64 " rows read, %" PRIu64 " lines skipped, %" PRIu64
-                    " header lines; %zu files, %" PRIu64 " bytes; days and times are of %s",
-                    t->rows, skipped, t->headers, log_run_file_count(r), bytes, stamp_zone_name());
+                    "%" PRIu64 " row%s read, %" PRIu64 " line%s skipped, %" PRIu64
+                    " header line%s; %zu file%s, %" PRIu64 " byte%s; days and times are of %s",
+                    t->rows, log_plural(t->rows), skipped, log_plural(skipped), t->headers,
+                    log_plural(t->headers), log_run_file_count(r),
+                    log_plural(log_run_file_count(r)), bytes, log_plural(bytes), stamp_zone_name());
 }
 
 static void note_formats(const struct log_run *r, struct log_report *to)
@@ -66,8 +68,8 @@ static void note_formats(const struct log_run *r, struct log_report *to)
             }
         }
         if (files > 0)
-            log_report_note(to, "%s (%s): %zu files, %" PRIu64 " rows", log_formats[f]->title,
-                            log_formats[f]->name, files, rows);
+            log_report_note(to, "%s (%s): %zu file%s, %" PRIu64 " row%s", log_formats[f]->title,
+                            log_formats[f]->name, files, log_plural(files), rows, log_plural(rows));
     }
 }
 
@@ -115,8 +117,8 @@ static void note_files(const struct log_run *r, struct log_report *to)
                         f->error < 0 ? error_text(f->error) : unknown_text(f));
     }
     if (unknown + failed > told)
-        log_report_note(to, "%zu more files could not be read or are of no known format",
-                        unknown + failed - told);
+        log_report_note(to, "%zu more file%s could not be read or of no known format",
+                        unknown + failed - told, log_plural(unknown + failed - told));
 }
 
 static bool has_shrunk(const struct log_file *f)
@@ -142,13 +144,15 @@ static void note_changes(const struct log_run *r, struct log_report *to)
         told++;
         log_report_note(
             to,
-            "%s %s while it was read: %" PRIu64 " bytes at the begin, %" PRIu64 " at the end; %s",
-            f->path, has_shrunk(f) ? "shrank" : "grew", f->size_begin, f->size_end,
+            "%s %s while it was read: %" PRIu64 " byte%s at the begin, %" PRIu64 " at the end; %s",
+            f->path, has_shrunk(f) ? "shrank" : "grew", f->size_begin, log_plural(f->size_begin),
+            f->size_end,
             has_shrunk(f) ? "what was cut off may be missing here: read the rotated file, or a copy"
                           : "what was added may be missing here: run it again to have it");
     }
     if (changed > told)
-        log_report_note(to, "%zu more files changed while they were read", changed - told);
+        log_report_note(to, "%zu more file%s changed while being read", changed - told,
+                        log_plural(changed - told));
 }
 
 void log_run_notes(const struct log_run *r, struct log_report *to)
@@ -164,12 +168,12 @@ void log_run_notes(const struct log_run *r, struct log_report *to)
     note_changes(r, to);
     if (passed_over > 0)
         log_report_note(to,
-                        "%zu names passed over: hidden, or no files (pipes, devices, links to "
+                        "%zu name%s passed over: hidden, or no files (pipes, devices, links to "
                         "folders); the first is %s",
-                        passed_over, first);
+                        passed_over, log_plural(passed_over), first);
     if (inferred > 0)
         log_report_note(to,
-                        "stamps without a year in %zu files: the year is inferred from the time of "
-                        "the file's last change (--year Y says it)",
-                        inferred);
+                        "stamps without a year in %zu file%s: the year is inferred from the time "
+                        "of the file's last change (--year Y says it)",
+                        inferred, log_plural(inferred));
 }

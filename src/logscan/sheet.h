@@ -77,6 +77,11 @@ struct log_report {
     struct slice notes[64]; /* sentences below the tables, in order */
     size_t note_count;
 };
+/* The s of "files", where there is one: not of 1. */
+static inline const char *log_plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
 void log_report_note(struct log_report *r, const char *format, ...) PRINTF_LIKE(2, 3);
 struct log_sheet *log_report_sheet(struct log_report *r, const char *name, const char *title,
                                    const struct sheet_column *columns, size_t count);

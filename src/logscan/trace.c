@@ -313,6 +313,7 @@ static void show(struct trace *t, const struct log_run *run, struct log_report *
                                                   {"row", "ROW", SHEET_TEXT}};
     struct log_sheet *sheet =
         log_report_sheet(to, "rows", "In order of time", columns, ARRAY_SIZE(columns));
+    size_t keys = log_table_count(&t->keys);
 
     if (t->row_count > 1)
         qsort(t->rows, t->row_count, sizeof(*t->rows), compare);
@@ -334,8 +335,8 @@ static void show(struct trace *t, const struct log_run *run, struct log_report *
     }
     sheet_limit(sheet, t->rows_max);
     sheet->rows_left_out += t->left_out_rows;
-    log_report_note(to, "%zu rows of %zu messages or sessions", t->row_count,
-                    log_table_count(&t->keys));
+    log_report_note(to, "%zu row%s of %zu message%s or session%s", t->row_count,
+                    log_plural(t->row_count), keys, log_plural(keys), log_plural(keys));
     if (t->left_out_keys > 0)
         log_report_note(to, "more than %d messages match: the others are left out", TRACE_KEYS_MAX);
 }

@@ -42,8 +42,13 @@ def seen_of(logs, row):
 def test_rows(logs):
     notes = " ".join(report("status", logs.files)["notes"])
     totals = logs.truth["totals"]
-    assert f"{totals['records']} rows read" in notes
-    assert f"{totals['header_lines']} header lines" in notes
+    for words in (counted(totals["records"], "row") + " read", counted(totals["header_lines"], "header line") + ";",
+                  counted(len(logs.files), "file") + ","):
+        assert f" {words}" in f" {notes}"
+
+
+def counted(number, what):
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def test_status_by_code(logs):

@@ -38,7 +38,7 @@ def parsed(done):
 
 
 def rows_read(report):
-    return int(re.search(r"(\d+) rows read", " ".join(report["notes"])).group(1))
+    return int(re.search(r"(\d+) rows? read", " ".join(report["notes"])).group(1))
 
 
 random.seed(20261123)
