@@ -79,9 +79,7 @@ static bool split_longer(struct csv_rows *r, struct slice line, uint32_t count)
     end = csv_row_end_within(all, from, LOG_LINE_MAX, &r->look_left);
     if (end == SIZE_MAX || end <= r->at)
         return false;
-    line = slice_sub(all, from, end - 1 - from);
-    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-        line.len--;
+    line = text_without_end(slice_sub(all, from, end - from));
     if (!split_whole(r, line, count))
         return false;
     r->at = end;

@@ -188,9 +188,7 @@ static int split(struct walk *w, size_t begin, struct slice *line, struct slice 
     end = csv_row_end_within(w->text, begin, LOG_LINE_MAX, &w->look_left);
     if (end == SIZE_MAX)
         return -EINVAL;
-    *line = slice_sub(w->text, begin, end - begin - 1);
-    if (line->len > 0 && line->ptr[line->len - 1] == '\r')
-        line->len--;
+    *line = text_without_end(slice_sub(w->text, begin, end - begin));
     return csv_split(*line, &w->scan->arena, fields, LOG_COLUMNS_MAX);
 }
 

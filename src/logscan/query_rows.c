@@ -21,6 +21,7 @@
 #include "logscan/search.h"
 #include "logscan/stamp.h"
 #include "logscan/syslog_line.h"
+#include "logscan/text.h"
 
 #define ABSENT (-1)
 #define DAY_LEN 10
@@ -548,26 +549,17 @@ static size_t line_end(const struct fast *f, size_t at)
     return end < 0 ? f->text.len : at + (size_t)end + 1;
 }
 
-static struct slice without_end(struct slice line)
-{
-    if (line.len > 0 && line.ptr[line.len - 1] == '\n')
-        line.len--;
-    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-        line.len--;
-    return line;
-}
-
 /* The row that begins there, over line breaks in quotes where it has such. */
 static void look_at_row(struct fast *f, size_t begin)
 {
     size_t end = line_end(f, begin);
-    struct slice line = without_end(slice_sub(f->text, begin, end - begin));
+    struct slice line = text_without_end(slice_sub(f->text, begin, end - begin));
 
     if (!take_row(f->w, line)) {
         size_t row_end = csv_row_end_within(f->text, begin, LOG_LINE_MAX, &f->look_left);
 
         if (row_end != SIZE_MAX && row_end > end &&
-            take_row(f->w, without_end(slice_sub(f->text, begin, row_end - begin)))) {
+            take_row(f->w, text_without_end(slice_sub(f->text, begin, row_end - begin)))) {
             end = row_end;
         } else {
             log_scan_skip(f->w->s, SKIP_COLUMNS, line.ptr);

@@ -193,15 +193,6 @@ void log_scan_skip(struct log_scan *s, enum log_skip why, const uint8_t *line)
 
 /* ---- lines ---- */
 
-static struct slice without_end(struct slice line)
-{
-    if (line.len > 0 && line.ptr[line.len - 1] == '\n')
-        line.len--;
-    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-        line.len--;
-    return line;
-}
-
 static struct slice without_nuls(struct slice line)
 {
     while (line.len > 0 && line.ptr[0] == 0)
@@ -217,7 +208,7 @@ bool log_scan_line(struct log_scan *s, size_t *at, struct slice *ret)
         struct slice line = slice_sub(rest, 0, end < 0 ? rest.len : (size_t)end + 1);
 
         *at += line.len;
-        *ret = text_without_mark(without_nuls(without_end(line)));
+        *ret = text_without_mark(without_nuls(text_without_end(line)));
         if (ret->len > 0)
             return true;
         if (line.ptr[0] == 0)

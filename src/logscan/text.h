@@ -35,6 +35,16 @@ static inline struct slice text_without_mark(struct slice line)
     return TEXT_BEGINS(line, "\xef\xbb\xbf") ? slice_from(line, 3) : line;
 }
 
+/* Without "\n" or "\r\n", or the "\r" that is left of it. */
+static inline struct slice text_without_end(struct slice line)
+{
+    if (line.len > 0 && line.ptr[line.len - 1] == '\n')
+        line.len--;
+    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+        line.len--;
+    return line;
+}
+
 /* The first line of `*left`, without its end ("\n", "\r\n") and a byte order mark; what follows it is left. */
 static inline struct slice text_take_line(struct slice *left)
 {
@@ -42,10 +52,7 @@ static inline struct slice text_take_line(struct slice *left)
     struct slice line = slice_sub(*left, 0, end < 0 ? left->len : (size_t)end);
 
     *left = slice_from(*left, line.len + 1);
-    line = text_without_mark(line);
-    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-        line.len--;
-    return line;
+    return text_without_end(text_without_mark(line));
 }
 
 /* "192.0.2.1:25", "[2001:db8::1]:25": the address alone. */
