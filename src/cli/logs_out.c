@@ -16,7 +16,8 @@
 
 #define SPARK_LEVELS 8
 #define LEFT_OUT_MAX 128
-#define ROW_MAX MIB(16)
+#define JSON_FLUSH KIB(64)
+#define JSON_MAX MIB(128) /* a value of QUERY_VALUE_MAX takes at most six times as much, and this */
 
 /* ---- cells ---- */
 
@@ -287,16 +288,18 @@ void logs_out_notes(const struct log_report *r, FILE *to)
 
 /* ---- JSON ---- */
 
-/* Each row is written when it is made: a million of them need no memory at once. */
-static int write_out(struct buf *line, FILE *to)
+/* What is made is written soon: a million rows need no memory at once. */
+static int write_out(struct logs_json *j, size_t at_least)
 {
-    int r = buf_failed(line) ? -ENOMEM : 0;
-    struct slice s = buf_slice(line);
+    struct slice s = buf_slice(&j->made);
 
-    if (r == 0 && s.len > 0)
-        (void)fwrite(s.ptr, 1, s.len, to);
-    buf_clear(line);
-    return r;
+    if (buf_failed(&j->made))
+        return -ENOMEM;
+    if (s.len == 0 || s.len < at_least)
+        return 0;
+    (void)fwrite(s.ptr, 1, s.len, j->to);
+    buf_clear(&j->made);
+    return ferror(j->to) ? -EIO : 0;
 }
 
 static void json_spark(struct json_out *j, const char *key, struct slice numbers)
@@ -341,47 +344,79 @@ static void json_cell(struct json_out *j, const struct sheet_column *column,
     }
 }
 
-static int json_sheet(struct json_out *j, const struct log_sheet *s, FILE *to)
+void logs_json_begin(struct logs_json *j, const struct logs_head *head, FILE *to)
+{
+    *j = (struct logs_json){.made = BUF_INIT(JSON_MAX), .to = to};
+    json_out_init(&j->out, &j->made);
+    json_out_object(&j->out, NULL);
+    json_out_str(&j->out, "report", head->report);
+    json_out_str(&j->out, "zone", head->zone);
+}
+
+void logs_json_table(struct logs_json *j, const char *name)
+{
+    json_out_array(&j->out, name);
+}
+
+int logs_json_rows(struct logs_json *j, const struct log_sheet *s)
 {
     int r = 0;
 
-    json_out_array(j, s->name);
     for (size_t row = 0; r == 0 && row < s->row_count; row++) {
-        json_out_object(j, NULL);
-        for (size_t i = 0; i < s->column_count; i++)
-            json_cell(j, &s->columns[i], &s->cells[row * s->column_count + i]);
-        json_out_object_end(j);
-        r = write_out(j->to, to);
+        json_out_object(&j->out, NULL);
+        for (size_t i = 0; r == 0 && i < s->column_count; i++) {
+            json_cell(&j->out, &s->columns[i], &s->cells[row * s->column_count + i]);
+            r = write_out(j, JSON_FLUSH);
+        }
+        json_out_object_end(&j->out);
     }
-    json_out_array_end(j);
     return r;
+}
+
+void logs_json_table_end(struct logs_json *j)
+{
+    json_out_array_end(&j->out);
+}
+
+int logs_json_end(struct logs_json *j, const struct log_report *r)
+{
+    int error;
+
+    json_out_object(&j->out, "rows_left_out");
+    for (size_t i = 0; i < r->sheet_count; i++)
+        if (r->sheets[i].rows_left_out > 0)
+            json_out_uint(&j->out, r->sheets[i].name, r->sheets[i].rows_left_out);
+    json_out_object_end(&j->out);
+    json_out_array(&j->out, "notes");
+    for (size_t i = 0; i < r->note_count; i++)
+        json_out_text(&j->out, NULL, r->notes[i]);
+    json_out_array_end(&j->out);
+    json_out_object_end(&j->out);
+    (void)buf_push(&j->made, '\n');
+    error = write_out(j, 0);
+    logs_json_done(j);
+    return error;
+}
+
+void logs_json_done(struct logs_json *j)
+{
+    buf_done(&j->made);
 }
 
 int logs_out_json(const struct log_report *r, const struct logs_head *head, FILE *to)
 {
-    struct buf line = BUF_INIT(ROW_MAX);
-    struct json_out j;
+    struct logs_json j;
     int error = 0;
 
-    json_out_init(&j, &line);
-    json_out_object(&j, NULL);
-    json_out_str(&j, "report", head->report);
-    json_out_str(&j, "zone", head->zone);
-    for (size_t i = 0; error == 0 && i < r->sheet_count; i++)
-        error = json_sheet(&j, &r->sheets[i], to);
-    json_out_object(&j, "rows_left_out");
-    for (size_t i = 0; i < r->sheet_count; i++)
-        if (r->sheets[i].rows_left_out > 0)
-            json_out_uint(&j, r->sheets[i].name, r->sheets[i].rows_left_out);
-    json_out_object_end(&j);
-    json_out_array(&j, "notes");
-    for (size_t i = 0; i < r->note_count; i++)
-        json_out_text(&j, NULL, r->notes[i]);
-    json_out_array_end(&j);
-    json_out_object_end(&j);
-    (void)buf_push(&line, '\n');
-    error = error == 0 ? write_out(&line, to) : error;
-    buf_done(&line);
+    logs_json_begin(&j, head, to);
+    for (size_t i = 0; error == 0 && i < r->sheet_count; i++) {
+        logs_json_table(&j, r->sheets[i].name);
+        error = logs_json_rows(&j, &r->sheets[i]);
+        logs_json_table_end(&j);
+    }
+    if (error == 0)
+        return logs_json_end(&j, r);
+    logs_json_done(&j);
     return error;
 }
 
@@ -430,6 +465,27 @@ static void csv_cell(const struct sheet_column *column, const struct sheet_cell 
     }
 }
 
+void logs_csv_names(const struct log_sheet *s, FILE *to)
+{
+    for (size_t i = 0; i < s->column_count; i++) {
+        fputs(i ? "," : "", to);
+        csv_text(slice_str(s->columns[i].name), to);
+    }
+    fputs("\r\n", to);
+}
+
+void logs_csv_rows(const struct log_sheet *s, FILE *to)
+{
+    for (size_t row = 0; row < s->row_count; row++) {
+        for (size_t i = 0; i < s->column_count; i++) {
+            if (i > 0)
+                fputc(',', to);
+            csv_cell(&s->columns[i], &s->cells[row * s->column_count + i], to);
+        }
+        fputs("\r\n", to);
+    }
+}
+
 int logs_out_csv(const struct log_report *r, const char *table, FILE *to)
 {
     const struct log_sheet *s = NULL;
@@ -439,18 +495,7 @@ int logs_out_csv(const struct log_report *r, const char *table, FILE *to)
             s = &r->sheets[i];
     if (!s)
         return -ENOENT;
-    for (size_t i = 0; i < s->column_count; i++) {
-        fputs(i ? "," : "", to);
-        csv_text(slice_str(s->columns[i].name), to);
-    }
-    fputs("\r\n", to);
-    for (size_t row = 0; row < s->row_count; row++) {
-        for (size_t i = 0; i < s->column_count; i++) {
-            if (i > 0)
-                fputc(',', to);
-            csv_cell(&s->columns[i], &s->cells[row * s->column_count + i], to);
-        }
-        fputs("\r\n", to);
-    }
+    logs_csv_names(s, to);
+    logs_csv_rows(s, to);
     return 0;
 }

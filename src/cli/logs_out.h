@@ -11,7 +11,9 @@
 #include <stdio.h>
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "cli/screen.h"
+#include "control/json_out.h"
 #include "logscan/sheet.h"
 
 struct logs_head {      /* what the report is about */
@@ -29,6 +31,26 @@ void logs_out_notes(const struct log_report *r, FILE *to);
 /* One of its tables with a line of names (RFC 4180); `table` NULL: the first. 0; -ENOENT: it has no such
  * table. */
 MUST_CHECK int logs_out_csv(const struct log_report *r, const char *table, FILE *to);
+
+/*
+ * The same piece by piece, for rows that nobody keeps: begin, then for each table its name, rows as often as there
+ * are some, its end; then the rest of the report, or done() where that is not to be written. A value in a fixed
+ * place. Errors: -ENOMEM, -EIO.
+ */
+struct logs_json { /* fields are private */
+    struct json_out out;
+    struct buf made;
+    FILE *to;
+};
+void logs_json_begin(struct logs_json *j, const struct logs_head *head, FILE *to);
+void logs_json_table(struct logs_json *j, const char *name);
+MUST_CHECK int logs_json_rows(struct logs_json *j, const struct log_sheet *s);
+void logs_json_table_end(struct logs_json *j);
+MUST_CHECK int logs_json_end(struct logs_json *j, const struct log_report *r);
+void logs_json_done(struct logs_json *j);
+void logs_csv_names(const struct log_sheet *s, FILE *to);
+void logs_csv_rows(const struct log_sheet *s, FILE *to);
+
 /* A page that needs nothing else: a table and, where there are numbers to compare, a plot each. */
 MUST_CHECK int logs_out_html(const struct log_report *r, const struct logs_head *head, FILE *to);
 

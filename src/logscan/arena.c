@@ -29,6 +29,7 @@ static struct arena_block *add_block(struct arena *a, size_t n)
     b->size = size;
     a->blocks = b;
     a->used = 0;
+    a->total += sizeof(*b) + size;
     return b;
 }
 
@@ -95,10 +96,16 @@ void arena_clear(struct arena *a)
     free_blocks(a->blocks->next);
     a->blocks->next = NULL;
     a->used = 0;
+    a->total = sizeof(*a->blocks) + a->blocks->size;
 }
 
 void arena_done(struct arena *a)
 {
     free_blocks(a->blocks);
     *a = (struct arena){0};
+}
+
+size_t arena_bytes(const struct arena *a)
+{
+    return a->total;
 }

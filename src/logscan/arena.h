@@ -13,7 +13,7 @@
 struct arena_block;
 struct arena { /* fields are private; all zero is an empty one */
     struct arena_block *blocks;
-    size_t used;
+    size_t used, total;
 };
 
 /* `n` bytes, aligned for any type, not cleared; NULL: no memory. */
@@ -26,3 +26,4 @@ bool arena_unescape(struct arena *a, struct slice *text);
 /* Empty again; keeps one block. */
 void arena_clear(struct arena *a);
 void arena_done(struct arena *a);
+size_t arena_bytes(const struct arena *a); /* the memory it holds */

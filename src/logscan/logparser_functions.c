@@ -735,3 +735,23 @@ const char *logparser_functions_nearest(struct slice name)
     }
     return nearest;
 }
+
+void logparser_functions_tell_arguments(struct slice called, struct buf *why)
+{
+    ptrdiff_t bracket = slice_find(called, '(');
+    struct slice name = bracket < 0 ? called : slice_sub(called, 0, (size_t)bracket);
+
+    for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+        const struct function *f = &functions[i];
+        const char *own = strncmp(f->name, "LP_", 3) == 0 ? f->name + 3 : f->name;
+
+        if (!slice_eq_case(name, slice_str(f->name)))
+            continue;
+        if (f->min == f->max)
+            (void)buf_addf(why, "%s takes %d argument%s", own, f->min, f->min == 1 ? "" : "s");
+        else
+            (void)buf_addf(why, "%s takes %d or %d arguments", own, f->min, f->max);
+        return;
+    }
+    (void)buf_addf(why, "wrong number of arguments to function %.*s", SLICE_FMT(called));
+}

@@ -11,9 +11,12 @@
 #include <sqlite3.h>
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/slice.h"
 
 /* An SQLite code. */
 MUST_CHECK int logparser_functions_add(sqlite3 *db);
 /* The name nearest to `name` among these, PROPCOUNT and the commonest of SQLite's; NULL: none is near. */
 const char *logparser_functions_nearest(struct slice name);
+/* A sentence: how many arguments the function takes. `called` is as SQLite names it: "LP_SUBSTR()". */
+void logparser_functions_tell_arguments(struct slice called, struct buf *why);

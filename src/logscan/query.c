@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "logscan/logparser.h"
 #include "logscan/logparser_functions.h"
 #include "logscan/query_int.h"
+#include "logscan/query_result.h"
 #include "logscan/source.h"
 #include "logscan/stamp.h"
 
@@ -175,6 +175,7 @@ static int tell_wrong(const struct query *q, sqlite3 *db, struct buf *why)
     struct slice message = slice_str(sqlite3_errmsg(db)), name, nearest;
     const struct slice column = SLICE_LIT("no such column: ");
     const struct slice function = SLICE_LIT("no such function: ");
+    const struct slice arguments = SLICE_LIT("wrong number of arguments to function ");
 
     if (slice_has_prefix(message, column)) {
         name = slice_from(message, column.len);
@@ -191,6 +192,11 @@ static int tell_wrong(const struct query *q, sqlite3 *db, struct buf *why)
                        SLICE_FMT(slice_from(message, function.len)));
         if (known)
             (void)buf_addf(why, ": did you mean '%s'?", known);
+    } else if (slice_has_prefix(message, arguments)) {
+        logparser_functions_tell_arguments(slice_from(message, arguments.len), why);
+    } else if (sqlite3_errcode(db) == SQLITE_TOOBIG) {
+        (void)buf_addf(why, "a value of more than %u MiB: take a part of it (substr, LIMIT)",
+                       (unsigned)(QUERY_VALUE_MAX / MIB(1)));
     } else if (sqlite3_errcode(db) == SQLITE_AUTH) {
         (void)buf_add_str(why, "a statement reads: SELECT ... FROM logs, nothing else");
     } else {
@@ -213,8 +219,11 @@ static int authorize(void *ctx, int action, const char *a, const char *b, const 
     case SQLITE_READ:
     case SQLITE_RECURSIVE:
         return SQLITE_OK;
-    case SQLITE_FUNCTION:
-        return b && sqlite3_stricmp(b, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
+    case SQLITE_FUNCTION: /* code from a file; addresses in memory */
+        return b && (sqlite3_stricmp(b, "load_extension") == 0 ||
+                     sqlite3_stricmp(b, "fts3_tokenizer") == 0)
+                   ? SQLITE_DENY
+                   : SQLITE_OK;
     default:
         return SQLITE_DENY;
     }
@@ -232,7 +241,7 @@ static int open_database(sqlite3 **ret, struct query *q)
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
-    (void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, (int)MIB(64));
+    (void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, (int)QUERY_VALUE_MAX);
     (void)sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, (int)LOGPARSER_SQL_MAX);
     rc = logparser_functions_add(db);
     if (rc == SQLITE_OK)
@@ -244,113 +253,23 @@ static int open_database(sqlite3 **ret, struct query *q)
     return rc;
 }
 
-/* ---- the result ---- */
+/* ---- the statement ---- */
 
-struct result {
-    struct log_report *report;
-    struct log_sheet *sheet;
-    struct sheet_column columns[SHEET_COLUMNS_MAX]; /* copied into the report's arena */
-    struct sheet_column *kept;
-    bool is_count[SHEET_COLUMNS_MAX]; /* whole numbers from 0 alone so far */
-    bool has_value[SHEET_COLUMNS_MAX];
-    bool has_places; /* reals with six, as Log Parser has them */
-};
-
-static const char *keep_text(struct result *r, const char *text)
+static int take_rows(struct query *q, struct query_result *r, sqlite3_stmt *st, struct buf *why)
 {
-    struct slice kept = arena_copy(&r->report->arena, slice_make(text, strlen(text) + 1));
-
-    return kept.ptr ? (const char *)kept.ptr : "";
-}
-
-static int begin_result(struct result *r, sqlite3_stmt *st, struct buf *why)
-{
-    int n = sqlite3_column_count(st);
-
-    if (n > SHEET_COLUMNS_MAX) {
-        (void)buf_addf(why, "the result has %d columns; at most %d can be shown", n,
-                       SHEET_COLUMNS_MAX);
-        return -EINVAL;
-    }
-    r->kept = arena_take(&r->report->arena, (size_t)MAX_OF(n, 1) * sizeof(*r->kept));
-    if (!r->kept)
-        return -ENOMEM;
-    for (int i = 0; i < n; i++) {
-        const char *name = keep_text(r, sqlite3_column_name(st, i));
-
-        r->kept[i] = (struct sheet_column){.name = name, .title = name, .kind = SHEET_TEXT};
-        r->is_count[i] = true;
-    }
-    r->sheet = log_report_sheet(r->report, "rows", "", r->kept, (size_t)n);
-    return r->sheet ? 0 : -ENOMEM;
-}
-
-static void put_cell(struct result *r, sqlite3_stmt *st, int i, struct sheet_cell *cell)
-{
-    int type = sqlite3_column_type(st, i);
-    bool is_number =
-        type == SQLITE_INTEGER || (type == SQLITE_FLOAT && isfinite(sqlite3_column_double(st, i)));
-    const unsigned char *text;
-    char real[400];
-
-    if (type == SQLITE_NULL)
-        return;
-    r->has_value[i] = true;
-    if (type != SQLITE_INTEGER || sqlite3_column_int64(st, i) < 0)
-        r->is_count[i] = false;
-    if (type == SQLITE_FLOAT && r->has_places) {
-        int n = snprintf(real, sizeof(real), "%.6f", sqlite3_column_double(st, i));
-
-        sheet_text(r->sheet, cell, slice_make(real, (size_t)n));
-    } else {
-        text = sqlite3_column_text(st, i);
-        sheet_text(r->sheet, cell, slice_make(text, (size_t)sqlite3_column_bytes(st, i)));
-    }
-    cell->is_number = is_number;
-}
-
-/* Columns that hold nothing but counts are shown as such. */
-static void settle_kinds(struct result *r)
-{
-    struct log_sheet *s = r->sheet;
-
-    for (size_t i = 0; i < s->column_count; i++) {
-        if (!r->is_count[i] || !r->has_value[i])
-            continue;
-        r->kept[i].kind = SHEET_COUNT;
-        for (size_t row = 0; row < s->row_count; row++) {
-            struct sheet_cell *cell = &s->cells[row * s->column_count + i];
-            uint64_t n = 0;
-
-            if (!cell->is_empty && slice_to_u64(cell->value.text, INT64_MAX, &n) == 0)
-                sheet_count(cell, n);
-        }
-    }
-}
-
-static int take_rows(struct query *q, struct result *r, sqlite3_stmt *st, size_t rows_max,
-                     uint64_t *ret_output, struct buf *why)
-{
-    int rc, e = begin_result(r, st, why);
+    int rc, e = 0;
 
     while (e == 0 && (rc = sqlite3_step(st)) != SQLITE_DONE) {
-        struct sheet_cell *cells;
-
-        if (rc != SQLITE_ROW) {
-            if (q->error == 0)
-                return tell_wrong(q, sqlite3_db_handle(st), why);
-            (void)buf_add(why, buf_slice(&q->why));
-            return q->error;
-        }
-        (*ret_output)++;
-        cells = rows_max == 0 || r->sheet->row_count < rows_max ? sheet_row(r->sheet) : NULL;
-        if (!cells && rows_max > 0)
-            r->sheet->rows_left_out++;
-        for (int i = 0; cells && i < sqlite3_column_count(st); i++)
-            put_cell(r, st, i, &cells[i]);
+        if (rc == SQLITE_ROW)
+            e = query_result_row(r, st);
+        else if (q->error == 0)
+            return tell_wrong(q, sqlite3_db_handle(st), why);
+        else
+            e = q->error;
     }
-    if (e == 0)
-        settle_kinds(r);
+    if (q->error < 0)
+        (void)buf_add(why, buf_slice(&q->why));
+    query_result_end(r);
     return e;
 }
 
@@ -359,7 +278,10 @@ static int run_statement(struct query *q, sqlite3 *db, const struct logparser *l
                          struct query_statistics *ret, struct buf *why)
 {
     const struct logparser_table table = {.has_column = has_column, .ctx = q};
-    struct result result = {.report = to, .has_places = logparser_is_dialect(l)};
+    struct query_result result = {.report = to,
+                                  .sink = asked->sink,
+                                  .rows_max = asked->rows_max,
+                                  .has_places = logparser_is_dialect(l)};
     struct buf sql = BUF_INIT(LOGPARSER_SQL_MAX);
     const char *tail = "";
     sqlite3_stmt *st = NULL;
@@ -376,8 +298,17 @@ static int run_statement(struct query *q, sqlite3 *db, const struct logparser *l
         (void)buf_add_str(why, "a statement reads: SELECT ... FROM logs, nothing else");
         e = -EINVAL;
     }
+    if (e == 0 && sqlite3_bind_parameter_count(st) > 0) {
+        (void)buf_addf(why, "%s is a parameter, and nobody gives it a value: text stands in '...'",
+                       sqlite3_bind_parameter_name(st, 1) ? sqlite3_bind_parameter_name(st, 1)
+                                                          : "?");
+        e = -EINVAL;
+    }
     if (e == 0)
-        e = take_rows(q, &result, st, asked->rows_max, &ret->output, why);
+        e = query_result_begin(&result, st, why);
+    if (e == 0)
+        e = take_rows(q, &result, st, why);
+    ret->output = result.output;
     (void)sqlite3_finalize(st); /* ends the run */
     buf_done(&sql);
     return e;

@@ -26,6 +26,7 @@ struct query_condition {
     bool is_simple; /* "x%", "%x%" or "x": literal alone decides */
 };
 #define QUERY_CONDITIONS_MAX 32
+#define QUERY_PATTERN_MAX KIB(1) /* of LIKE; longer ones are not looked at while rows are read */
 
 /* 0, -ENOMEM. */
 MUST_CHECK int query_condition_init(struct query_condition *c, int column, enum query_op op,

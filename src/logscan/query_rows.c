@@ -71,6 +71,11 @@ void query_batch_free(struct query_batch **b)
     *b = NULL;
 }
 
+size_t query_batch_bytes(const struct query_batch *b)
+{
+    return b->cell_room * sizeof(*b->cells) + arena_bytes(&b->arena);
+}
+
 /* ---- columns ---- */
 
 static bool is_protocol(const struct log_format *f)

@@ -66,3 +66,4 @@ void query_rows_scan(const struct query_plan *plan, struct log_scan *s);
 MUST_CHECK int query_batch_settle(struct query_batch *b, size_t used_count,
                                   struct query_known known[2]);
 void query_batch_free(struct query_batch **b);
+size_t query_batch_bytes(const struct query_batch *b); /* the memory it holds */

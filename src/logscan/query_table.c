@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define QUEUE_MAX 16
+#define QUEUE_BYTES_MAX MIB(64)
 #define ALL_ROWS 1e7
 #define ROW_COST 100.0
 
@@ -42,6 +43,7 @@ struct cursor {
     pthread_cond_t changed;
     struct query_batch *first, *last;
     unsigned queued;
+    size_t queued_bytes;
     bool is_over, is_stopped;
 };
 
@@ -54,8 +56,11 @@ struct table {
 
 static void put_batch(struct cursor *c, struct query_batch *b)
 {
+    size_t bytes = query_batch_bytes(b);
+
     (void)pthread_mutex_lock(&c->lock);
-    while (c->queued >= QUEUE_MAX && !c->is_stopped)
+    while (c->queued > 0 && !c->is_stopped &&
+           (c->queued >= QUEUE_MAX || c->queued_bytes + bytes > QUEUE_BYTES_MAX))
         (void)pthread_cond_wait(&c->changed, &c->lock);
     if (c->last)
         c->last->next = b;
@@ -63,6 +68,7 @@ static void put_batch(struct cursor *c, struct query_batch *b)
         c->first = b;
     c->last = b;
     c->queued++;
+    c->queued_bytes += bytes;
     (void)pthread_cond_broadcast(&c->changed);
     (void)pthread_mutex_unlock(&c->lock);
 }
@@ -167,6 +173,7 @@ static void stop(struct cursor *c)
         query_known_done(&c->known[i]);
     keep_run(c);
     c->queued = 0;
+    c->queued_bytes = 0;
     c->rows = c->lines = 0;
     c->is_over = c->is_stopped = false;
     forget_plan(c);
@@ -213,6 +220,7 @@ static int next_batch(struct cursor *c)
         c->first = c->batch->next;
         c->last = c->first ? c->last : NULL;
         c->queued--;
+        c->queued_bytes -= query_batch_bytes(c->batch);
         (void)pthread_cond_broadcast(&c->changed);
     }
     (void)pthread_mutex_unlock(&c->lock);
@@ -308,6 +316,8 @@ static int add_condition(struct cursor *c, int column, enum query_op op, sqlite3
                          : type != (wants_integer ? SQLITE_INTEGER : SQLITE_TEXT))
         return SQLITE_OK;
     text = sqlite3_value_text(v);
+    if (text && op == QUERY_LIKE && (size_t)sqlite3_value_bytes(v) > QUERY_PATTERN_MAX)
+        return SQLITE_OK;
     if (!text ||
         query_condition_init(to, column, op, slice_make(text, (size_t)sqlite3_value_bytes(v))) < 0)
         return SQLITE_NOMEM;

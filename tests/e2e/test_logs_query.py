@@ -4,8 +4,12 @@ import csv
 import datetime
 import io
 import json
+import os
+import pathlib
 import re
+import signal
 import subprocess
+import tempfile
 import zoneinfo
 
 import pytest
@@ -39,6 +43,12 @@ def logs(request, tmp_path_factory):
 def protocol(request, tmp_path_factory):
     form, seed, options = request.param
     return generate(tmp_path_factory.mktemp(f"qp-{form}-{seed}"), form, seed, options)
+
+
+@pytest.fixture(scope="module")
+def one_log(tmp_path_factory):
+    form, seed, options = PROTOCOL[0]
+    return generate(tmp_path_factory.mktemp("q-one"), form, seed, options)
 
 
 def run(*words, zone="UTC", check=0):
@@ -277,6 +287,9 @@ def test_standard_input_and_csv(protocol):
     ("SELECT EXTRACT_PREFX(data, 0, 'x') FROM *.log", "did you mean 'EXTRACT_PREFIX'?"),
     ("SELECT data INTO out.csv FROM *.log", "INTO out.csv is not taken"),
     ("SELECT data FROM *.log WHERE", "WHERE: what?"),
+    ("SELECT SUBSTR(data) FROM *.log", "SUBSTR takes 2 or 3 arguments"),
+    ("SELECT TO_DATE() FROM *.log", "TO_DATE takes 1 argument\n"),
+    ("SELECT STRLEN(zeroblob(16777217)) FROM *.log", "more than 16 MiB"),
 ])
 def test_what_is_wrong(protocol, statement, said):
     assert said in run(of_files(statement, protocol), check=1)
@@ -284,9 +297,77 @@ def test_what_is_wrong(protocol, statement, said):
 
 @pytest.mark.parametrize("statement", ["DELETE FROM logs", "ATTACH 'x' AS y", "PRAGMA database_list",
                                        "CREATE TABLE t(a)", "SELECT load_extension('x')",
+                                       "VACUUM INTO 'x'", "SELECT :what FROM logs",
+                                       "SELECT hex(fts3_tokenizer('simple')) FROM logs",
                                        "SELECT 1 FROM logs; SELECT 2 FROM logs"])
 def test_reads_and_nothing_else(protocol, statement):
     run(statement, *protocol.files, check=1)
+
+
+COUNT_TO = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT {}) SELECT n{} FROM c"
+
+
+def cost_of(statement, files, *words):
+    """What it printed, and what the kernel says of it."""
+    with tempfile.TemporaryFile("w+") as out:
+        with subprocess.Popen([PENSTOCK, "logs", "query", *words, statement, *files], stdout=out,
+                              stderr=subprocess.DEVNULL) as process:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        return process.returncode, out.read(), usage
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json"])
+def test_keeps_no_rows(one_log, form):
+    """Rows are printed as they come: of 300 MB that were printed nothing is held."""
+    statement = COUNT_TO.format(150000, ", printf('%.2000c', 'x') AS x")
+    with subprocess.Popen([PENSTOCK, "logs", "query", form, statement, one_log.files[0]], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as process:
+        for _ in range(280):
+            assert len(process.stdout.read(1000000)) == 1000000
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+        process.kill()
+    assert int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) < 150 * 1024  # sanitizers have their share
+
+
+def test_all_rows_come(one_log):
+    statement = COUNT_TO.format(3000, ", printf('%.2000c', 'x') AS x")
+    lines = run("--csv", statement, one_log.files[0]).split("\n")
+    assert lines[0] == "n,x" and lines[3000].startswith("3000,xx") and lines[3001:] == [""]
+    got = rows(statement, one_log.files[0])
+    assert [row["n"] for row in got["rows"]] == list(range(1, 3001))
+    assert got["statistics"][0]["elements_output"] == 3000 and got["rows_left_out"] == {}
+
+
+def test_limit_without_keeping(one_log):
+    got = rows("-n", "2", COUNT_TO.format(5, ""), *one_log.files[:1])
+    assert [row["n"] for row in got["rows"]] == [1, 2] and got["rows_left_out"] == {"rows": 3}
+    assert run("-n", "2", "--csv", COUNT_TO.format(5, ""), *one_log.files[:1]).split() == ["n", "1", "2"]
+    assert run("--csv", "--table", "statistics", COUNT_TO.format(5, ""), *one_log.files[:1]).startswith(
+        "elements_processed,elements_output,")
+
+
+def test_cut_is_told(one_log):
+    status, printed, _ = cost_of(COUNT_TO.format(1000002, ""), one_log.files[:1])
+    assert status == 0 and "\n... and 2 more rows\n" in printed
+    assert "the result is cut: at most 1000000 rows and 512 MiB" in printed and "use --csv or --json" in printed
+
+
+def test_long_pattern(one_log):
+    """A pattern that SQLite refuses costs nothing before it does."""
+    status, _, usage = cost_of("SELECT count(*) FROM logs WHERE data LIKE printf('%.60000c', '%')", one_log.files)
+    assert status == 1 and usage.ru_utime < 1.5
+
+
+def test_without_an_end(one_log):
+    """Ctrl-C ends what would not end by itself."""
+    with subprocess.Popen([PENSTOCK, "logs", "query", COUNT_TO.format(-1, "").replace("SELECT n F", "SELECT count(*) F"),
+                           *one_log.files], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == -signal.SIGINT
 
 
 def test_reads_again_and_again(protocol):
