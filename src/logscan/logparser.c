@@ -103,15 +103,25 @@ static int begin_clause(struct writer *w, int clause, size_t at)
 /* Text between the files and the next clause, such as a second name without a comma. */
 static int check_after_files(const struct writer *w)
 {
+    static const char *const others[] = {"UNION", "EXCEPT", "INTERSECT", "JOIN", "LIMIT", "OFFSET"};
     const struct logparser *l = w->l;
+    const struct token *t;
 
     if (l->after_from >= l->token_count || clause_of(token_at(w, l->after_from)) >= 0)
         return 0;
+    t = token_at(w, l->after_from);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (is_word(t, others[i]))
+            return refuse(
+                w,
+                "%s is not Log Parser's: it has FROM a.log, b.log and SELECT TOP 10; or write FROM "
+                "logs in a statement of SQLite's, and name the files after it",
+                others[i]);
     return refuse(
         w,
         "after FROM: '%.*s' is no clause; files are separated by commas, a name with blanks "
         "stands in quotes",
-        SLICE_FMT(token_at(w, l->after_from)->text));
+        SLICE_FMT(t->text));
 }
 
 static int find_clauses(struct writer *w)
@@ -611,6 +621,8 @@ static int write_select(struct writer *w)
 
         if (item.begin == item.end)
             return refuse(w, "SELECT: there is nothing between two commas");
+        if (item.end + 1 == list.end)
+            return refuse(w, "SELECT: there is nothing after the last comma");
         (void)buf_add_str(w->out, at > list.begin ? ", " : "");
         at = item.end + 1;
         if (take_alias(w, &item, &name))

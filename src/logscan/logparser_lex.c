@@ -219,6 +219,22 @@ static int add_file(struct logparser *l, struct slice name, struct buf *why)
     return 0;
 }
 
+/* 'it''s.log': a quote within is doubled. */
+static int add_quoted_file(struct logparser *l, struct slice quoted, struct buf *why)
+{
+    struct slice name = slice_sub(quoted, 1, quoted.len - 2);
+    int r = add_file(l, name, why);
+    char *to = r == 0 ? l->files[l->file_count - 1] : NULL;
+
+    for (const char *from = to; from && *from; from++) {
+        *to++ = *from;
+        from += *from == (char)quoted.ptr[0] && from[1] == *from;
+    }
+    if (to)
+        *to = '\0';
+    return r;
+}
+
 static size_t file_end(struct slice text, size_t at)
 {
     size_t i = at;
@@ -226,6 +242,15 @@ static size_t file_end(struct slice text, size_t at)
     while (i < text.len && !is_blank(text.ptr[i]) && text.ptr[i] != ',' && text.ptr[i] != ';')
         i++;
     return i;
+}
+
+/* What follows the ';' between two files is a name, and that of no statement. */
+static bool begins_statement(struct slice text, size_t at)
+{
+    const struct slice word = SLICE_LIT("SELECT");
+    struct slice rest = slice_from(text, logparser_blank_end(text, at));
+
+    return slice_has_prefix_case(rest, word) && rest.len > word.len && is_blank(rest.ptr[word.len]);
 }
 
 /* "*.log, 'a b.log'; c.log" from `at`; its end, or a negative error. */
@@ -243,11 +268,15 @@ static ptrdiff_t take_files(struct logparser *l, struct slice text, size_t at, s
             (void)buf_add_str(why, "the name of a file after FROM has a quote that does not end");
             return -EINVAL;
         }
-        r = is_quoted ? add_file(l, slice_sub(text, at + 1, end - at - 2), why)
+        r = is_quoted ? add_quoted_file(l, slice_sub(text, at, end - at), why)
                       : add_file(l, slice_sub(text, at, end - at), why);
         if (r < 0)
             return r;
         at = logparser_blank_end(text, end);
+        if (at < text.len && text.ptr[at] == ';' && begins_statement(text, at + 1)) {
+            (void)buf_add_str(why, "one statement at a time");
+            return -EINVAL;
+        }
         if (at == text.len || (text.ptr[at] != ',' && text.ptr[at] != ';'))
             return (ptrdiff_t)at;
         if (text.ptr[at] == ';' && logparser_blank_end(text, at + 1) == text.len)

@@ -287,6 +287,10 @@ def test_standard_input_and_csv(protocol):
     ("SELECT EXTRACT_PREFX(data, 0, 'x') FROM *.log", "did you mean 'EXTRACT_PREFIX'?"),
     ("SELECT data INTO out.csv FROM *.log", "INTO out.csv is not taken"),
     ("SELECT data FROM *.log WHERE", "WHERE: what?"),
+    ("SELECT data FROM *.log UNION SELECT data FROM *.log", "UNION is not Log Parser's: it has FROM a.log, b.log"),
+    ("SELECT data FROM *.log LIMIT 3", "SELECT TOP 10"),
+    ("SELECT data FROM *.log; SELECT data FROM *.log", "one statement at a time"),
+    ("SELECT data, FROM *.log", "nothing after the last comma"),
     ("SELECT SUBSTR(data) FROM *.log", "SUBSTR takes 2 or 3 arguments"),
     ("SELECT TO_DATE() FROM *.log", "TO_DATE takes 1 argument\n"),
     ("SELECT STRLEN(zeroblob(16777217)) FROM *.log", "more than 16 MiB"),
@@ -368,6 +372,16 @@ def test_without_an_end(one_log):
             process.wait(timeout=1)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == -signal.SIGINT
+
+
+def test_names_with_quotes(one_log, tmp_path):
+    name = tmp_path / "it's \"one\".log"
+    name.write_bytes(pathlib.Path(one_log.files[0]).read_bytes())
+    wanted = one_log.truth["files"][0]["records"]
+    for quote in "'\"":
+        quoted = quote + str(name).replace(quote, 2 * quote) + quote
+        assert rows(f"SELECT COUNT(*) AS n FROM {quoted}")["rows"] == [{"n": wanted}]
+    assert rows("SELECT count(*) AS n FROM logs", str(name))["rows"] == [{"n": wanted}]
 
 
 def test_reads_again_and_again(protocol):
