@@ -56,6 +56,7 @@ struct walk {
     struct arena scratch;             /* of the row at hand */
     size_t numbered;                  /* bytes whose lines are counted */
     uint64_t line_number;             /* lines before it */
+    size_t look_left;                 /* csv_row_end_within() */
 };
 
 void query_batch_free(struct query_batch **b)
@@ -455,21 +456,40 @@ static bool read_header(struct walk *w, struct slice line)
     return true;
 }
 
+/* The row that begins there, over line breaks in quotes where it has such: `*end`, of its first line, is
+ * then that of its last. False: it is no row of the format. */
+static bool take_long_row(struct walk *w, size_t begin, size_t *end)
+{
+    struct slice text = w->s->bytes;
+    size_t row_end;
+
+    if (take_row(w, text_without_end(slice_sub(text, begin, *end - begin))))
+        return true;
+    row_end = csv_row_end_within(text, begin, LOG_LINE_MAX, &w->look_left);
+    if (row_end == SIZE_MAX || row_end <= *end ||
+        !take_row(w, text_without_end(slice_sub(text, begin, row_end - begin))))
+        return false;
+    *end = row_end;
+    return true;
+}
+
 static void walk_lines(struct walk *w)
 {
     struct log_scan *s = w->s;
+    bool has_columns = is_csv(s->format);
     struct slice line;
     size_t at = 0;
 
     while (s->error == 0 && log_scan_line(s, &at, &line)) {
         if (read_header(w, line))
             continue;
-        if (is_csv(s->format) && !w->carry.columns)
+        if (has_columns && !w->carry.columns)
             log_scan_skip(s, SKIP_HEADER, line.ptr);
-        else if (take_row(w, line))
+        else if (has_columns ? take_long_row(w, (size_t)(line.ptr - s->bytes.ptr), &at)
+                             : take_row(w, line))
             s->tally.rows++;
         else
-            log_scan_skip(s, is_csv(s->format) ? SKIP_COLUMNS : SKIP_FORM, line.ptr);
+            log_scan_skip(s, has_columns ? SKIP_COLUMNS : SKIP_FORM, line.ptr);
     }
 }
 
@@ -485,8 +505,7 @@ struct fast {
     size_t line_begin, known; /* of the line at hand; what is counted of it */
     size_t commas;
     bool has_quote;
-    size_t done;      /* all before is decided */
-    size_t look_left; /* csv_row_end_within() */
+    size_t done; /* all before is decided */
     uint64_t not_rows;
 };
 
@@ -554,22 +573,13 @@ static size_t line_end(const struct fast *f, size_t at)
     return end < 0 ? f->text.len : at + (size_t)end + 1;
 }
 
-/* The row that begins there, over line breaks in quotes where it has such. */
 static void look_at_row(struct fast *f, size_t begin)
 {
     size_t end = line_end(f, begin);
-    struct slice line = text_without_end(slice_sub(f->text, begin, end - begin));
 
-    if (!take_row(f->w, line)) {
-        size_t row_end = csv_row_end_within(f->text, begin, LOG_LINE_MAX, &f->look_left);
-
-        if (row_end != SIZE_MAX && row_end > end &&
-            take_row(f->w, text_without_end(slice_sub(f->text, begin, row_end - begin)))) {
-            end = row_end;
-        } else {
-            log_scan_skip(f->w->s, SKIP_COLUMNS, line.ptr);
-            f->not_rows++;
-        }
+    if (!take_long_row(f->w, begin, &end)) {
+        log_scan_skip(f->w->s, SKIP_COLUMNS, f->text.ptr + begin);
+        f->not_rows++;
     }
     f->done = end;
 }
@@ -698,7 +708,7 @@ static bool can_search(struct walk *w)
 static void walk_places(struct walk *w)
 {
     struct log_scan *s = w->s;
-    struct fast f = {.w = w, .text = s->bytes, .look_left = CSV_LOOK_MAX};
+    struct fast f = {.w = w, .text = s->bytes};
     uint64_t lines = 0;
     size_t at = 0;
 
@@ -754,7 +764,11 @@ int query_batch_settle(struct query_batch *b, size_t used_count, struct query_kn
 
 void query_rows_scan(const struct query_plan *plan, struct log_scan *s)
 {
-    struct walk w = {.s = s, .plan = plan, .carry = s->carry, .out = new_batch(plan, s->format)};
+    struct walk w = {.s = s,
+                     .plan = plan,
+                     .carry = s->carry,
+                     .out = new_batch(plan, s->format),
+                     .look_left = CSV_LOOK_MAX};
 
     s->own = w.out;
     if (!w.out) {

@@ -384,6 +384,19 @@ def test_names_with_quotes(one_log, tmp_path):
     assert rows("SELECT count(*) AS n FROM logs", str(name))["rows"] == [{"n": wanted}]
 
 
+def test_rows_of_several_lines(tmp_path):
+    """A line break in quotes is part of the field, and the next row has its own line."""
+    (tmp_path / "tracking.log").write_text(
+        "#Log-type: Message Tracking Log\r\n#Fields: date-time,internal-message-id,event-id,recipient-status\r\n"
+        '2026-03-01T09:51:21.466Z,1,FAIL,"550 5.1.1 no,\r\n""such""\nuser"\r\n'
+        "2026-03-01T09:51:22.466Z,2,FAIL,550 5.1.1 no\r\n")
+    got = rows('SELECT line, "internal-message-id" AS id, "recipient-status" AS status FROM logs',
+               str(tmp_path / "tracking.log"))
+    assert got["rows"] == [{"line": 3, "id": "1", "status": '550 5.1.1 no,\r\n"such"\nuser'},
+                           {"line": 6, "id": "2", "status": "550 5.1.1 no"}]
+    assert "skipped" not in "\n".join(note for note in got["notes"] if not note.startswith("2 rows read, 0 lines skipped"))
+
+
 def test_reads_again_and_again(protocol):
     """A join reads the files for each row: it is refused before it has taken hours."""
     why = run("SELECT count(*) FROM logs a, logs b WHERE a.code = b.code", *protocol.files, check=1)
