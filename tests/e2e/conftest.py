@@ -1,6 +1,7 @@
 """Fixtures: what a test starts, it need not stop."""
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -10,6 +11,9 @@ from nameserver import Nameserver, Nsd
 from remote import Remote
 from terminal import Terminal
 
+
+# What a shell starts behind a '&' ignores Ctrl-C, and all that it starts would.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FAILED = pytest.StashKey()
 
