@@ -63,6 +63,8 @@ struct run {
     struct rand mail_rand;
     int64_t now_ms, second_ms, minute_ms, stop_ms;
     double *next_ms; /* of each entry of traffic, since the start; HUGE_VAL: none */
+    int64_t mail_ms; /* the next message comes; SCHEDULE_NEVER: no more */
+    struct slice *providers, *sources; /* their names */
     struct list free_senders;
     uint64_t next_id;
     uint64_t old_left; /* messages that came before the trouble ended */
@@ -105,9 +107,8 @@ static struct simulate_minute *minute_of(struct run *r)
 static size_t write_name(const struct run *r, uint32_t provider, uint32_t domain, uint32_t source,
                          char ret[static NAME_MAX_BYTES], size_t *ret_name)
 {
-    const struct scenario *s = r->scenario;
-    const char *parts[] = {s->providers[provider].name,
-                           s->source_count > 1 ? s->sources[source].name : NULL};
+    const struct slice parts[] = {r->providers[provider], r->sources[source]};
+    size_t part_count = r->scenario->source_count > 1 ? 2 : 1;
     char digits[10];
     size_t len = 0, n = 0;
 
@@ -118,14 +119,12 @@ static size_t write_name(const struct run *r, uint32_t provider, uint32_t domain
     while (n > 0)
         ret[len++] = digits[--n];
     ret[len++] = '.';
-    for (size_t i = 0; i < ARRAY_SIZE(parts) && parts[i]; i++) {
-        size_t part = strlen(parts[i]);
-
-        ASSERT(len + part + 1 < NAME_MAX_BYTES);
+    for (size_t i = 0; i < part_count; i++) {
+        ASSERT(len + parts[i].len + 1 < NAME_MAX_BYTES);
         if (i > 0)
             ret[len++] = '\0';
-        memcpy(ret + len, parts[i], part);
-        len += part;
+        memcpy(ret + len, parts[i].ptr, parts[i].len);
+        len += parts[i].len;
         if (i == 0)
             *ret_name = len;
     }
@@ -187,12 +186,29 @@ static double next_after(struct run *r, const struct scenario_traffic *t, double
     return is_over(r->scenario, t, at_ms) ? HUGE_VAL : at_ms;
 }
 
+/* The next message; SCHEDULE_NEVER: no more come. */
+static int64_t next_mail(const struct run *r)
+{
+    double next = HUGE_VAL;
+
+    for (size_t i = 0; i < r->scenario->traffic_count; i++) {
+        double at = r->next_ms[i];
+
+        if (at < 0) /* its beginning */
+            at = (double)r->scenario->traffic[i].from_ms;
+        next = MIN_OF(next, at);
+    }
+    return isinf(next) ? SCHEDULE_NEVER : START_MS + (int64_t)ceil(next);
+}
+
 static int receive(struct run *r)
 {
     const struct scenario *s = r->scenario;
     double now = (double)since_start(r);
     int result = 0;
 
+    if (r->now_ms < r->mail_ms)
+        return 0;
     for (size_t i = 0; i < s->traffic_count && result == 0; i++) {
         const struct scenario_traffic *t = &s->traffic[i];
         uint32_t domains = s->providers[t->index].domains;
@@ -208,22 +224,8 @@ static int receive(struct run *r)
             r->next_ms[i] = next_after(r, t, r->next_ms[i]);
         }
     }
+    r->mail_ms = next_mail(r);
     return result;
-}
-
-/* The next message; SCHEDULE_NEVER: no more come. */
-static int64_t next_mail(const struct run *r)
-{
-    double next = HUGE_VAL;
-
-    for (size_t i = 0; i < r->scenario->traffic_count; i++) {
-        double at = r->next_ms[i];
-
-        if (at < 0) /* its beginning */
-            at = (double)r->scenario->traffic[i].from_ms;
-        next = MIN_OF(next, at);
-    }
-    return isinf(next) ? SCHEDULE_NEVER : START_MS + (int64_t)ceil(next);
 }
 
 /* ---- a connection ---- */
@@ -294,11 +296,11 @@ static struct attempt attempt_over(const struct run *r, const struct sender *s)
     ptrdiff_t end = slice_find(name, '\0');
     struct attempt a = {.recipients = 1,
                         .domain = end < 0 ? name : slice_sub(name, 0, (size_t)end),
-                        .source = slice_str(r->scenario->sources[s->to.source].name),
+                        .source = r->sources[s->to.source],
                         .is_ours = p->is_ours};
 
     a.local = a.source;
-    a.provider = p->is_separate ? a.domain : slice_str(p->name);
+    a.provider = p->is_separate ? a.domain : r->providers[s->to.provider];
     return a;
 }
 
@@ -483,17 +485,16 @@ static bool is_finished(const struct run *r)
 {
     struct schedule_totals t = totals_of(r);
 
-    return r->now_ms >= r->stop_ms || (t.entries == 0 && next_mail(r) == SCHEDULE_NEVER);
+    return r->now_ms >= r->stop_ms || (t.entries == 0 && r->mail_ms == SCHEDULE_NEVER);
 }
 
 /* When something happens next. */
 static int64_t next_of(const struct run *r)
 {
     int64_t next = MIN_OF(r->second_ms, r->minute_ms), wheel = wheel_next(r->wheel);
-    int64_t mail = next_mail(r);
 
     next = MIN_OF(next, wheel);
-    next = MIN_OF(next, mail);
+    next = MIN_OF(next, r->mail_ms);
     for (uint32_t i = 0; i < r->scenario->nodes; i++) {
         int64_t due = schedule_next_due_ms(r->engines[i].schedule);
 
@@ -545,6 +546,21 @@ static void close_engine(struct engine *e)
     free(e->first_ms);
 }
 
+static int learn_names(struct run *r)
+{
+    const struct scenario *s = r->scenario;
+
+    r->providers = calloc(s->provider_count, sizeof(*r->providers));
+    r->sources = calloc(s->source_count, sizeof(*r->sources));
+    if (!r->providers || !r->sources)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->provider_count; i++)
+        r->providers[i] = slice_str(s->providers[i].name);
+    for (size_t i = 0; i < s->source_count; i++)
+        r->sources[i] = slice_str(s->sources[i].name);
+    return 0;
+}
+
 static int open_run(struct run *r, enum simulate_policy policy, uint64_t seed)
 {
     const struct scenario *s = r->scenario;
@@ -567,7 +583,7 @@ static int open_run(struct run *r, enum simulate_policy policy, uint64_t seed)
     wheel_init(r->wheel, START_MS);
     for (size_t i = 0; i < s->traffic_count; i++)
         r->next_ms[i] = -1;
-    return 0;
+    return learn_names(r);
 }
 
 static void close_run(struct run *r)
@@ -582,6 +598,8 @@ static void close_run(struct run *r)
         free(LIST_ENTRY(node, struct sender, node));
     free(r->wheel);
     free(r->next_ms);
+    free(r->providers);
+    free(r->sources);
     for (uint32_t i = 0; r->engines && i < r->scenario->nodes; i++)
         close_engine(&r->engines[i]);
     free(r->engines);
