@@ -295,24 +295,20 @@ static void spark(struct log_sheet *sheet, struct sheet_cell *c, const uint64_t 
     buf_done(&text);
 }
 
+#define UNIT_COLUMNS(name, title, parts_name, parts_title)                                         \
+    {name, title, SHEET_TEXT}, {"replies", "REPLIES", SHEET_COUNT},                                \
+        {"accepted", "2xx,3xx", SHEET_COUNT, 3}, {"temporary", "4xx", SHEET_COUNT},                \
+        {"permanent", "5xx", SHEET_COUNT}, {"without_reply", "NO REPLY", SHEET_COUNT, 2},          \
+        {parts_name, parts_title, SHEET_SPARK},                                                    \
+    {                                                                                              \
+        "out_of_line", "OUT OF LINE", SHEET_TEXT                                                   \
+    }
+
 static int rows_sheet(const struct daily *d, const struct rows *rows, struct log_report *to)
 {
-    static const struct sheet_column daily[] = {{"day", "DAY", SHEET_TEXT},
-                                                {"replies", "REPLIES", SHEET_COUNT},
-                                                {"accepted", "2xx,3xx", SHEET_COUNT, 3},
-                                                {"temporary", "4xx", SHEET_COUNT},
-                                                {"permanent", "5xx", SHEET_COUNT},
-                                                {"without_reply", "NO REPLY", SHEET_COUNT, 2},
-                                                {"by_hour", "0h TO 23h", SHEET_SPARK},
-                                                {"out_of_line", "OUT OF LINE", SHEET_TEXT}};
-    static const struct sheet_column hourly[] = {{"hour", "HOUR", SHEET_TEXT},
-                                                 {"replies", "REPLIES", SHEET_COUNT},
-                                                 {"accepted", "2xx,3xx", SHEET_COUNT, 3},
-                                                 {"temporary", "4xx", SHEET_COUNT},
-                                                 {"permanent", "5xx", SHEET_COUNT},
-                                                 {"without_reply", "NO REPLY", SHEET_COUNT, 2},
-                                                 {"by_150s", ":00 TO :59", SHEET_SPARK},
-                                                 {"out_of_line", "OUT OF LINE", SHEET_TEXT}};
+    static const struct sheet_column daily[] = {UNIT_COLUMNS("day", "DAY", "by_hour", "0h TO 23h")};
+    static const struct sheet_column hourly[] = {
+        UNIT_COLUMNS("hour", "HOUR", "by_150s", ":00 TO :59")};
     bool is_daily = d->unit_ms == DAY_MS;
     struct log_sheet *sheet = log_report_sheet(to, is_daily ? "days" : "hours",
                                                is_daily ? "Replies by day" : "Replies by hour",

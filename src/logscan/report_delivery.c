@@ -451,29 +451,29 @@ static int destinations_sheets(const struct delivery *d, struct log_report *to)
                             by_ages = {.order = most_waiting,
                                        .fill = fill_ages,
                                        .rows_max = log_rows_max(d->options, ROWS_SHOWN)};
-    int r;
+    const struct {
+        const char *name, *title;
+        const struct sheet_column *columns;
+        const struct log_table *of;
+        const struct log_ranked *by;
+    } sheets[] = {
+        {"time_by_domain", "Time from arrival to delivery, by recipient domain", times, &d->domains,
+         &by_times},
+        {"time_by_provider", "Time from arrival to delivery, by provider", provider_times,
+         &d->providers, &by_times},
+        {"queue_age_by_domain",
+         "Queue age of recipients not delivered when the logs end, by recipient domain", ages,
+         &d->waiting_domains, &by_ages},
+        {"queue_age_by_provider",
+         "Queue age of recipients not delivered when the logs end, by provider", provider_ages,
+         &d->waiting_providers, &by_ages},
+    };
+    int r = 0;
 
-    r = log_ranked_rows(log_report_sheet(to, "time_by_domain",
-                                         "Time from arrival to delivery, by recipient domain",
-                                         times, ARRAY_SIZE(times)),
-                        &d->domains, &by_times);
-    if (r == 0)
-        r = log_ranked_rows(log_report_sheet(to, "time_by_provider",
-                                             "Time from arrival to delivery, by provider",
-                                             provider_times, ARRAY_SIZE(provider_times)),
-                            &d->providers, &by_times);
-    if (r == 0)
-        r = log_ranked_rows(log_report_sheet(to, "queue_age_by_domain",
-                                             "Queue age of recipients not delivered when the logs "
-                                             "end, by recipient domain",
-                                             ages, ARRAY_SIZE(ages)),
-                            &d->waiting_domains, &by_ages);
-    if (r == 0)
-        r = log_ranked_rows(log_report_sheet(to, "queue_age_by_provider",
-                                             "Queue age of recipients not delivered when the logs "
-                                             "end, by provider",
-                                             provider_ages, ARRAY_SIZE(provider_ages)),
-                            &d->waiting_providers, &by_ages);
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(sheets); i++)
+        r = log_ranked_rows(log_report_sheet(to, sheets[i].name, sheets[i].title, sheets[i].columns,
+                                             ARRAY_SIZE(times)),
+                            sheets[i].of, sheets[i].by);
     return r;
 }
 
